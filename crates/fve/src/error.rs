@@ -1,0 +1,96 @@
+//! Why a volume could not be opened, unlocked, read or made.
+
+use fve_format::{EncryptionMethod, Guid, ProtectorKind};
+
+use crate::MetadataCopy;
+
+/// What went wrong with a volume. Texts state the fact; advice belongs to the programs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The storage holds something else.
+    #[error("not a BitLocker volume{}", found.map(|name| format!(": it starts like {name}")).unwrap_or_default())]
+    NotBitLocker {
+        /// What the first sector looks like, where that can be told.
+        found: Option<&'static str>,
+    },
+    /// None of the three metadata copies can be used.
+    #[error("all three copies of the BitLocker metadata are damaged or unreadable")]
+    NoMetadata {
+        /// What is wrong with each.
+        copies: Box<[MetadataCopy; 3]>,
+    },
+    /// Secrets of this kind exist on the volume, and this one opens none of them.
+    #[error("this {kind} does not open the volume (tried on {})", join(tried))]
+    WrongSecret {
+        /// Kind of the secret that was given.
+        kind: ProtectorKind,
+        /// The protectors it was tried on.
+        tried: Vec<Guid>,
+    },
+    /// The volume has no protector that takes this secret.
+    #[error("the volume has no {kind} protector{}", wanted.map(|id| format!(" {{{id}}}")).unwrap_or_default())]
+    NoSuchProtector {
+        /// Kind of the secret that was given.
+        kind: ProtectorKind,
+        /// The protector the secret names, where it names one (a `.BEK` file does).
+        wanted: Option<Guid>,
+    },
+    /// A protector holds something that cannot be interpreted.
+    #[error("key protector {{{identifier}}} is damaged: {reason}")]
+    BadProtector {
+        /// Which one.
+        identifier: Guid,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The secret is right, but the metadata is not what was sealed with it: somebody or something changed it.
+    #[error("the BitLocker metadata was changed after it was sealed: its SHA-256 does not match")]
+    Tampered,
+    /// The volume encryption key is missing or damaged.
+    #[error("the volume encryption key cannot be used: {reason}")]
+    BadFvek {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An encryption method that is not known.
+    #[error("encryption method {0} is not supported")]
+    UnsupportedMethod(EncryptionMethod),
+    /// A kind of volume that cannot be read yet, or not safely.
+    #[error("this volume cannot be read: {0}")]
+    Unsupported(&'static str),
+    /// The storage ends before the volume does.
+    #[error("the storage has {storage_bytes} bytes, the volume {volume_bytes}: the end is missing")]
+    Short {
+        /// Bytes there are.
+        storage_bytes: u64,
+        /// Bytes the volume has.
+        volume_bytes: u64,
+    },
+    /// Places in the metadata that contradict each other or the size of the volume.
+    #[error("the metadata places {what} at byte {offset_bytes}, which is not possible")]
+    BadPlace {
+        /// What is placed there.
+        what: &'static str,
+        /// Where, from the start of the volume.
+        offset_bytes: u64,
+    },
+    /// A volume of this size cannot be made.
+    #[error("a volume of {found_bytes} bytes cannot be made: {reason}")]
+    BadSize {
+        /// The size asked for.
+        found_bytes: u64,
+        /// What would be right.
+        reason: &'static str,
+    },
+    /// Reading or writing the storage failed.
+    #[error(transparent)]
+    Storage(#[from] block_io::Error),
+    /// A structure of the volume is not as it must be.
+    #[error(transparent)]
+    Format(#[from] fve_format::Error),
+}
+
+fn join(identifiers: &[Guid]) -> String {
+    identifiers.iter().map(|identifier| format!("{{{identifier}}}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,32 @@
+//! BitLocker volumes on any [`block_io`] storage.
+//!
+//! [`Volume::open`] needs no key: it reads the volume header and the three metadata copies and lists what is there.
+//! [`Volume::unlock`] takes a [`KeyMaterial`] (recovery password, password, external key, clear key) and gives an
+//! [`UnlockedVolume`], which is block storage like any other. [`NewVolume`] makes a volume.
+//!
+//! What is not done here: file systems, mounts, partition tables, talking to people.
+
+mod copies;
+mod create;
+mod error;
+mod keys;
+mod map;
+mod material;
+mod stream;
+mod unlocked;
+mod volume;
+mod wrapping;
+
+pub use copies::{CopyHealth, MetadataCopy};
+pub use create::{CreateOptions, FillProgress, NewVolume, Placement};
+pub use error::Error;
+pub use fve_format::{
+    BackupInfo, EncryptionMethod, ExternalKeyFile, Filetime, Guid, KeyProtector, ProtectorKind, Value, VolumeLayout,
+    VolumeState,
+};
+pub use keys::{Fvek, Vmk};
+pub use map::{Segment, Source};
+pub use material::{ClearKey, ExternalKey, KeyMaterial, Password, UnwrapError};
+pub use stream::STREAM_CHUNK_BYTES;
+pub use unlocked::UnlockedVolume;
+pub use volume::{UnlockOptions, Volume};
