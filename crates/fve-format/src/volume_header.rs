@@ -83,11 +83,16 @@ impl VolumeHeader {
         Ok(Self { layout, bytes_per_sector, sectors_per_cluster, metadata_offsets, encrypt_on_write })
     }
 
-    /// A header of the fixed form. `file_system` is the first sector of the file system inside, from which the fields are
-    /// taken that Windows takes from it (bytes per sector, sectors per cluster, geometry, hidden sectors).
+    /// A header of the fixed form for a volume of `volume_bytes`. `file_system` is the first sector of the file system
+    /// inside, from which the fields are taken that Windows takes from it (bytes per sector, sectors per cluster,
+    /// geometry, hidden sectors).
+    ///
+    /// The 32-bit sector count at 0x20 is 0 where NTFS is inside, as Windows writes it. For anything else it tells the
+    /// size, as the headers of To Go volumes do: libbde has no other place to learn it from.
     #[must_use]
     pub fn encode_fixed(
         file_system: &[u8; VOLUME_HEADER_BYTES],
+        volume_bytes: u64,
         metadata_offsets: [u64; 3],
     ) -> [u8; VOLUME_HEADER_BYTES] {
         let mut out = [0; VOLUME_HEADER_BYTES];
@@ -97,6 +102,11 @@ impl VolumeHeader {
         put(0x0B, &file_system[0x0B..0x0E]);
         put(0x15, &[0xF8]);
         put(0x18, &file_system[0x18..0x20]);
+        let sector_bytes = u16::from_le_bytes([file_system[0x0B], file_system[0x0C]]);
+        let sectors = volume_bytes.checked_div(u64::from(sector_bytes)).and_then(|count| u32::try_from(count).ok());
+        if let Some(sectors) = sectors.filter(|_| &file_system[3..11] != b"NTFS    ") {
+            put(0x20, &sectors.to_le_bytes());
+        }
         // Constants that Windows writes in every volume header: they only look like a FAT32 file system.
         put(0x24, &0x1FE0_u32.to_le_bytes());
         put(0x30, &[1, 0, 6, 0]);
@@ -120,7 +130,7 @@ mod tests {
     fn fixed() -> [u8; 512] {
         let mut file_system = [0; 512];
         file_system[0x0B..0x0E].copy_from_slice(&[0, 2, 8]);
-        VolumeHeader::encode_fixed(&file_system, [0x10_0000, 0x20_0000, 0x30_0000])
+        VolumeHeader::encode_fixed(&file_system, 0x400_0000, [0x10_0000, 0x20_0000, 0x30_0000])
     }
 
     #[test]

@@ -199,7 +199,8 @@ impl<D: BlockWrite> NewVolume<D> {
             storage.write_all_at(offset, &region)?;
             storage.flush()?;
         }
-        let header = VolumeHeader::encode_fixed(&file_system, self.placement.metadata_offsets);
+        let Placement { volume_bytes, metadata_offsets, .. } = self.placement;
+        let header = VolumeHeader::encode_fixed(&file_system, volume_bytes, metadata_offsets);
         storage.write_all_at(0, &header)?;
         storage.flush()?;
         Ok(())

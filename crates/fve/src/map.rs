@@ -105,7 +105,8 @@ impl Places {
             _ => Err(Error::BadPlace { what, offset_bytes: start }),
         };
         let first_sectors = inside("the end of the relocated volume header", header_bytes, 0)?;
-        let mut taken = Vec::from([0..first_sectors.start]);
+        let mut taken = Vec::with_capacity(5);
+        taken.push(0..first_sectors.start);
         let mut add = |what, start, length| {
             let range = inside(what, start, length)?;
             if taken.iter().any(|other| range.start < other.end && other.start < range.end) {

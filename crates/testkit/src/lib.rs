@@ -46,3 +46,18 @@ pub fn programs(names: &[&str]) -> bool {
     }
     true
 }
+
+/// The Python that `cargo xtask setup` equipped with other implementations (in `target/judges`), when it has `module`;
+/// says so otherwise.
+#[must_use]
+pub fn judges_python(module: &str) -> Option<String> {
+    let folder = std::env::var_os("KEYHAVEN_JUDGES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/judges"), PathBuf::from);
+    let python = folder.join("bin/python").to_str()?.to_owned();
+    let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    skip(&format!("no {module} in target/judges"));
+    None
+}
