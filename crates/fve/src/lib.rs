@@ -12,6 +12,7 @@ mod error;
 mod keys;
 mod map;
 mod material;
+mod recovery;
 mod stream;
 mod unlocked;
 mod volume;

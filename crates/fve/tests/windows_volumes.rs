@@ -130,3 +130,20 @@ fn wrong_secrets_are_told_apart() {
         Err(fve::Error::NoSuchProtector { wanted: None, .. })
     ));
 }
+
+/// Every volume that has a recovery password shows it to whoever opens it another way.
+#[test]
+fn recovery_passwords_are_shown_again() {
+    let Some(corpus) = testkit::corpus() else { return };
+    let mut shown = 0;
+    for image in images(&corpus).iter().filter(|image| !NOT_YET.contains(&image.name.as_str())) {
+        let Some(expected) = image.field("RP") else { continue };
+        let volume = Volume::open(FileDisk::open(&image.path).expect("image")).expect("a volume");
+        let (_, material) = image.secrets(&corpus).remove(0);
+        let (vmk, _) = volume.unwrap_vmk(material.as_ref()).expect("unlocks");
+        let passwords = volume.recovery_passwords(&vmk);
+        assert!(passwords.iter().any(|(_, password)| password.to_text().expose() == expected), "{}", image.name);
+        shown += 1;
+    }
+    assert!(shown > 8, "only {shown} volumes");
+}
