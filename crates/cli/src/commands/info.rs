@@ -1,0 +1,183 @@
+//! `keyhaven info`: what can be known without a key.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use block_io::FileDisk;
+use clap::Args;
+use fve::{BackupInfo, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
+use serde_json::json;
+
+use crate::drive::{self, DriveArgs};
+use crate::failure::Outcome;
+use crate::output;
+
+/// Example: keyhaven info usb-stick.img
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    drive: DriveArgs,
+}
+
+pub(crate) fn run(arguments: &InfoArgs, json: bool) -> Outcome {
+    let path = &arguments.drive.drive;
+    let volume = drive::open(path)?;
+    output::report(json, &document(path, &volume), &text(path, &volume))
+}
+
+/// The first eight characters of an identifier: what a locked PC shows as "key ID".
+pub(crate) fn key_id(identifier: Guid) -> String {
+    identifier.to_string()[..8].to_owned()
+}
+
+fn layout_name(layout: VolumeLayout) -> &'static str {
+    match layout {
+        VolumeLayout::Fixed => "fixed drive",
+        VolumeLayout::ToGo => "BitLocker To Go",
+        VolumeLayout::Vista => "Windows Vista",
+    }
+}
+
+/// State in words: now, on the way to, and an encrypt-on-write conversion that only the volume header tells.
+fn state_name(volume: &Volume<FileDisk>) -> String {
+    let (now, next) = volume.state();
+    let converting = volume.header().encrypt_on_write.is_some();
+    let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
+    let mut name = match (now, next) {
+        _ if converting => "encrypt-on-write conversion under way".to_owned(),
+        (now, next) if now == next => now.to_string(),
+        (now, next) => format!("{now}, on the way to {next}"),
+    };
+    if suspended && now != VolumeState::Decrypted {
+        name.push_str(", protection suspended");
+    }
+    name
+}
+
+fn document(path: &Path, volume: &Volume<FileDisk>) -> serde_json::Value {
+    let metadata = volume.metadata();
+    json!({
+        "drive": path.display().to_string(),
+        "layout": layout_name(volume.header().layout),
+        "method": metadata.method.to_string(),
+        "state": state_name(volume),
+        "state_now": volume.state().0.value(),
+        "state_next": volume.state().1.value(),
+        "encrypt_on_write": volume.header().encrypt_on_write.is_some(),
+        "volume_identifier": metadata.identifier.to_string(),
+        "description": volume.description(),
+        "created": metadata.created.to_string(),
+        "volume_bytes": volume.volume_bytes(),
+        "storage_bytes": volume.storage_bytes(),
+        "encrypted_bytes": volume.encrypted_bytes(),
+        "sector_bytes": volume.sector_bytes(),
+        "copy_in_use": volume.copy_in_use() + 1,
+        "metadata_copies": volume.copies().iter().map(|copy| json!({
+            "offset_bytes": copy.offset_bytes,
+            "usable": copy.health.is_usable(),
+            "health": copy.health.to_string(),
+        })).collect::<Vec<_>>(),
+        "protectors": volume.protectors().iter().map(protector_document).collect::<Vec<_>>(),
+    })
+}
+
+fn protector_document(protector: &KeyProtector) -> serde_json::Value {
+    json!({
+        "kind": protector.kind().to_string(),
+        "supported": can_be_used(protector.kind()),
+        "identifier": protector.identifier.to_string(),
+        "key_id": key_id(protector.identifier),
+        "name": name(protector),
+        "modified": protector.modified.to_string(),
+        "backed_up": backup(protector).map(|backup| json!({
+            "at": backup.backed_up.to_string(), "method": backup.method,
+        })),
+    })
+}
+
+/// Kinds that this program can unlock with; the others need the PC they belong to.
+fn can_be_used(kind: ProtectorKind) -> bool {
+    matches!(
+        kind,
+        ProtectorKind::RecoveryPassword
+            | ProtectorKind::Password
+            | ProtectorKind::ExternalKey
+            | ProtectorKind::ClearKey
+    )
+}
+
+fn name(protector: &KeyProtector) -> Option<String> {
+    protector.entries.iter().find_map(|entry| match entry.value() {
+        Ok(Value::Unicode(name)) => Some(name),
+        _ => None,
+    })
+}
+
+fn backup(protector: &KeyProtector) -> Option<BackupInfo> {
+    protector.entries.iter().find_map(|entry| match entry.value() {
+        Ok(Value::BackupInfo(backup)) => Some(backup),
+        _ => None,
+    })
+}
+
+fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
+    let metadata = volume.metadata();
+    let mut out = format!("{}: BitLocker volume\n", path.display());
+    let mut line = |label: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {label:<13} {value}");
+    };
+    line("method", metadata.method.to_string());
+    line("state", state_name(volume));
+    line("layout", layout_name(volume.header().layout).to_owned());
+    line(
+        "size",
+        format!(
+            "{} ({} bytes), sectors of {} bytes",
+            output::size(volume.volume_bytes()),
+            volume.volume_bytes(),
+            volume.sector_bytes()
+        ),
+    );
+    if volume.storage_bytes() < volume.volume_bytes() {
+        line("incomplete", format!("only {} bytes of it are there", volume.storage_bytes()));
+    }
+    if volume.encrypted_bytes() != volume.volume_bytes() {
+        line("encrypted", format!("the first {} bytes", volume.encrypted_bytes()));
+    }
+    line("identifier", format!("{{{}}}", metadata.identifier));
+    line("created", metadata.created.to_string());
+    if let Some(description) = volume.description() {
+        line("description", description);
+    }
+    for (index, copy) in volume.copies().iter().enumerate() {
+        let place = copy.offset_bytes.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+        let used = if index == volume.copy_in_use() { ", in use" } else { "" };
+        line(&format!("metadata {}", index + 1), format!("{}{used}{place}", copy.health));
+    }
+    out.push_str("\nKey protectors\n");
+    for protector in volume.protectors() {
+        out.push_str(&protector_line(&protector));
+    }
+    out
+}
+
+fn protector_line(protector: &KeyProtector) -> String {
+    let mut line = format!(
+        "  {:<18} key ID {}  {{{}}}  {}",
+        protector.kind().to_string(),
+        key_id(protector.identifier),
+        protector.identifier,
+        protector.modified
+    );
+    if let Some(name) = name(protector) {
+        let _ = write!(line, "  \"{name}\"");
+    }
+    match protector.kind() {
+        ProtectorKind::ClearKey => line.push_str("\n    anyone can open this drive: its key lies in the clear"),
+        kind if !can_be_used(kind) => line.push_str("\n    works only in the PC it belongs to; not supported here"),
+        _ => {}
+    }
+    line.push('\n');
+    line
+}

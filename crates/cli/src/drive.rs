@@ -1,0 +1,108 @@
+//! Opening a drive named on the command line, and putting the engine's errors into words for people.
+
+use std::path::{Path, PathBuf};
+
+use block_io::FileDisk;
+use clap::Args;
+use fve::{Error, Guid, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::secrets::SecretArgs;
+
+/// Which drive.
+#[derive(Debug, Args)]
+pub(crate) struct DriveArgs {
+    /// Disk image file or block device that holds the BitLocker volume
+    #[arg(value_name = "DRIVE")]
+    pub(crate) drive: PathBuf,
+}
+
+/// A drive that is to be unlocked.
+#[derive(Debug, Args)]
+pub(crate) struct UnlockArgs {
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
+    /// Accept an image that ends before its volume does, and read as far as it goes
+    #[arg(long)]
+    pub(crate) allow_short: bool,
+}
+
+/// Opens the drive without a key.
+pub(crate) fn open(path: &Path) -> Outcome<Volume<FileDisk>> {
+    let disk = FileDisk::open(path)
+        .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
+    let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
+    for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
+        output::note(&format!(
+            "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
+            index + 1,
+            copy.health,
+            volume.copy_in_use() + 1
+        ));
+    }
+    Ok(volume)
+}
+
+/// Opens and unlocks the drive; gives the protector that was used, too.
+pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<(UnlockedVolume<FileDisk>, Guid)> {
+    let volume = open(path)?;
+    let material = arguments.secrets.resolve(&kinds(&volume))?;
+    let options = UnlockOptions { allow_short: arguments.allow_short };
+    volume.unlock(material.as_ref(), options).map_err(|error| explain(path, &error))
+}
+
+/// The kinds of protectors on the volume.
+pub(crate) fn kinds(volume: &Volume<FileDisk>) -> Vec<ProtectorKind> {
+    volume.protectors().iter().map(fve::KeyProtector::kind).collect()
+}
+
+/// Error, cause and next step for an engine error about the drive at `path`.
+pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
+    let name = path.display();
+    let list = format!("`keyhaven info {name}` lists the keys this drive accepts");
+    match error {
+        Error::NotBitLocker { found } => {
+            let failure = Failure::no(format!("{name} is not a BitLocker drive"));
+            match found {
+                Some(found) => failure.cause(format!("it starts like {found}")),
+                None => failure.cause("its first sector has no BitLocker signature"),
+            }
+        }
+        Error::NoMetadata { copies } => Failure::no(format!("the BitLocker metadata of {name} cannot be used"))
+            .cause(
+                copies
+                    .iter()
+                    .enumerate()
+                    .map(|(index, copy)| format!("copy {}: {}", index + 1, copy.health))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
+            .hint("do not write to this drive; make an image of it first and work on the image"),
+        Error::WrongSecret { kind, tried } => Failure::no(format!("this {kind} does not open {name}"))
+            .cause(
+                tried
+                    .iter()
+                    .map(|identifier| format!("{kind} protector {{{identifier}}}: AES-CCM tag mismatch"))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
+            .hint(list),
+        Error::NoSuchProtector { kind, wanted: Some(wanted) } => {
+            Failure::no(format!("this {kind} belongs to another drive than {name}"))
+                .cause(format!("the drive has no protector {{{wanted}}}"))
+                .hint(list)
+        }
+        Error::NoSuchProtector { kind, wanted: None } => {
+            Failure::no(format!("{name} cannot be opened with a {kind}")).because(error).hint(list)
+        }
+        Error::Tampered => Failure::no(format!("{name} is not opened: its metadata was changed"))
+            .because(error)
+            .hint("somebody may have manipulated the drive; make an image of it before anything else"),
+        Error::Short { .. } => Failure::no(format!("{name} is incomplete"))
+            .because(error)
+            .hint("--allow-short reads as far as the image goes"),
+        Error::Storage(_) => Failure::could_not(format!("cannot read {name}")).because(error),
+        _ => Failure::no(format!("{name} cannot be opened")).because(error).hint(list),
+    }
+}

@@ -1,0 +1,43 @@
+//! `keyhaven`: opens BitLocker drives on any computer and keeps their recovery keys in an account.
+//!
+//! Exit status: 0 done, 1 a well-formed no (wrong key, not BitLocker, refused), 2 could not try.
+
+mod args;
+mod commands;
+mod drive;
+mod failure;
+mod files;
+mod hardening;
+mod output;
+mod progress;
+mod prompt;
+mod recovery_file;
+mod secrets;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    hardening::keep_secrets_out_of_core_dumps();
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit_for_usage(&error),
+    };
+    let json = arguments.json;
+    match commands::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(&failure, json);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Help and version are answers; anything else that clap refuses could not be tried.
+fn exit_for_usage(error: &clap::Error) -> ExitCode {
+    // The terminal may be gone; there is nobody left to tell then.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}

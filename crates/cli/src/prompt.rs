@@ -1,0 +1,68 @@
+//! Asking on the terminal. Secrets are not echoed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+
+use secret::SecretString;
+
+use crate::failure::{Failure, Outcome};
+
+/// The terminal of this process, when there is one to ask on.
+fn terminal() -> Option<File> {
+    File::options().read(true).write(true).open("/dev/tty").ok()
+}
+
+/// Asks for a secret without echo.
+pub(crate) fn secret(question: &str) -> Outcome<SecretString> {
+    ask(question, false)
+}
+
+/// Asks for text that may be seen.
+pub(crate) fn text(question: &str) -> Outcome<String> {
+    ask(question, true).map(|answer| answer.expose().to_owned())
+}
+
+fn ask(question: &str, echo: bool) -> Outcome<SecretString> {
+    let Some(mut tty) = terminal() else {
+        return Err(Failure::could_not(format!("there is no terminal to ask for the {question}"))
+            .hint("give it in a file or in the environment; `--help` lists the options"));
+    };
+    let answer = (|| {
+        write!(tty, "{question}: ")?;
+        tty.flush()?;
+        let line = if echo { read_line(&tty)? } else { without_echo(&tty, read_line)? };
+        if !echo {
+            writeln!(tty)?;
+        }
+        Ok(line)
+    })();
+    answer.map_err(|error: io::Error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
+}
+
+fn read_line(tty: &File) -> io::Result<SecretString> {
+    let mut line = String::with_capacity(256);
+    if BufReader::new(tty).read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    while line.ends_with(['\n', '\r']) {
+        line.pop();
+    }
+    Ok(SecretString::new(line))
+}
+
+#[cfg(unix)]
+fn without_echo(tty: &File, read: impl FnOnce(&File) -> io::Result<SecretString>) -> io::Result<SecretString> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let before = tcgetattr(tty)?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(tty, OptionalActions::Flush, &quiet)?;
+    let line = read(tty);
+    tcsetattr(tty, OptionalActions::Flush, &before)?;
+    line
+}
+
+#[cfg(not(unix))]
+fn without_echo(tty: &File, read: impl FnOnce(&File) -> io::Result<SecretString>) -> io::Result<SecretString> {
+    read(tty)
+}

@@ -1,0 +1,138 @@
+//! Where a secret for a drive comes from: a file, standard input, the environment, the terminal. Never an argument.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind};
+use secret::{RecoveryPassword, SecretString};
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Outcome};
+use crate::{output, prompt, recovery_file};
+
+/// Secret files are small; anything larger is the wrong file.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+const RECOVERY_PASSWORD_VARIABLE: &str = "KEYHAVEN_RECOVERY_PASSWORD";
+const PASSWORD_VARIABLE: &str = "KEYHAVEN_PASSWORD";
+
+/// How to open the drive. Without any of these: the environment, then the terminal.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to open the drive")]
+pub(crate) struct SecretArgs {
+    /// File with the recovery key: 48 digits, or the text file that Windows saved (`-`: standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recovery_password_file: Option<PathBuf>,
+    /// File with the drive's password (`-`: standard input)
+    #[arg(long, value_name = "FILE", conflicts_with = "recovery_password_file")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The .BEK file saved by Windows
+    #[arg(long, value_name = "FILE.BEK", conflicts_with_all = ["recovery_password_file", "password_file"])]
+    pub(crate) startup_key: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
+    pub(crate) fn resolve(&self, kinds: &[ProtectorKind]) -> Outcome<Box<dyn KeyMaterial>> {
+        if let Some(path) = &self.recovery_password_file {
+            return Ok(Box::new(recovery_password_from(path)?));
+        }
+        if let Some(path) = &self.password_file {
+            return Ok(Box::new(Password(password_from(path)?)));
+        }
+        if let Some(path) = &self.startup_key {
+            return Ok(Box::new(external_key_from(path)?));
+        }
+        if let Some(text) = variable(RECOVERY_PASSWORD_VARIABLE)? {
+            return Ok(Box::new(check_recovery_password(&text)?));
+        }
+        if let Some(text) = variable(PASSWORD_VARIABLE)? {
+            return Ok(Box::new(Password(text)));
+        }
+        if kinds.contains(&ProtectorKind::ClearKey) {
+            output::note("protection of this drive is suspended: anyone can open it without a key");
+            return Ok(Box::new(ClearKey));
+        }
+        ask(kinds)
+    }
+}
+
+/// Asks for whatever the drive takes, password first: it is what people remember.
+fn ask(kinds: &[ProtectorKind]) -> Outcome<Box<dyn KeyMaterial>> {
+    if kinds.contains(&ProtectorKind::Password) {
+        let question = "password of the drive (leave empty to type the recovery key)";
+        let password = prompt::secret(question).map_err(name_the_options)?;
+        if !password.expose().is_empty() {
+            return Ok(Box::new(Password(password)));
+        }
+    }
+    let typed = prompt::secret("recovery key (48 digits)").map_err(name_the_options)?;
+    Ok(Box::new(check_recovery_password(&typed)?))
+}
+
+fn name_the_options(failure: Failure) -> Failure {
+    failure.hint(format!(
+        "use --recovery-password-file, --password-file, --startup-key or --from-account, or set \
+         {RECOVERY_PASSWORD_VARIABLE} or {PASSWORD_VARIABLE}"
+    ))
+}
+
+/// The recovery password in a file.
+pub(crate) fn recovery_password_from(path: &Path) -> Outcome<RecoveryPassword> {
+    let bytes = read_secret_file(path)?;
+    let text = recovery_file::decode(&bytes)
+        .ok_or_else(|| Failure::could_not(format!("{} is not a text file", path.display())))?;
+    check_text(recovery_file::find_password(&text))
+}
+
+fn check_recovery_password(text: &SecretString) -> Outcome<RecoveryPassword> {
+    check_text(recovery_file::find_password(text))
+}
+
+fn check_text(parsed: Result<RecoveryPassword, secret::RecoveryPasswordError>) -> Outcome<RecoveryPassword> {
+    parsed.map_err(|error| {
+        Failure::no("this is not a complete recovery key")
+            .because(&error)
+            .hint("compare that group with the printout or the screen and type it again")
+    })
+}
+
+/// The password in a file: its first line.
+pub(crate) fn password_from(path: &Path) -> Outcome<SecretString> {
+    let bytes = read_secret_file(path)?;
+    let text = recovery_file::decode(&bytes)
+        .ok_or_else(|| Failure::could_not(format!("{} is not a text file", path.display())))?;
+    let line = text.expose().lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Failure::could_not(format!("{} holds no password", path.display())));
+    }
+    Ok(SecretString::from(line))
+}
+
+fn external_key_from(path: &Path) -> Outcome<ExternalKey> {
+    let bytes = read_secret_file(path)?;
+    let bad = || Failure::no(format!("{} is not a startup key file", path.display()));
+    let file = ExternalKeyFile::parse(&bytes).map_err(|error| bad().because(&error))?;
+    ExternalKey::from_file(&file).ok_or_else(|| bad().cause("it holds no key"))
+}
+
+/// A whole small file, or standard input for `-`.
+pub(crate) fn read_secret_file(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(MAX_SECRET_FILE_BYTES).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET_FILE_BYTES).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Failure::could_not(format!("cannot read {}", path.display())).because(&error))?;
+    Ok(bytes)
+}
+
+fn variable(name: &str) -> Outcome<Option<SecretString>> {
+    match std::env::var(name) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(SecretString::new(text))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::could_not(format!("{name} is not valid text"))),
+    }
+}
