@@ -1,2 +1,62 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands, run as `cargo xtask COMMAND`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a developer's terminal")]
+
+mod bench;
+mod ci;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo     the main job from beginning to end, in plain words, on a drive it makes
+  test     set-up, then every test that needs no special hardware
+  ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules
+  setup    what the tests need: Debian packages, other implementations, the corpus
+  tidy     the import rules between crates and a few house rules
+  bench    figures: unlocking, opening, memory
+";
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) =
+        arguments.split_first().map_or(("help", [].as_slice()), |(first, rest)| (first.as_str(), rest));
+    let outcome = match command {
+        "test" => test::run(rest),
+        "ci" => ci::run(),
+        "setup" => setup::run().map(|_| ()),
+        "tidy" => tidy::run(),
+        "bench" => bench::run(),
+        "peak-memory" => bench::peak_memory(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        "demo" => {
+            eprintln!("xtask: demo is not built yet");
+            return ExitCode::from(2);
+        }
+        other => {
+            eprint!("xtask: no command {other}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

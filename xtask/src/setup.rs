@@ -1,0 +1,111 @@
+//! `cargo xtask setup`: what the tests need beyond Rust.
+//!
+//! Debian packages are installed when this runs as root on Debian; elsewhere the missing programs are named and the tests
+//! that need them say that they were skipped.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::run::{command, succeed, succeeds};
+
+/// A program the tests use, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("cryptsetup", "cryptsetup-bin"),
+    ("dislocker-file", "dislocker"),
+    ("bdeinfo", "libbde-utils"),
+    ("fusermount", "fuse3"),
+    ("mkfs.fat", "dosfstools"),
+    ("mcopy", "mtools"),
+    ("mkntfs", "ntfs-3g"),
+    ("xz", "xz-utils"),
+    ("gcc", "gcc"),
+];
+
+/// What the set-up found and made; names go to the tests in the environment.
+pub(crate) struct Ready {
+    /// The unpacked corpus, where there is one.
+    pub(crate) corpus: Option<PathBuf>,
+    /// The Python environment with other implementations.
+    pub(crate) judges: PathBuf,
+}
+
+/// Does all set-up; a second run finds everything done.
+pub(crate) fn run() -> Result<Ready> {
+    install_packages()?;
+    let judges = judges();
+    let corpus = corpus()?;
+    Ok(Ready { corpus, judges })
+}
+
+fn install_packages() -> Result<()> {
+    let mut missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !installed(program)).map(|(_, package)| *package).collect();
+    if !succeeds(&mut command("python3", &["-c", "import ensurepip, venv"])) {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !nix::unistd::geteuid().is_root() || !installed("apt-get") {
+        eprintln!("setup: not installed, so some tests will be skipped: {}", missing.join(" "));
+        eprintln!("setup: on Debian, as root: apt-get install {}", missing.join(" "));
+        return Ok(());
+    }
+    println!("setup: installing {}", missing.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut apt = command("apt-get", arguments);
+        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        succeed(&mut apt)
+    };
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)
+}
+
+fn installed(program: &str) -> bool {
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists())
+}
+
+/// A Python environment with a newer libbde than Debian's. Without it the tests that want it say so.
+fn judges() -> PathBuf {
+    let folder = crate::root().join("target/judges");
+    let python = folder.join("bin/python");
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    if succeeds(&mut command(&text(&python), &["-c", "import pybde"])) {
+        return folder;
+    }
+    println!("setup: installing libbde-python into target/judges");
+    let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)]))
+        .and_then(|()| succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python"])));
+    if let Err(error) = made {
+        eprintln!("setup: {error:#}");
+    }
+    folder
+}
+
+/// Unpacks the volumes made by Windows, where they are.
+fn corpus() -> Result<Option<PathBuf>> {
+    let source =
+        std::env::var_os("KEYHAVEN_CORPUS").map_or_else(|| crate::root().join("../shared/corpus"), PathBuf::from);
+    let archive = source.join("corpus.tar.xz");
+    let folder = crate::root().join("target/corpus");
+    if !archive.exists() {
+        println!("setup: no corpus of Windows volumes at {}", source.display());
+        return Ok(None);
+    }
+    let stamp = folder.join("unpacked");
+    let newer = |path: &Path| path.metadata().and_then(|data| data.modified());
+    if stamp.exists() && newer(&stamp)? >= newer(&archive)? {
+        return Ok(Some(folder));
+    }
+    println!("setup: unpacking the corpus of Windows volumes");
+    std::fs::create_dir_all(&folder)?;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    succeed(&mut command("tar", &["-C", &text(&folder), "-xSJf", &text(&archive)]))?;
+    std::fs::write(&stamp, "").context("cannot mark the corpus as unpacked")?;
+    Ok(Some(folder))
+}
