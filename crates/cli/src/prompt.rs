@@ -14,15 +14,10 @@ fn terminal() -> Option<File> {
 
 /// Asks for a secret without echo.
 pub(crate) fn secret(question: &str) -> Outcome<SecretString> {
-    ask(question, false)
+    ask(question)
 }
 
-/// Asks for text that may be seen.
-pub(crate) fn text(question: &str) -> Outcome<String> {
-    ask(question, true).map(|answer| answer.expose().to_owned())
-}
-
-fn ask(question: &str, echo: bool) -> Outcome<SecretString> {
+fn ask(question: &str) -> Outcome<SecretString> {
     let Some(mut tty) = terminal() else {
         return Err(Failure::could_not(format!("there is no terminal to ask for the {question}"))
             .hint("give it in a file or in the environment; `--help` lists the options"));
@@ -30,10 +25,8 @@ fn ask(question: &str, echo: bool) -> Outcome<SecretString> {
     let answer = (|| {
         write!(tty, "{question}: ")?;
         tty.flush()?;
-        let line = if echo { read_line(&tty)? } else { without_echo(&tty, read_line)? };
-        if !echo {
-            writeln!(tty)?;
-        }
+        let line = without_echo(&tty, read_line)?;
+        writeln!(tty)?;
         Ok(line)
     })();
     answer.map_err(|error: io::Error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
