@@ -1,6 +1,6 @@
 //! `.BEK` files: a metadata header and one external-key entry.
 //!
-//! The entry's data: identifier[16], modified FILETIME, nested entries (name, volume identifier, the key of type 0x2002).
+//! The entry's data: identifier (16 bytes), modified FILETIME, nested entries (name, volume identifier, the key of type 0x2002).
 
 use zeroize::Zeroizing;
 

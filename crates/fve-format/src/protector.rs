@@ -1,6 +1,6 @@
 //! Key protectors: the VMK wrapped one way.
 //!
-//! Data after the entry header: identifier[16], modified FILETIME, hints u16, protection u16, nested entries.
+//! Data after the entry header: identifier (16 bytes), modified FILETIME, hints u16, protection u16, nested entries.
 
 use std::fmt;
 
