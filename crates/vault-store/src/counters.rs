@@ -1,0 +1,28 @@
+//! Counters behind the abuse limits. They live in the database, so that a restart does not forget them and every node
+//! shares them.
+
+use async_trait::async_trait;
+
+use crate::{Error, Millis};
+
+/// Counters, and the sweep that forgets what is over.
+#[async_trait]
+pub trait Counters {
+    /// Adds `amount` to a counter and returns its new value.
+    async fn count(&self, bucket: &str, window: Millis, amount: i64) -> Result<i64, Error>;
+
+    /// The value of a counter; 0 when it was never counted.
+    async fn counted(&self, bucket: &str, window: Millis) -> Result<i64, Error>;
+
+    /// The newest window of a bucket and its value.
+    async fn newest_window(&self, bucket: &str) -> Result<Option<(Millis, i64)>, Error>;
+
+    /// Sets a counter and forgets the bucket's other windows.
+    async fn set_counter(&self, bucket: &str, window: Millis, n: i64) -> Result<(), Error>;
+
+    /// Forgets a bucket.
+    async fn clear_counter(&self, bucket: &str) -> Result<(), Error>;
+
+    /// Deletes sessions, ceremonies, grants and codes that ended before `now`, and counters older than two days.
+    async fn sweep(&self, now: Millis) -> Result<(), Error>;
+}

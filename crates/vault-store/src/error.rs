@@ -1,0 +1,82 @@
+//! What a store call can answer besides its result.
+
+/// Why a store call did not do what it was asked to.
+///
+/// [`Error::Refused`] is the well-formed no: the rows say it must not happen, and nothing was changed. Everything else
+/// means that the database could not be asked, or that what it holds cannot be right.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The rows forbid it. Nothing was changed.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The database failed, is busy for longer than the timeout, or broke one of its own rules.
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    /// The schema could not be brought up to date, or is newer than this program.
+    #[error("the schema could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// A stored value has a length or a word that this version never writes.
+    #[error("table {table}, column {column}: a value that cannot be right")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The database would not confirm that a commit is on the disk. Nothing may be promised on it.
+    #[error("durable commits are not in force: {pragma} is {found}, expected {expected}")]
+    NotDurable {
+        /// The setting.
+        pragma: &'static str,
+        /// What the database answered.
+        found: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// The well-formed no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The grant is spent, expired, or was given for another session, purpose or target.
+    #[error("the grant is spent, expired or for something else")]
+    Grant,
+    /// The ceremony is spent, expired, out of tries, or of another kind.
+    #[error("the ceremony is over")]
+    Ceremony,
+    /// An account with this mail exists.
+    #[error("the mail has an account")]
+    EmailTaken,
+    /// The invite is unknown, spent or expired.
+    #[error("the invite is not valid")]
+    Invite,
+    /// The session ended meanwhile.
+    #[error("the session is over")]
+    Session,
+    /// No such row for this account.
+    #[error("no such row for this account")]
+    NotFound,
+    /// The record exists with other content.
+    #[error("the record exists with other content")]
+    IdConflict,
+    /// A row with this identifier exists.
+    #[error("the identifier is taken")]
+    IdTaken,
+    /// The device is unknown to this account or was revoked.
+    #[error("the device is revoked")]
+    DeviceRevoked,
+    /// The account holds as many records as it may.
+    #[error("the account is full")]
+    Quota,
+    /// The enrolment code is expired, out of tries, answered, or claimed by another account.
+    #[error("the enrolment code is over")]
+    DeviceCode,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}

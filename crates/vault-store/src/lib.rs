@@ -1,0 +1,57 @@
+//! The vault's tables and the only SQL of the product.
+//!
+//! [`Store`] is what the server knows: one trait per group of tables, each call one transaction. [`SqliteStore`] is the
+//! embedded implementation. Rows are plain data; what is sealed or signed stays bytes here.
+//!
+//! # Contract
+//! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
+//! - Every look-up that belongs to an account carries the account: a row of another account is not found.
+//! - Rows that may be used once (grants, ceremonies, invites, time steps of a factor) are spent by a conditional update;
+//!   of any number of concurrent callers exactly one succeeds.
+//! - Records, receipts and audit entries can be added and never changed; triggers of the database see to it.
+//! - An account's chain head advances by compare-and-set, in the transaction of the act that the entry tells of.
+//!
+//! What is not done here: deciding who may do what, sealing, signing, checking signatures, reading the clock.
+
+mod accounts;
+mod audit;
+mod ceremonies;
+mod counters;
+mod devices;
+mod error;
+mod factors;
+mod grants;
+mod ids;
+mod records;
+mod sessions;
+mod sqlite;
+
+pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
+pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
+pub use ceremonies::{Ceremonies, Ceremony};
+pub use counters::Counters;
+pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, Devices};
+pub use error::{Error, Refusal};
+pub use factors::{AddFactor, Factor, Factors};
+pub use grants::{Grant, GrantUse, Grants};
+pub use ids::*;
+pub use records::{IndexEntry, Listing, NewRecord, Record, RecordState, Records, Released, SaveSealer, Saved};
+pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
+pub use sqlite::SqliteStore;
+
+/// A moment: milliseconds since 1970, UTC.
+pub type Millis = i64;
+
+/// A SHA-256 value.
+pub type Digest = [u8; 32];
+
+/// All of the vault's tables.
+pub trait Store:
+    Accounts + Audit + Ceremonies + Counters + Devices + Factors + Grants + Records + Sessions + Send + Sync
+{
+}
+
+impl<T> Store for T where
+    T: Accounts + Audit + Ceremonies + Counters + Devices + Factors + Grants + Records + Sessions + Send + Sync
+{
+}

@@ -1,0 +1,90 @@
+//! Table `factors`.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::{SqliteStore, audit, ceremonies, grants, row, sessions, unique};
+use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, Millis, Refusal};
+
+#[async_trait]
+impl Factors for SqliteStore {
+    async fn add_factor(&self, add: &AddFactor, link: LinkMaker<'_>) -> Result<(), Error> {
+        let account = add.factor.account_id;
+        let mut tx = self.write().await?;
+        ceremonies::end(&mut tx, add.ceremony, &add.ceremony_kind, add.now).await?;
+        match &add.grant {
+            Some(grant) => grants::spend(&mut tx, grant).await?,
+            None => require_no_factor(&mut tx, account).await?,
+        }
+        insert(&mut tx, &add.factor).await?;
+        sqlx::query("UPDATE accounts SET two_factor = 1, off_at = NULL WHERE id = ?")
+            .bind(&account.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+        sessions::begin_epoch(&mut tx, account, &add.keep_session).await?;
+        audit::append(&mut tx, account, link).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn factors(&self, account: AccountId) -> Result<Vec<Factor>, Error> {
+        let rows = sqlx::query("SELECT * FROM factors WHERE account_id = ? ORDER BY created_at, id")
+            .bind(&account.as_bytes()[..])
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(factor_of).collect()
+    }
+
+    async fn use_totp_step(&self, account: AccountId, factor: FactorId, step: i64, now: Millis) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE factors SET last_step = ?1, used_at = ?2
+             WHERE id = ?3 AND account_id = ?4 AND (last_step IS NULL OR last_step < ?1)",
+        )
+        .bind(step)
+        .bind(now)
+        .bind(&factor.as_bytes()[..])
+        .bind(&account.as_bytes()[..])
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// A second factor is added under a step-up; only the first one cannot be.
+async fn require_no_factor(tx: &mut SqliteConnection, account: AccountId) -> Result<(), Error> {
+    let row = sqlx::query("SELECT 1 FROM factors WHERE account_id = ?")
+        .bind(&account.as_bytes()[..])
+        .fetch_optional(tx)
+        .await?;
+    if row.is_none() { Ok(()) } else { Err(Refusal::Grant.into()) }
+}
+
+async fn insert(tx: &mut SqliteConnection, factor: &Factor) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO factors (id, account_id, kind, label, data_sealed, last_step, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&factor.id.as_bytes()[..])
+    .bind(&factor.account_id.as_bytes()[..])
+    .bind(&factor.kind)
+    .bind(&factor.label)
+    .bind(&factor.data_sealed)
+    .bind(factor.last_step)
+    .bind(factor.created_at)
+    .execute(tx)
+    .await
+    .map_err(|error| unique(error, Refusal::IdTaken))?;
+    Ok(())
+}
+
+fn factor_of(row: &SqliteRow) -> Result<Factor, Error> {
+    Ok(Factor {
+        id: FactorId::from_bytes(row::bytes(row, "factors", "id")?),
+        account_id: AccountId::from_bytes(row::bytes(row, "factors", "account_id")?),
+        kind: row.try_get("kind")?,
+        label: row.try_get("label")?,
+        data_sealed: row.try_get("data_sealed")?,
+        last_step: row.try_get("last_step")?,
+        created_at: row.try_get("created_at")?,
+    })
+}

@@ -1,0 +1,231 @@
+//! Tables `records`, `record_state`, `record_index`, `receipts`.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::{SqliteStore, audit, devices, grants, row};
+use crate::{
+    AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
+    RecordState, Records, Refusal, Released, SaveSealer, Saved,
+};
+
+#[async_trait]
+impl Records for SqliteStore {
+    async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
+        let record = &new.record;
+        let account = record.account_id;
+        let mut tx = self.write().await?;
+        if let Some(receipt) = receipt_of(&mut tx, account, record.id, &record.body_sha256).await? {
+            return Ok(Saved::Before(receipt));
+        }
+        if let Some((device, seq)) = new.device {
+            devices::note_save(&mut tx, account, device, seq, record.received_at).await?;
+        }
+        require_room(&mut tx, account, new.max_records).await?;
+        insert(&mut tx, record).await?;
+        for entry in &new.index {
+            insert_index(&mut tx, record, entry).await?;
+        }
+        begin_state(&mut tx, record).await?;
+        let head = audit::head(&mut tx, account).await?;
+        let (link, receipt) = seal(&head);
+        audit::insert(&mut tx, account, &head, &link).await?;
+        insert_receipt(&mut tx, record, link.seq, &receipt).await?;
+        tx.commit().await?;
+        Ok(Saved::New(receipt))
+    }
+
+    async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
+        let mut connection = self.readers.acquire().await?;
+        receipt_of(&mut connection, account, id, &body_sha256).await
+    }
+
+    async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
+        let row = sqlx::query(
+            "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = ?1 AND \"full\" = ?2 AND account_id = ?1
+             LIMIT 1",
+        )
+        .bind(&account.as_bytes()[..])
+        .bind(full)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    async fn records_page(
+        &self,
+        account: AccountId,
+        after: Option<RecordId>,
+        limit: i64,
+    ) -> Result<Vec<Listing>, Error> {
+        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        let rows = sqlx::query(
+            "SELECT r.account_id, r.id, r.author_id, r.kind, r.header, r.meta, x'' AS secret, r.signature,
+               r.body_sha256, r.supersedes, r.received_at, s.state, s.revealed_at
+             FROM records r JOIN record_state s ON s.account_id = r.account_id AND s.record_id = r.id
+             WHERE r.account_id = ? AND r.id > ? ORDER BY r.id LIMIT ?",
+        )
+        .bind(&account.as_bytes()[..])
+        .bind(&after[..])
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(listing_of).collect()
+    }
+
+    async fn record(&self, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
+        let mut connection = self.readers.acquire().await?;
+        find(&mut connection, account, id).await
+    }
+
+    async fn release(&self, id: RecordId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<Released, Error> {
+        let account = grant.account_id;
+        let mut tx = self.write().await?;
+        grants::spend(&mut tx, grant).await?;
+        let record = find(&mut tx, account, id).await?.ok_or(Refusal::NotFound)?;
+        let receipt = receipt_of(&mut tx, account, id, &record.body_sha256).await?.ok_or(Refusal::NotFound)?;
+        sqlx::query("UPDATE record_state SET revealed_at = ? WHERE account_id = ? AND record_id = ?")
+            .bind(grant.now)
+            .bind(&account.as_bytes()[..])
+            .bind(&id.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+        audit::append(&mut tx, account, link).await?;
+        tx.commit().await?;
+        Ok(Released { record, receipt })
+    }
+}
+
+async fn find(tx: &mut SqliteConnection, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
+    let row = sqlx::query("SELECT * FROM records WHERE account_id = ? AND id = ?")
+        .bind(&account.as_bytes()[..])
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(record_of).transpose()
+}
+
+async fn receipt_of(
+    tx: &mut SqliteConnection,
+    account: AccountId,
+    id: RecordId,
+    body_sha256: &Digest,
+) -> Result<Option<Vec<u8>>, Error> {
+    let row = sqlx::query(
+        "SELECT r.body_sha256, c.body FROM records r
+         JOIN receipts c ON c.account_id = r.account_id AND c.record_id = r.id WHERE r.account_id = ? AND r.id = ?",
+    )
+    .bind(&account.as_bytes()[..])
+    .bind(&id.as_bytes()[..])
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row::bytes::<32>(&row, "records", "body_sha256")? != *body_sha256 {
+        return Err(Refusal::IdConflict.into());
+    }
+    Ok(Some(row.try_get("body")?))
+}
+
+async fn require_room(tx: &mut SqliteConnection, account: AccountId, max_records: i64) -> Result<(), Error> {
+    let row = sqlx::query("SELECT COUNT(*) FROM record_state WHERE account_id = ? AND state = 'live'")
+        .bind(&account.as_bytes()[..])
+        .fetch_one(tx)
+        .await?;
+    if row.try_get::<i64, _>(0)? < max_records { Ok(()) } else { Err(Refusal::Quota.into()) }
+}
+
+async fn insert(tx: &mut SqliteConnection, record: &Record) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO records
+           (account_id, id, author_id, kind, header, meta, secret, signature, body_sha256, supersedes, received_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .bind(&record.author_id.as_bytes()[..])
+    .bind(&record.kind)
+    .bind(&record.header)
+    .bind(&record.meta)
+    .bind(&record.secret)
+    .bind(&record.signature)
+    .bind(&record.body_sha256[..])
+    .bind(record.supersedes.as_ref().map(|id| &id.as_bytes()[..]))
+    .bind(record.received_at)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_index(tx: &mut SqliteConnection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT OR IGNORE INTO record_index (scope, scope_id, \"full\", account_id, record_id, prefix)
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&entry.scope)
+    .bind(&entry.scope_id[..])
+    .bind(&entry.full)
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .bind(&entry.prefix)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The new record is live; the one it supersedes, if it is there and live, steps back. Nothing else changes.
+async fn begin_state(tx: &mut SqliteConnection, record: &Record) -> Result<(), Error> {
+    sqlx::query("INSERT INTO record_state (account_id, record_id, state) VALUES (?, ?, 'live')")
+        .bind(&record.account_id.as_bytes()[..])
+        .bind(&record.id.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
+    if let Some(older) = &record.supersedes {
+        sqlx::query(
+            "UPDATE record_state SET state = 'superseded' WHERE account_id = ? AND record_id = ? AND state = 'live'",
+        )
+        .bind(&record.account_id.as_bytes()[..])
+        .bind(&older.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert_receipt(tx: &mut SqliteConnection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
+    sqlx::query("INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES (?, ?, ?, ?)")
+        .bind(&record.account_id.as_bytes()[..])
+        .bind(&record.id.as_bytes()[..])
+        .bind(seq)
+        .bind(receipt)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn record_of(row: &SqliteRow) -> Result<Record, Error> {
+    Ok(Record {
+        account_id: AccountId::from_bytes(row::bytes(row, "records", "account_id")?),
+        id: RecordId::from_bytes(row::bytes(row, "records", "id")?),
+        author_id: AuthorId::from_bytes(row::bytes(row, "records", "author_id")?),
+        kind: row.try_get("kind")?,
+        header: row.try_get("header")?,
+        meta: row.try_get("meta")?,
+        secret: row.try_get("secret")?,
+        signature: row.try_get("signature")?,
+        body_sha256: row::bytes(row, "records", "body_sha256")?,
+        supersedes: row::optional_bytes(row, "records", "supersedes")?.map(RecordId::from_bytes),
+        received_at: row.try_get("received_at")?,
+    })
+}
+
+fn listing_of(row: &SqliteRow) -> Result<Listing, Error> {
+    let state = match row.try_get("state")? {
+        "live" => RecordState::Live,
+        "superseded" => RecordState::Superseded,
+        "retired" => RecordState::Retired,
+        "hidden" => RecordState::Hidden,
+        _ => return Err(Error::Corrupt { table: "record_state", column: "state" }),
+    };
+    Ok(Listing { record: record_of(row)?, state, revealed_at: row.try_get("revealed_at")? })
+}

@@ -1,0 +1,106 @@
+//! Table `sessions`.
+
+use async_trait::async_trait;
+use sqlx::{Row, SqliteConnection};
+
+use super::{SqliteStore, row, unique};
+use crate::{AccountId, Digest, Error, LiveSession, Millis, Refusal, Session, SessionLevel, Sessions};
+
+#[async_trait]
+impl Sessions for SqliteStore {
+    async fn add_session(&self, session: &Session) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        insert(&mut tx, session).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn session(&self, token_hash: Digest) -> Result<Option<LiveSession>, Error> {
+        let row = sqlx::query(
+            "SELECT s.*, a.epoch AS account_epoch, a.two_factor FROM sessions s
+             JOIN accounts a ON a.id = s.account_id AND a.state = 'active' WHERE s.token_hash = ?",
+        )
+        .bind(&token_hash[..])
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let session = Session {
+            token_hash,
+            account_id: AccountId::from_bytes(row::bytes(&row, "sessions", "account_id")?),
+            epoch: row.try_get("epoch")?,
+            level: level_of(row.try_get("level")?)?,
+            created_at: row.try_get("created_at")?,
+            seen_at: row.try_get("seen_at")?,
+            expires_at: row.try_get("expires_at")?,
+            net: row.try_get("net")?,
+        };
+        let (account_epoch, two_factor) = (row.try_get("account_epoch")?, row.try_get("two_factor")?);
+        Ok(Some(LiveSession { session, account_epoch, two_factor }))
+    }
+
+    async fn touch_session(&self, token_hash: Digest, seen_at: Millis) -> Result<(), Error> {
+        sqlx::query("UPDATE sessions SET seen_at = ? WHERE token_hash = ? AND seen_at < ?")
+            .bind(seen_at)
+            .bind(&token_hash[..])
+            .bind(seen_at)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn end_session(&self, token_hash: Digest) -> Result<(), Error> {
+        sqlx::query("DELETE FROM sessions WHERE token_hash = ?").bind(&token_hash[..]).execute(&self.writer).await?;
+        Ok(())
+    }
+}
+
+pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&session.token_hash[..])
+    .bind(&session.account_id.as_bytes()[..])
+    .bind(session.epoch)
+    .bind(match session.level {
+        SessionLevel::Enrol => "enrol",
+        SessionLevel::Full => "full",
+    })
+    .bind(session.created_at)
+    .bind(session.seen_at)
+    .bind(session.expires_at)
+    .bind(&session.net)
+    .execute(tx)
+    .await
+    .map_err(|error| unique(error, Refusal::IdTaken))?;
+    Ok(())
+}
+
+/// After a change of factors or password: the account's next epoch begins, one session goes on in it, the rest end.
+pub(super) async fn begin_epoch(tx: &mut SqliteConnection, account: AccountId, keep: &Digest) -> Result<(), Error> {
+    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?")
+        .bind(&account.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM sessions WHERE account_id = ? AND token_hash <> ?")
+        .bind(&account.as_bytes()[..])
+        .bind(&keep[..])
+        .execute(&mut *tx)
+        .await?;
+    let done = sqlx::query(
+        "UPDATE sessions SET level = 'full', epoch = (SELECT epoch FROM accounts WHERE id = ?1)
+         WHERE account_id = ?1 AND token_hash = ?2 AND epoch = (SELECT epoch - 1 FROM accounts WHERE id = ?1)",
+    )
+    .bind(&account.as_bytes()[..])
+    .bind(&keep[..])
+    .execute(tx)
+    .await?;
+    super::exactly_one(&done, Refusal::Session)
+}
+
+fn level_of(word: &str) -> Result<SessionLevel, Error> {
+    match word {
+        "enrol" => Ok(SessionLevel::Enrol),
+        "full" => Ok(SessionLevel::Full),
+        _ => Err(Error::Corrupt { table: "sessions", column: "level" }),
+    }
+}
