@@ -1,0 +1,92 @@
+//! The account and its factors.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AuditHead, SessionGranted};
+use crate::{AccountId, Bytes, CeremonyId, FactorId, Millis, Signed};
+
+/// Answer of `GET /v1/account`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Which account.
+    pub account_id: AccountId,
+    /// Its mail address.
+    pub email: String,
+    /// Whether a second factor is asked for.
+    pub two_factor: bool,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Signed key statement of the present generation.
+    pub key_statement: Signed,
+    /// Head of the audit chain.
+    pub audit_head: AuditHead,
+}
+
+/// A second factor, as it is listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactorView {
+    /// Which factor.
+    pub factor_id: FactorId,
+    /// `totp`.
+    pub kind: String,
+    /// What the owner calls it.
+    pub label: String,
+    /// When it was added.
+    pub created_at: Millis,
+    /// When it was last used.
+    pub used_at: Option<Millis>,
+}
+
+/// Answer of `GET /v1/factors`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactorList {
+    /// All factors.
+    pub factors: Vec<FactorView>,
+}
+
+/// `POST /v1/factors/totp/start`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TotpStartRequest {
+    /// What the owner calls it.
+    pub label: String,
+    /// Step-up grant (purpose `factors`, target `totp`); not for the first factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Bytes>,
+}
+
+/// Answer of `POST /v1/factors/totp/start`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TotpStarted {
+    /// Names the enrolment.
+    pub ceremony_id: CeremonyId,
+    /// The secret in base32, for typing into an authenticator. Never printed by `Debug`, which this type lacks.
+    pub secret: String,
+    /// The same as an `otpauth://` link, for a QR code.
+    pub uri: String,
+}
+
+/// `POST /v1/factors/totp/finish`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TotpFinishRequest {
+    /// From the start.
+    pub ceremony_id: CeremonyId,
+    /// Two consecutive codes.
+    pub codes: [String; 2],
+}
+
+/// `POST /v1/factors/{id}/remove`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactorRemoveRequest {
+    /// Step-up grant (purpose `factors`, target: the factor's identifier).
+    pub grant: Bytes,
+}
+
+/// Answer after factors changed: other sessions ended, this one goes on under a new token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactorsChanged {
+    /// The session from now on.
+    pub session: SessionGranted,
+    /// The factor that was added, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor_id: Option<FactorId>,
+}

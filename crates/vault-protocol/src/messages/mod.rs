@@ -1,0 +1,15 @@
+//! Request and answer of every route. Field names are the wire's.
+
+mod account;
+mod device;
+mod record;
+mod sign_in;
+mod sign_up;
+mod step_up;
+
+pub use account::*;
+pub use device::*;
+pub use record::*;
+pub use sign_in::*;
+pub use sign_up::*;
+pub use step_up::*;

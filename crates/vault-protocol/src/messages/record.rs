@@ -1,0 +1,114 @@
+//! Saving, listing and releasing records; the audit trail.
+
+use serde::{Deserialize, Serialize};
+
+use super::AuditHead;
+use crate::record::SaveRequest;
+use crate::{AccountId, Bytes, DeviceId, FixedBytes, Millis, RecordId, Signed};
+
+/// Answer of `PUT /v1/records/{id}`: 201 when it is new, 200 when the same bytes were saved before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveAnswer {
+    /// Signed receipt.
+    pub receipt: Signed,
+}
+
+/// A record in a listing: no secret part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordView {
+    /// Which record.
+    pub record_id: RecordId,
+    /// Signed save.
+    pub save: Signed,
+    /// Bytes of the header.
+    pub header: Bytes,
+    /// Bytes of the metadata part.
+    pub meta: Bytes,
+    /// `live`, `superseded`, `retired`, `hidden`.
+    pub state: String,
+    /// When it was committed.
+    pub received_at: Millis,
+    /// When it was last revealed.
+    pub revealed_at: Option<Millis>,
+}
+
+/// Answer of `GET /v1/records?after=&limit=`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordPage {
+    /// In the order of their identifiers.
+    pub records: Vec<RecordView>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// `POST /v1/records/{id}/reveal`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevealRequest {
+    /// Step-up grant (purpose `reveal`, target: the record's identifier).
+    pub grant: Bytes,
+    /// Why, one of [`REVEAL_REASONS`].
+    pub reason: String,
+}
+
+/// Reasons for a reveal.
+pub const REVEAL_REASONS: [&str; 12] = [
+    "pin_forgotten",
+    "password_forgotten",
+    "startup_key_lost",
+    "boot_order_changed",
+    "firmware_changed",
+    "os_files_changed",
+    "tpm_reset",
+    "tpm_lockout",
+    "hardware_moved",
+    "drive_access",
+    "drill",
+    "other",
+];
+
+/// Answer of `POST /v1/records/{id}/reveal`: given after the audit entry is durable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revealed {
+    /// The record as it was saved.
+    pub record: SaveRequest,
+    /// Receipt of its save.
+    pub receipt: Signed,
+}
+
+/// What a device signs to ask about a record of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// [`crate::VERSION`].
+    pub v: u32,
+    /// Whose.
+    pub account_id: AccountId,
+    /// Who asks.
+    pub device_id: DeviceId,
+    /// About which record.
+    pub record_id: RecordId,
+    /// Random.
+    pub nonce: FixedBytes<16>,
+    /// When.
+    pub at: Millis,
+}
+
+impl Held {
+    /// Type of the signed object.
+    pub const KIND: &'static str = "held";
+}
+
+/// Answer of `POST /v1/records/{id}/held`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeldAnswer {
+    /// SHA-256 of the nonce, the signed payload, header, meta and secret as they are stored.
+    pub digest: FixedBytes<32>,
+}
+
+/// Answer of `GET /v1/audit?after=&limit=`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// Exact bytes of the entries, in order.
+    pub entries: Vec<Bytes>,
+    /// The newest entry of the chain.
+    pub head: AuditHead,
+}

@@ -1,0 +1,103 @@
+//! Step-up: fresh proof of presence for one act.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Bytes, CeremonyId, FixedBytes, SlotId};
+
+/// What a grant is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Release one record; target: its identifier.
+    Reveal,
+    /// Enrol a device; target: the user code, or `self` for the program that is signed in.
+    EnrolDevice,
+    /// Revoke a device; target: its identifier.
+    RevokeDevice,
+    /// Change factors; target: a factor's identifier, or the kind of a new one.
+    Factors,
+}
+
+impl Purpose {
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reveal => "reveal",
+            Self::EnrolDevice => "enrol-device",
+            Self::RevokeDevice => "revoke-device",
+            Self::Factors => "factors",
+        }
+    }
+
+    /// Whether the vault root is needed for it: then the password is proven again and the wraps are handed out.
+    #[must_use]
+    pub fn opens_vault(self) -> bool {
+        matches!(self, Self::Reveal | Self::EnrolDevice)
+    }
+}
+
+/// `POST /v1/step-up/start`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepUpStartRequest {
+    /// What for.
+    pub purpose: Purpose,
+    /// On what.
+    pub target: String,
+    /// OPAQUE credential request with the password typed again; wanted where the purpose opens the vault by password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_request: Option<Bytes>,
+}
+
+/// Answer of `POST /v1/step-up/start`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepUpStarted {
+    /// Names the step-up.
+    pub step_id: CeremonyId,
+    /// Kinds of factors that will do.
+    pub kinds: Vec<String>,
+    /// OPAQUE credential response, where a request was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_response: Option<Bytes>,
+    /// Number of the account's stretching profile.
+    pub kdf_profile: u32,
+}
+
+/// `POST /v1/step-up/finish`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepUpFinishRequest {
+    /// From the start.
+    pub step_id: CeremonyId,
+    /// `totp`.
+    pub kind: String,
+    /// Six digits.
+    pub code: String,
+    /// OPAQUE credential finalization, where a request was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_finalization: Option<Bytes>,
+}
+
+/// The vault root of a slot, wrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultSlot {
+    /// Which slot.
+    pub slot_id: SlotId,
+    /// `password`, `kit`, ...
+    pub kind: String,
+    /// Salt of its key derivation.
+    pub salt: FixedBytes<16>,
+    /// The vault root, wrapped.
+    pub wrap_v: Bytes,
+}
+
+/// Answer of `POST /v1/step-up/finish`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SteppedUp {
+    /// Single-use; bound to session, purpose and target.
+    pub grant: Bytes,
+    /// Seconds it lives.
+    pub expires_in: u64,
+    /// For purposes that open the vault.
+    #[serde(default)]
+    pub slots: Vec<VaultSlot>,
+}

@@ -1,0 +1,66 @@
+//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url.
+
+/// Liveness.
+pub const HEALTH: &str = "/health";
+/// `GET`: who this service is.
+pub const SERVER: &str = "/v1/server";
+/// `POST`: begin a sign-up.
+pub const SIGNUP_START: &str = "/v1/signup/start";
+/// `POST`: prove the mail address or the invite.
+pub const SIGNUP_VERIFY: &str = "/v1/signup/verify";
+/// `POST`: OPAQUE registration.
+pub const SIGNUP_OPAQUE: &str = "/v1/signup/opaque";
+/// `POST`: make the account.
+pub const SIGNUP_FINISH: &str = "/v1/signup/finish";
+/// `POST`: begin a sign-in.
+pub const LOGIN_START: &str = "/v1/login/start";
+/// `POST`: prove the password.
+pub const LOGIN_FINISH: &str = "/v1/login/finish";
+/// `POST`: prove the second factor.
+pub const LOGIN_FACTOR: &str = "/v1/login/factor";
+/// `POST`: end the session.
+pub const LOGOUT: &str = "/v1/logout";
+/// `GET`: the account.
+pub const ACCOUNT: &str = "/v1/account";
+/// `GET`: the second factors.
+pub const FACTORS: &str = "/v1/factors";
+/// `POST`: begin to add a TOTP factor.
+pub const TOTP_START: &str = "/v1/factors/totp/start";
+/// `POST`: prove two codes.
+pub const TOTP_FINISH: &str = "/v1/factors/totp/finish";
+/// `POST`: remove a factor.
+pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
+/// `POST`: begin a step-up.
+pub const STEP_UP_START: &str = "/v1/step-up/start";
+/// `POST`: prove presence.
+pub const STEP_UP_FINISH: &str = "/v1/step-up/finish";
+/// `POST`, device: ask for an enrolment code.
+pub const DEVICE_CODE: &str = "/v1/device/code";
+/// `PUT`, device: authenticate the request.
+pub const DEVICE_HELLO: &str = "/v1/device/code/{code}/hello";
+/// `POST`, owner: look at a pending request.
+pub const DEVICE_PENDING: &str = "/v1/device/pending";
+/// `POST`, owner: approve it.
+pub const DEVICE_APPROVE: &str = "/v1/device/approve";
+/// `POST`, device: poll for the answer.
+pub const DEVICE_TOKEN: &str = "/v1/device/token";
+/// `GET`: list; `POST`: enrol directly, by an owner who is signed in.
+pub const DEVICES: &str = "/v1/devices";
+/// `POST`: revoke a device.
+pub const DEVICE_REVOKE: &str = "/v1/devices/{id}/revoke";
+/// `GET`: list records.
+pub const RECORDS: &str = "/v1/records";
+/// `PUT`: save a record.
+pub const RECORD: &str = "/v1/records/{id}";
+/// `POST`: release a record.
+pub const REVEAL: &str = "/v1/records/{id}/reveal";
+/// `POST`, device: does the service still hold it?
+pub const HELD: &str = "/v1/records/{id}/held";
+/// `GET`: the audit trail.
+pub const AUDIT: &str = "/v1/audit";
+
+/// The path with its placeholder filled in.
+#[must_use]
+pub fn with_id(route: &str, id: &str) -> String {
+    route.replace("{id}", id).replace("{code}", id)
+}
