@@ -1,0 +1,92 @@
+//! The two roots of an account and the keys that come from them.
+
+use secret::SecretBytes;
+use vault_protocol::statement::KeyStatement;
+use vault_protocol::{AccountId, Bytes, Millis, Signed, VERSION};
+
+use crate::kdf::derive;
+use crate::{BoxKey, Error, IndexKey, SigningKey};
+
+/// CR, 32 random bytes: everything a signed-in owner needs to see titles and find records.
+pub struct CatalogueRoot(pub(crate) SecretBytes<32>);
+
+/// VR, 32 random bytes: everything needed to open secrets and to speak for the account. In memory only while a step-up
+/// is used.
+pub struct VaultRoot(pub(crate) SecretBytes<32>);
+
+impl CatalogueRoot {
+    /// A new root.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(SecretBytes::random())
+    }
+
+    /// Opens the metadata of records.
+    #[must_use]
+    pub fn catalogue_key(&self) -> BoxKey {
+        BoxKey::from_seed(&derive(self.0.expose(), &[], "catalogue-box"))
+    }
+
+    /// Makes and matches index entries.
+    #[must_use]
+    pub fn index_key(&self) -> IndexKey {
+        IndexKey::new(derive(self.0.expose(), &[], "index"))
+    }
+
+    /// Signs records that the owner saves directly.
+    #[must_use]
+    pub fn author_key(&self) -> SigningKey {
+        SigningKey::from_seed(&derive(self.0.expose(), &[], "author"))
+    }
+}
+
+impl VaultRoot {
+    /// A new root.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(SecretBytes::random())
+    }
+
+    /// Opens the secrets of records.
+    #[must_use]
+    pub fn vault_key(&self) -> BoxKey {
+        BoxKey::from_seed(&derive(self.0.expose(), &[], "vault-box"))
+    }
+
+    /// Signs key statements and device certificates.
+    #[must_use]
+    pub fn identity_key(&self) -> SigningKey {
+        SigningKey::from_seed(&derive(self.0.expose(), &[], "identity"))
+    }
+}
+
+/// The signed key statement of generation 1.
+///
+/// # Errors
+/// [`Error::Malformed`], never for these inputs.
+pub fn key_statement(
+    account_id: AccountId,
+    catalogue: &CatalogueRoot,
+    vault: &VaultRoot,
+    created_at: Millis,
+) -> Result<Signed, Error> {
+    let identity = vault.identity_key();
+    let statement = KeyStatement {
+        v: VERSION,
+        account_id,
+        generation: 1,
+        catalogue_pk: Bytes(catalogue.catalogue_key().public().to_vec()),
+        vault_pk: Bytes(vault.vault_key().public().to_vec()),
+        identity_pk: identity.public(),
+        author_pk: catalogue.author_key().public(),
+        previous_hash: None,
+        created_at,
+    };
+    identity.sign(KeyStatement::KIND, &statement)
+}
