@@ -141,8 +141,8 @@ pub trait Devices {
     /// Refusal [`DeviceCode`](crate::Refusal::DeviceCode) when the code is over or has a different tag.
     async fn set_device_code_tag(&self, hash: Digest, tag_h: &[u8], now: Millis) -> Result<(), Error>;
 
-    /// Looks a waiting code up for an account and counts a try. The first account to do so keeps it; when the tries are
-    /// used up the code is dead.
+    /// Looks a waiting code up for an account and counts a try, once the device's tag is there. The first account to do
+    /// so keeps it; when the tries are used up the code is dead.
     ///
     /// # Errors
     /// Refusal [`DeviceCode`](crate::Refusal::DeviceCode), whatever the reason.

@@ -58,6 +58,9 @@ pub enum Refusal {
     /// No such row for this account.
     #[error("no such row for this account")]
     NotFound,
+    /// The account would be left without a factor.
+    #[error("it is the last factor")]
+    LastFactor,
     /// The record exists with other content.
     #[error("the record exists with other content")]
     IdConflict,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, CeremonyId, Digest, Error, FactorId, GrantUse, LinkMaker, Millis};
+use crate::{AccountId, CeremonyId, Digest, Error, FactorId, GrantUse, LinkMaker, Millis, Session};
 
 /// One row of `factors`.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Factor {
     pub last_step: Option<i64>,
     /// When it was added.
     pub created_at: Millis,
+    /// When it was last used.
+    pub used_at: Option<Millis>,
 }
 
 /// What adding a factor changes besides the factor's own row.
@@ -32,12 +34,25 @@ pub struct AddFactor {
     pub ceremony: CeremonyId,
     /// Kind of that ceremony.
     pub ceremony_kind: String,
-    /// The grant that is spent; `None` only for the first factor of an account.
-    pub grant: Option<GrantUse>,
-    /// The session that goes on, at level full, in the new epoch. Every other session ends.
-    pub keep_session: Digest,
+    /// Whether this may only be the account's first factor: no step-up came before it.
+    pub first: bool,
+    /// The session that asked. It ends like every other.
+    pub from_session: Digest,
+    /// The session that goes on in the new epoch; its `epoch` is set here.
+    pub session: Session,
     /// The time now.
     pub now: Millis,
+}
+
+/// What removing a factor changes besides the factor's own row.
+#[derive(Debug, Clone)]
+pub struct RemoveFactor {
+    /// Which factor.
+    pub factor: FactorId,
+    /// The grant that is spent; it names account and session.
+    pub grant: GrantUse,
+    /// The session that goes on in the new epoch; its `epoch` is set here.
+    pub session: Session,
 }
 
 /// Second factors.
@@ -47,9 +62,17 @@ pub trait Factors {
     /// transaction.
     ///
     /// # Errors
-    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Grant`](crate::Refusal::Grant) (also when there is a factor
-    /// already and no grant is presented), [`Session`](crate::Refusal::Session).
+    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Grant`](crate::Refusal::Grant) (it had to be the first factor
+    /// and is not), [`Session`](crate::Refusal::Session).
     async fn add_factor(&self, add: &AddFactor, link: LinkMaker<'_>) -> Result<(), Error>;
+
+    /// Removes a factor that is not the last one: spends the grant, raises the epoch, ends other sessions, adds the
+    /// audit entry.
+    ///
+    /// # Errors
+    /// Refusals: [`Grant`](crate::Refusal::Grant), [`NotFound`](crate::Refusal::NotFound),
+    /// [`LastFactor`](crate::Refusal::LastFactor), [`Session`](crate::Refusal::Session).
+    async fn remove_factor(&self, remove: &RemoveFactor, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// The account's factors, oldest first.
     async fn factors(&self, account: AccountId) -> Result<Vec<Factor>, Error>;

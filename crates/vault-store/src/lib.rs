@@ -21,7 +21,6 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
-mod ids;
 mod records;
 mod sessions;
 mod sqlite;
@@ -32,15 +31,12 @@ pub use ceremonies::{Ceremonies, Ceremony};
 pub use counters::Counters;
 pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, Devices};
 pub use error::{Error, Refusal};
-pub use factors::{AddFactor, Factor, Factors};
+pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
-pub use ids::*;
 pub use records::{IndexEntry, Listing, NewRecord, Record, RecordState, Records, Released, SaveSealer, Saved};
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
-
-/// A moment: milliseconds since 1970, UTC.
-pub type Millis = i64;
+pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];

@@ -21,7 +21,7 @@ pub struct Record {
     pub meta: Vec<u8>,
     /// The secret envelope.
     pub secret: Vec<u8>,
-    /// The author's signature object.
+    /// The signed save, as the server will hand it out.
     pub signature: Vec<u8>,
     /// SHA-256 of the signed bytes.
     pub body_sha256: Digest,
@@ -87,7 +87,7 @@ pub enum RecordState {
 pub struct Listing {
     /// The record; `secret` is empty.
     pub record: Record,
-    /// SHA-256 of the secret envelope's stored bytes is not kept; the signed part names its own.
+    /// Beside its content.
     pub state: RecordState,
     /// When it was last revealed.
     pub revealed_at: Option<Millis>,

@@ -118,10 +118,9 @@ impl Devices for SqliteStore {
         let mut tx = self.write().await?;
         // The try that exceeds the limit kills the code, so that a later approval finds it dead as well.
         let row = sqlx::query(
-            "UPDATE device_codes SET tries = tries + 1, account_id = ?1,
+            "UPDATE device_codes SET tries = tries + (tag_h IS NOT NULL), account_id = ?1,
                state = CASE WHEN tries >= ?2 THEN 'failed' ELSE state END
-             WHERE user_code = ?3 AND state = 'pending' AND expires_at > ?4 AND tag_h IS NOT NULL
-               AND (account_id IS NULL OR account_id = ?1)
+             WHERE user_code = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id IS NULL OR account_id = ?1)
              RETURNING *",
         )
         .bind(&account.as_bytes()[..])

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, audit, ceremonies, grants, row, sessions, unique};
-use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, Millis, Refusal};
+use super::{SqliteStore, audit, ceremonies, exactly_one, grants, row, sessions, unique};
+use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, Millis, Refusal, RemoveFactor};
 
 #[async_trait]
 impl Factors for SqliteStore {
@@ -13,16 +13,33 @@ impl Factors for SqliteStore {
         let account = add.factor.account_id;
         let mut tx = self.write().await?;
         ceremonies::end(&mut tx, add.ceremony, &add.ceremony_kind, add.now).await?;
-        match &add.grant {
-            Some(grant) => grants::spend(&mut tx, grant).await?,
-            None => require_no_factor(&mut tx, account).await?,
+        if add.first && count(&mut tx, account).await? > 0 {
+            return Err(Refusal::Grant.into());
         }
         insert(&mut tx, &add.factor).await?;
         sqlx::query("UPDATE accounts SET two_factor = 1, off_at = NULL WHERE id = ?")
             .bind(&account.as_bytes()[..])
             .execute(&mut *tx)
             .await?;
-        sessions::begin_epoch(&mut tx, account, &add.keep_session).await?;
+        sessions::begin_epoch(&mut tx, &add.from_session, &add.session).await?;
+        audit::append(&mut tx, account, link).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn remove_factor(&self, remove: &RemoveFactor, link: LinkMaker<'_>) -> Result<(), Error> {
+        let account = remove.grant.account_id;
+        let mut tx = self.write().await?;
+        grants::spend(&mut tx, &remove.grant).await?;
+        let done = sqlx::query("DELETE FROM factors WHERE id = ? AND account_id = ?")
+            .bind(&remove.factor.as_bytes()[..])
+            .bind(&account.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+        exactly_one(&done, Refusal::NotFound)?;
+        if count(&mut tx, account).await? == 0 {
+            return Err(Refusal::LastFactor.into());
+        }
+        sessions::begin_epoch(&mut tx, &remove.grant.session_hash, &remove.session).await?;
         audit::append(&mut tx, account, link).await?;
         Ok(tx.commit().await?)
     }
@@ -50,13 +67,12 @@ impl Factors for SqliteStore {
     }
 }
 
-/// A second factor is added under a step-up; only the first one cannot be.
-async fn require_no_factor(tx: &mut SqliteConnection, account: AccountId) -> Result<(), Error> {
-    let row = sqlx::query("SELECT 1 FROM factors WHERE account_id = ?")
+async fn count(tx: &mut SqliteConnection, account: AccountId) -> Result<i64, Error> {
+    let row = sqlx::query("SELECT COUNT(*) FROM factors WHERE account_id = ?")
         .bind(&account.as_bytes()[..])
-        .fetch_optional(tx)
+        .fetch_one(tx)
         .await?;
-    if row.is_none() { Ok(()) } else { Err(Refusal::Grant.into()) }
+    Ok(row.try_get(0)?)
 }
 
 async fn insert(tx: &mut SqliteConnection, factor: &Factor) -> Result<(), Error> {
@@ -86,5 +102,6 @@ fn factor_of(row: &SqliteRow) -> Result<Factor, Error> {
         data_sealed: row.try_get("data_sealed")?,
         last_step: row.try_get("last_step")?,
         created_at: row.try_get("created_at")?,
+        used_at: row.try_get("used_at")?,
     })
 }

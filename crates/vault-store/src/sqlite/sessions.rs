@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, row, unique};
+use super::{SqliteStore, exactly_one, row, unique};
 use crate::{AccountId, Digest, Error, LiveSession, Millis, Refusal, Session, SessionLevel, Sessions};
 
 #[async_trait]
@@ -75,26 +75,25 @@ pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Resu
     Ok(())
 }
 
-/// After a change of factors or password: the account's next epoch begins, one session goes on in it, the rest end.
-pub(super) async fn begin_epoch(tx: &mut SqliteConnection, account: AccountId, keep: &Digest) -> Result<(), Error> {
-    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?")
-        .bind(&account.as_bytes()[..])
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("DELETE FROM sessions WHERE account_id = ? AND token_hash <> ?")
-        .bind(&account.as_bytes()[..])
-        .bind(&keep[..])
-        .execute(&mut *tx)
-        .await?;
-    let done = sqlx::query(
-        "UPDATE sessions SET level = 'full', epoch = (SELECT epoch FROM accounts WHERE id = ?1)
-         WHERE account_id = ?1 AND token_hash = ?2 AND epoch = (SELECT epoch - 1 FROM accounts WHERE id = ?1)",
+/// After a change of factors or password: the account's next epoch begins, every session ends, and the one that asked
+/// goes on under a new token.
+pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: &Session) -> Result<(), Error> {
+    let account = &next.account_id.as_bytes()[..];
+    let ended = sqlx::query(
+        "DELETE FROM sessions WHERE token_hash = ?1 AND account_id = ?2
+           AND epoch = (SELECT epoch FROM accounts WHERE id = ?2)",
     )
-    .bind(&account.as_bytes()[..])
-    .bind(&keep[..])
-    .execute(tx)
+    .bind(&from[..])
+    .bind(account)
+    .execute(&mut *tx)
     .await?;
-    super::exactly_one(&done, Refusal::Session)
+    exactly_one(&ended, Refusal::Session)?;
+    sqlx::query("DELETE FROM sessions WHERE account_id = ?").bind(account).execute(&mut *tx).await?;
+    let row = sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ? RETURNING epoch")
+        .bind(account)
+        .fetch_one(&mut *tx)
+        .await?;
+    insert(tx, &Session { epoch: row.try_get("epoch")?, ..next.clone() }).await
 }
 
 fn level_of(word: &str) -> Result<SessionLevel, Error> {

@@ -1,0 +1,41 @@
+//! One suite for every implementation of [`Store`]: a case is a function over any store, an implementation is a
+//! function that makes an empty one. What an implementation adds of its own is tested beside it.
+
+mod accounts;
+mod devices;
+mod fixture;
+mod presence;
+mod records;
+mod sqlite;
+
+/// Runs every case of the suite on a fresh store each.
+macro_rules! conformance {
+    ($make:path) => {
+        $crate::conformance! { $make =>
+            accounts: [creating_makes_everything_at_once, a_mail_has_one_account, an_invite_is_spent_once,
+                an_invite_expires, parallel_sign_ups_share_one_invite],
+            presence: [ceremony_tries_run_out, a_ceremony_ends_once, a_ceremony_moves_on_once, a_grant_is_spent_once,
+                a_grant_fits_one_use_only, parallel_uses_of_a_grant, a_time_step_is_used_once,
+                parallel_uses_of_a_time_step, adding_a_factor_begins_an_epoch, only_the_first_factor_needs_no_grant,
+                an_ended_session_adds_no_factor, the_last_factor_stays,
+                counters_count, the_sweep_forgets_what_is_over],
+            devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
+                a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
+                a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
+            records: [a_save_is_idempotent, other_bytes_conflict, a_revoked_device_saves_nothing, the_quota_holds,
+                listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
+                release_spends_and_audits, a_refused_release_spends_nothing, parallel_saves_make_one_chain,
+                parallel_sends_of_one_save_store_it_once],
+        }
+    };
+    ($make:path => $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
+        $(mod $module {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let made = $make().await;
+                crate::$module::$case(&*made.store).await;
+            }
+        )+})+
+    };
+}
+pub(crate) use conformance;

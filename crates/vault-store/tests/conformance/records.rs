@@ -1,0 +1,159 @@
+//! Saving, listing, releasing.
+
+use vault_store::{IndexEntry, RecordState, Refusal, Saved, Store};
+
+use crate::fixture::{
+    LATER, NOW, at_once, body_sha256, bytes, device, device_id, grant, grant_use, link, new_record, owner, record_id,
+    refusal, save, seal,
+};
+
+pub(crate) async fn a_save_is_idempotent(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let receipt = save(store, owner, 1).await;
+    let head = store.audit_head(owner).await.unwrap();
+    let again = store.save_record(&new_record(owner, 1), &seal).await.unwrap();
+    assert_eq!(again, Saved::Before(receipt.clone()));
+    assert_eq!(store.audit_head(owner).await.unwrap(), head);
+    assert_eq!(store.receipt(owner, record_id(1), body_sha256(1)).await.unwrap(), Some(receipt));
+    assert_eq!(store.receipt(owner, record_id(2), body_sha256(1)).await.unwrap(), None);
+}
+
+pub(crate) async fn other_bytes_conflict(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    save(store, owner, 1).await;
+    let mut other = new_record(owner, 1);
+    other.record.body_sha256 = body_sha256(2);
+    other.record.secret = vec![1];
+    assert_eq!(refusal(store.save_record(&other, &seal).await), Refusal::IdConflict);
+    assert_eq!(refusal(store.receipt(owner, record_id(1), body_sha256(2)).await), Refusal::IdConflict);
+    assert_eq!(store.record(owner, record_id(1)).await.unwrap().expect("is there").secret, vec![0xA5; 300]);
+}
+
+pub(crate) async fn a_revoked_device_saves_nothing(store: &dyn Store) {
+    let (first, second) = (owner(store, 1).await, owner(store, 2).await);
+    let fits = grant(store, first, 7, "enrol-device", "").await;
+    store.enrol_device(&device(first, 5), None, &fits, &link).await.unwrap();
+    let by_device = |owner, n, seq| {
+        let mut new = new_record(owner, n);
+        new.device = Some((device_id(5), seq));
+        new
+    };
+    store.save_record(&by_device(first, 1, 4), &seal).await.unwrap();
+    store.save_record(&by_device(first, 2, 3), &seal).await.unwrap();
+    assert_eq!(store.device(first, device_id(5)).await.unwrap().expect("is there").last_seq, 4);
+    let foreign = by_device(second, 3, 1);
+    assert_eq!(refusal(store.save_record(&foreign, &seal).await), Refusal::DeviceRevoked);
+    store.revoke_device(first, device_id(5), NOW, &link).await.unwrap();
+    let late = by_device(first, 3, 5);
+    assert_eq!(refusal(store.save_record(&late, &seal).await), Refusal::DeviceRevoked);
+    assert!(matches!(store.save_record(&by_device(first, 1, 4), &seal).await.unwrap(), Saved::Before(_)));
+    assert_eq!(store.records_page(first, None, 10).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn the_quota_holds(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    for (n, expected) in [(1, None), (2, None), (3, Some(Refusal::Quota))] {
+        let mut new = new_record(owner, n);
+        new.max_records = 2;
+        let result = store.save_record(&new, &seal).await;
+        match expected {
+            None => drop(result.unwrap()),
+            Some(expected) => assert_eq!(refusal(result), expected),
+        }
+    }
+}
+
+pub(crate) async fn listing_never_carries_the_secret(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    for n in [3, 1, 2] {
+        save(store, owner, n).await;
+    }
+    let page = store.records_page(owner, None, 2).await.unwrap();
+    assert_eq!(page.iter().map(|row| row.record.id).collect::<Vec<_>>(), [record_id(1), record_id(2)]);
+    let rest = store.records_page(owner, Some(record_id(2)), 2).await.unwrap();
+    assert_eq!(rest.iter().map(|row| row.record.id).collect::<Vec<_>>(), [record_id(3)]);
+    for row in page.iter().chain(&rest) {
+        assert!(row.record.secret.is_empty());
+        assert_eq!(row.record.meta.len(), 300);
+    }
+}
+
+pub(crate) async fn superseding_keeps_the_old_one(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    save(store, owner, 1).await;
+    let mut newer = new_record(owner, 2);
+    newer.record.supersedes = Some(record_id(1));
+    newer.index = vec![IndexEntry {
+        scope: "account".into(),
+        scope_id: *owner.as_bytes(),
+        full: vec![4; 16],
+        prefix: vec![5; 16],
+    }];
+    assert!(!store.key_is_known(owner, &[4; 16]).await.unwrap());
+    store.save_record(&newer, &seal).await.unwrap();
+    assert!(store.key_is_known(owner, &[4; 16]).await.unwrap());
+    let states: Vec<_> = store.records_page(owner, None, 9).await.unwrap().iter().map(|row| row.state).collect();
+    assert_eq!(states, [RecordState::Superseded, RecordState::Live]);
+    assert_eq!(store.record(owner, record_id(1)).await.unwrap().expect("stays").secret, vec![0xA5; 300]);
+}
+
+pub(crate) async fn a_record_of_another_account_is_not_found(store: &dyn Store) {
+    let (first, second) = (owner(store, 1).await, owner(store, 2).await);
+    save(store, first, 1).await;
+    assert!(store.record(second, record_id(1)).await.unwrap().is_none());
+    assert!(store.records_page(second, None, 9).await.unwrap().is_empty());
+    assert_eq!(store.receipt(second, record_id(1), body_sha256(1)).await.unwrap(), None);
+    let fits = grant(store, second, 7, "reveal", "1").await;
+    assert_eq!(refusal(store.release(record_id(1), &fits, &link).await), Refusal::NotFound);
+    let mut superseding = new_record(second, 2);
+    superseding.record.supersedes = Some(record_id(1));
+    store.save_record(&superseding, &seal).await.unwrap();
+    assert_eq!(store.records_page(first, None, 9).await.unwrap()[0].state, RecordState::Live, "not theirs to retire");
+}
+
+pub(crate) async fn release_spends_and_audits(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let receipt = save(store, owner, 1).await;
+    let fits = grant(store, owner, 7, "reveal", "1").await;
+    let head = store.audit_head(owner).await.unwrap();
+    let released = store.release(record_id(1), &fits, &link).await.unwrap();
+    assert_eq!((released.record.secret, released.receipt), (vec![0xA5; 300], receipt));
+    assert_eq!(store.audit_head(owner).await.unwrap().seq, head.seq + 1);
+    assert_eq!(store.records_page(owner, None, 9).await.unwrap()[0].revealed_at, Some(NOW));
+    assert_eq!(refusal(store.release(record_id(1), &fits, &link).await), Refusal::Grant);
+    assert_eq!(store.audit_head(owner).await.unwrap().seq, head.seq + 1);
+}
+
+pub(crate) async fn a_refused_release_spends_nothing(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    save(store, owner, 1).await;
+    let fits = grant(store, owner, 7, "reveal", "1").await;
+    assert_eq!(refusal(store.release(record_id(9), &fits, &link).await), Refusal::NotFound);
+    let late = vault_store::GrantUse { now: LATER, ..fits.clone() };
+    assert_eq!(refusal(store.release(record_id(1), &late, &link).await), Refusal::Grant);
+    let other = grant_use(owner, 7, "reveal", "2");
+    assert_eq!(refusal(store.release(record_id(1), &other, &link).await), Refusal::Grant);
+    store.release(record_id(1), &fits, &link).await.expect("the grant is still good");
+}
+
+pub(crate) async fn parallel_saves_make_one_chain(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let calls = (1..33).map(|n| async move { store.save_record(&new_record(owner, n), &seal).await.is_ok() });
+    assert_eq!(at_once(calls).await, 32);
+    let entries = store.audit_page(owner, 0, 100).await.unwrap();
+    assert_eq!(entries.len(), 33);
+    let mut prev = bytes(0);
+    for (index, entry) in entries.iter().enumerate() {
+        assert_eq!((entry.link.seq, entry.link.prev), (i64::try_from(index).unwrap() + 1, prev));
+        prev = entry.link.hash;
+    }
+    assert_eq!(store.audit_head(owner).await.unwrap().hash, prev);
+}
+
+pub(crate) async fn parallel_sends_of_one_save_store_it_once(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let new = new_record(owner, 1);
+    let calls = (0..16).map(|_| async { matches!(store.save_record(&new, &seal).await.unwrap(), Saved::New(_)) });
+    assert_eq!(at_once(calls).await, 1);
+    assert_eq!(store.audit_head(owner).await.unwrap().seq, 2);
+}
