@@ -51,6 +51,12 @@ CREATE TABLE device_codes (
   expires_at INTEGER NOT NULL
 ) STRICT;
 
+-- What must not change between two starts, such as the origin that every password proof is bound to.
+CREATE TABLE settings (
+  name TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT;
+
 -- One row per limit and time window; `window` is where the window starts (quoted: a keyword elsewhere).
 CREATE TABLE counters (
   bucket TEXT NOT NULL,

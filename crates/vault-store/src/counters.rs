@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::{Error, Millis};
 
-/// Counters, and the sweep that forgets what is over.
+/// Counters, settings, and the sweep that forgets what is over.
 #[async_trait]
 pub trait Counters {
     /// Adds `amount` to a counter and returns its new value.
@@ -22,6 +22,9 @@ pub trait Counters {
 
     /// Forgets a bucket.
     async fn clear_counter(&self, bucket: &str) -> Result<(), Error>;
+
+    /// A setting of the service; when it is not there yet, it becomes `initial`, if there is one.
+    async fn setting(&self, name: &str, initial: Option<&str>) -> Result<Option<String>, Error>;
 
     /// Deletes sessions, ceremonies, grants and codes that ended before `now`, and counters older than two days.
     async fn sweep(&self, now: Millis) -> Result<(), Error>;

@@ -87,6 +87,8 @@ pub struct DeviceCode {
 pub struct CodeAnswer {
     /// The code the owner typed.
     pub user_code: String,
+    /// Box key in the certificate; it must be the one that waits.
+    pub box_pk: Vec<u8>,
     /// What the device will be given.
     pub answer: Vec<u8>,
 }
@@ -114,17 +116,13 @@ pub trait Devices {
     /// All devices of an account, revoked ones too, oldest first.
     async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Error>;
 
-    /// Revokes a device, with its audit entry. Revoking twice is refused.
+    /// Revokes a device of the grant's account: spends the grant, ends the device, adds the audit entry. Revoking twice
+    /// is refused.
     ///
     /// # Errors
-    /// Refusal [`NotFound`](crate::Refusal::NotFound): not of this account, or revoked before.
-    async fn revoke_device(
-        &self,
-        account: AccountId,
-        device: DeviceId,
-        now: Millis,
-        link: LinkMaker<'_>,
-    ) -> Result<(), Error>;
+    /// Refusals: [`Grant`](crate::Refusal::Grant); [`NotFound`](crate::Refusal::NotFound): not of this account, or revoked
+    /// before.
+    async fn revoke_device(&self, device: DeviceId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// Begins an enrolment by code.
     ///

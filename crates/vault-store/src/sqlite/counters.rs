@@ -1,4 +1,4 @@
-//! Table `counters`, and the sweep over everything short-lived.
+//! Tables `counters` and `settings`, and the sweep over everything short-lived.
 
 use async_trait::async_trait;
 use sqlx::Row;
@@ -56,6 +56,20 @@ impl Counters for SqliteStore {
     async fn clear_counter(&self, bucket: &str) -> Result<(), Error> {
         sqlx::query("DELETE FROM counters WHERE bucket = ?").bind(bucket).execute(&self.writer).await?;
         Ok(())
+    }
+
+    async fn setting(&self, name: &str, initial: Option<&str>) -> Result<Option<String>, Error> {
+        let mut tx = self.write().await?;
+        if let Some(initial) = initial {
+            sqlx::query("INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+                .bind(name)
+                .bind(initial)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let row = sqlx::query("SELECT value FROM settings WHERE name = ?").bind(name).fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(row.map(|row| row.try_get("value")).transpose()?)
     }
 
     async fn sweep(&self, now: Millis) -> Result<(), Error> {

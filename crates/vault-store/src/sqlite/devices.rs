@@ -46,19 +46,15 @@ impl Devices for SqliteStore {
         rows.iter().map(device_of).collect()
     }
 
-    async fn revoke_device(
-        &self,
-        account: AccountId,
-        device: DeviceId,
-        now: Millis,
-        link: LinkMaker<'_>,
-    ) -> Result<(), Error> {
+    async fn revoke_device(&self, device: DeviceId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<(), Error> {
+        let account = grant.account_id;
         let mut tx = self.write().await?;
+        grants::spend(&mut tx, grant).await?;
         let done = sqlx::query(
             "UPDATE devices SET state = 'revoked', revoked_at = ?
              WHERE account_id = ? AND id = ? AND state = 'active'",
         )
-        .bind(now)
+        .bind(grant.now)
         .bind(&account.as_bytes()[..])
         .bind(&device.as_bytes()[..])
         .execute(&mut *tx)
@@ -170,12 +166,13 @@ async fn insert(tx: &mut SqliteConnection, device: &Device) -> Result<(), Error>
 async fn answer_code(tx: &mut SqliteConnection, device: &Device, code: &CodeAnswer, now: Millis) -> Result<(), Error> {
     let done = sqlx::query(
         "UPDATE device_codes SET state = 'approved', answer = ?
-         WHERE user_code = ? AND account_id = ? AND device_pk = ? AND state = 'pending' AND expires_at > ?",
+         WHERE user_code = ? AND account_id = ? AND device_pk = ? AND box_pk = ? AND state = 'pending' AND expires_at > ?",
     )
     .bind(&code.answer)
     .bind(&code.user_code)
     .bind(&device.account_id.as_bytes()[..])
     .bind(&device.pk)
+    .bind(&code.box_pk)
     .bind(now)
     .execute(tx)
     .await?;

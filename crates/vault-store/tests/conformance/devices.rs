@@ -37,7 +37,7 @@ async fn enrol_grant(store: &dyn Store, owner: AccountId) -> GrantUse {
 }
 
 fn answer(code: &DeviceCode) -> CodeAnswer {
-    CodeAnswer { user_code: code.user_code.clone(), answer: b"answer".to_vec() }
+    CodeAnswer { user_code: code.user_code.clone(), box_pk: code.box_pk.clone(), answer: b"answer".to_vec() }
 }
 
 pub(crate) async fn enrolling_spends_the_grant(store: &dyn Store) {
@@ -57,7 +57,8 @@ pub(crate) async fn a_device_of_another_account_is_not_found(store: &dyn Store) 
     store.enrol_device(&device(first, 5), None, &fits, &link).await.unwrap();
     assert!(store.device(second, device_id(5)).await.unwrap().is_none());
     assert!(store.devices(second).await.unwrap().is_empty());
-    assert_eq!(refusal(store.revoke_device(second, device_id(5), NOW, &link).await), Refusal::NotFound);
+    let theirs = grant(store, second, 79, "revoke-device", "t").await;
+    assert_eq!(refusal(store.revoke_device(device_id(5), &theirs, &link).await), Refusal::NotFound);
     assert!(store.device(first, device_id(5)).await.unwrap().is_some());
 }
 
@@ -65,11 +66,14 @@ pub(crate) async fn revoking_is_final(store: &dyn Store) {
     let owner = owner(store, 1).await;
     let fits = enrol_grant(store, owner).await;
     store.enrol_device(&device(owner, 5), None, &fits, &link).await.unwrap();
-    store.revoke_device(owner, device_id(5), NOW, &link).await.unwrap();
+    let fits = grant(store, owner, 79, "revoke-device", "t").await;
+    store.revoke_device(device_id(5), &fits, &link).await.unwrap();
+    let again = grant(store, owner, 80, "revoke-device", "t").await;
     let found = store.device(owner, device_id(5)).await.unwrap().expect("stays listed");
     assert_eq!((found.state, found.revoked_at), (DeviceState::Revoked, Some(NOW)));
     let head = store.audit_head(owner).await.unwrap();
-    assert_eq!(refusal(store.revoke_device(owner, device_id(5), NOW, &link).await), Refusal::NotFound);
+    assert_eq!(refusal(store.revoke_device(device_id(5), &fits, &link).await), Refusal::Grant);
+    assert_eq!(refusal(store.revoke_device(device_id(5), &again, &link).await), Refusal::NotFound);
     assert_eq!(store.audit_head(owner).await.unwrap(), head, "a refused act leaves no entry");
 }
 
@@ -143,5 +147,11 @@ pub(crate) async fn an_answer_needs_the_device_that_was_looked_up(store: &dyn St
     let fits = enrol_grant(store, owner).await;
     let other = device(account_id(1), 6);
     assert_eq!(refusal(store.enrol_device(&other, Some(&answer(&code)), &fits, &link).await), Refusal::DeviceCode);
+    let box_pk = vec![9; 40];
+    let other_box = CodeAnswer { box_pk, ..answer(&code) };
+    assert_eq!(
+        refusal(store.enrol_device(&device(owner, 5), Some(&other_box), &fits, &link).await),
+        Refusal::DeviceCode
+    );
     assert!(store.devices(owner).await.unwrap().is_empty());
 }

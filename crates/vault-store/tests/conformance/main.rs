@@ -18,7 +18,7 @@ macro_rules! conformance {
                 a_grant_fits_one_use_only, parallel_uses_of_a_grant, a_time_step_is_used_once,
                 parallel_uses_of_a_time_step, adding_a_factor_begins_an_epoch, only_the_first_factor_needs_no_grant,
                 an_ended_session_adds_no_factor, the_last_factor_stays,
-                counters_count, the_sweep_forgets_what_is_over],
+                counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],

@@ -179,6 +179,12 @@ pub(crate) async fn counters_count(store: &dyn Store) {
     assert_eq!(store.counted("b", 10).await.unwrap(), 1);
 }
 
+pub(crate) async fn a_setting_keeps_its_first_value(store: &dyn Store) {
+    assert_eq!(store.setting("origin", None).await.unwrap(), None);
+    assert_eq!(store.setting("origin", Some("a")).await.unwrap().as_deref(), Some("a"));
+    assert_eq!(store.setting("origin", Some("b")).await.unwrap().as_deref(), Some("a"));
+}
+
 pub(crate) async fn the_sweep_forgets_what_is_over(store: &dyn Store) {
     let owner = owner(store, 1).await;
     store.add_ceremony(&ceremony(3, "login")).await.unwrap();

@@ -43,7 +43,8 @@ pub(crate) async fn a_revoked_device_saves_nothing(store: &dyn Store) {
     assert_eq!(store.device(first, device_id(5)).await.unwrap().expect("is there").last_seq, 4);
     let foreign = by_device(second, 3, 1);
     assert_eq!(refusal(store.save_record(&foreign, &seal).await), Refusal::DeviceRevoked);
-    store.revoke_device(first, device_id(5), NOW, &link).await.unwrap();
+    let fits = grant(store, first, 8, "revoke-device", "").await;
+    store.revoke_device(device_id(5), &fits, &link).await.unwrap();
     let late = by_device(first, 3, 5);
     assert_eq!(refusal(store.save_record(&late, &seal).await), Refusal::DeviceRevoked);
     assert!(matches!(store.save_record(&by_device(first, 1, 4), &seal).await.unwrap(), Saved::Before(_)));
