@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use block_io::BlockRead;
-use fatfs::{DateTime, FsOptions};
+use fatfs::DateTime;
 
 use crate::boot::FatLayout;
 use crate::dos_time;
 use crate::fence::fenced;
+use crate::oem::mount_options;
+use crate::path::fold;
 use crate::stream::{Meter, Stream};
 use crate::{Entry, EntryKind, Error, Listing};
 
@@ -42,6 +44,12 @@ impl FatView {
         Self { layout }
     }
 
+    /// Number of the cluster that starts at or before `place`.
+    pub(crate) fn cluster_at(&self, place: u64) -> Option<u32> {
+        let distance = place.checked_sub(self.layout.data_start)?;
+        u32::try_from(2 + distance / self.layout.cluster_bytes).ok()
+    }
+
     fn mount<'d>(&self, device: &'d dyn BlockRead) -> Result<Mounted<'d>, Error> {
         let mut stream = Stream::new(device, DIRECTORY_BUDGET);
         let meter = stream.meter();
@@ -49,7 +57,7 @@ impl FatView {
             // The FSInfo sector only holds hints about free space; `fatfs` refuses a volume where it is damaged.
             stream.set_overlay(start, blank_info_sector());
         }
-        let fat = fatfs::FileSystem::new(stream, FsOptions::new()).map_err(Error::from_library)?;
+        let fat = fatfs::FileSystem::new(stream, mount_options()).map_err(Error::from_library)?;
         Ok(Mounted { fat, meter })
     }
 
@@ -137,10 +145,10 @@ impl<'d> Mounted<'d> {
 
     fn find_in<'f>(&'f self, directory: &Dir<'f, 'd>, name: &str) -> Result<Option<DirEntry<'f, 'd>>, Error> {
         self.meter.start(DIRECTORY_BUDGET);
-        let wanted = name.to_uppercase();
+        let wanted = fold(name);
         for entry in directory.iter().take(MAX_ENTRIES) {
             let entry = entry.map_err(Error::from_library)?;
-            if entry.file_name().to_uppercase() == wanted || entry.short_file_name().eq_ignore_ascii_case(name) {
+            if fold(&entry.file_name()) == wanted || fold(&entry.short_file_name()) == wanted {
                 return Ok(Some(entry));
             }
         }

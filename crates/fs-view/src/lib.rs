@@ -19,6 +19,7 @@ pub mod fat32;
 mod fat_view;
 mod fence;
 mod ntfs_view;
+mod oem;
 mod path;
 mod stream;
 mod view;

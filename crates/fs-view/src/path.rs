@@ -21,9 +21,26 @@ pub(crate) fn components(path: &str) -> Result<Vec<&str>, Error> {
     Ok(parts)
 }
 
+/// A name for comparing without regard to case. Letter by letter, as Windows does it: `ß` is not `SS`.
+pub(crate) fn fold(name: &str) -> String {
+    let upper = |letter: char| {
+        let mut letters = letter.to_uppercase();
+        match (letters.next(), letters.next()) {
+            (Some(single), None) => single,
+            _ => letter,
+        }
+    };
+    name.chars().map(upper).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn case() {
+        assert_eq!(fold("straße ä"), "STRAßE Ä");
+    }
 
     #[test]
     fn separators_and_dots() {

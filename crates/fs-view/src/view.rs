@@ -149,7 +149,16 @@ impl<D: BlockRead> FileSystem<D> {
         Ok(())
     }
 
-    fn list_identified(&self, path: &str) -> Result<(Listing, u64), Error> {
+    /// Number of the cluster at a place on a FAT volume; `None` in front of the first.
+    pub(crate) fn fat_cluster(&self, place: u64) -> Option<u32> {
+        match &self.reader {
+            Reader::Fat(fat) => fat.cluster_at(place),
+            Reader::Ntfs(_) => None,
+        }
+    }
+
+    /// Lists a directory and tells where it is: the record number on NTFS, the offset in bytes on FAT.
+    pub(crate) fn list_identified(&self, path: &str) -> Result<(Listing, u64), Error> {
         let parts = components(path)?;
         match &self.reader {
             Reader::Ntfs(ntfs) => ntfs.list(&self.device, &parts, path),

@@ -3,16 +3,17 @@
 use std::io::{Read, Write};
 
 use block_io::{BlockRead, BlockWrite};
-use fatfs::{Dir, FsOptions};
+use fatfs::Dir;
 
 use crate::boot::{self, Boot};
-use crate::dos_time::UTC_CLOCK;
 use crate::fence::fenced;
+use crate::oem::mount_options;
 use crate::path::components;
 use crate::stream::{Stream, WriteStream};
-use crate::{Error, FileSystem};
+use crate::{Entry, EntryKind, Error, FileSystem};
 
 const CHUNK_BYTES: usize = 128 * 1024;
+const DIR_ENTRY_BYTES: usize = 32;
 /// The size of a file is kept in 32 bits.
 const MAX_FILE_BYTES: u64 = u32::MAX as u64;
 
@@ -30,7 +31,7 @@ pub fn write_file<D: BlockWrite>(device: &D, path: &str, source: &mut dyn Read) 
     let parts = components(path)?;
     let (name, parents) = parts.split_last().ok_or_else(|| Error::NotAFile { path: path.to_owned() })?;
     let existing = look(device, path)?;
-    if existing.is_some_and(|entry| entry.kind != crate::EntryKind::File) {
+    if existing.is_some_and(|entry| entry.kind != EntryKind::File) {
         return Err(Error::NotAFile { path: path.to_owned() });
     }
     let volume = fenced(|| mount(device))?;
@@ -58,20 +59,51 @@ pub fn create_dir<D: BlockWrite>(device: &D, path: &str) -> Result<(), Error> {
     let Some((name, parents)) = parts.split_last() else {
         return Ok(());
     };
-    if look(device, path)?.is_some_and(|entry| entry.kind != crate::EntryKind::Directory) {
-        return Err(Error::NotADirectory { path: path.to_owned() });
+    match look(device, path)? {
+        Some(entry) if entry.kind == EntryKind::Directory => return Ok(()),
+        Some(_) => return Err(Error::NotADirectory { path: path.to_owned() }),
+        None => {}
     }
     fenced(|| {
         let volume = mount(device)?;
         directory(&volume, parents, path)?.create_dir(name).map_err(Error::from_library)?;
         volume.unmount().map_err(Error::from_library)
     })?;
+    mend_dots(device, path, parents)?;
     device.flush()?;
     Ok(())
 }
 
+/// Rewrites the entries `.` and `..` of a new directory.
+///
+/// `fatfs` gives both a long name, and lets `..` of a directory in the root name the root's cluster instead of 0;
+/// checkers take either as damage.
+fn mend_dots<D: BlockWrite>(device: &D, path: &str, parents: &[&str]) -> Result<(), Error> {
+    let volume = FileSystem::open(device)?;
+    let (_, place) = volume.list_identified(path)?;
+    let parent = match parents {
+        [] => 0,
+        _ => volume.fat_cluster(volume.list_identified(&parents.join("/"))?.1).unwrap_or(0),
+    };
+    let mut old = [0; 4 * DIR_ENTRY_BYTES];
+    device.read_exact_at(place, &mut old)?;
+    let [_, dot, _, dot_dot] = old.as_chunks_mut::<DIR_ENTRY_BYTES>().0 else {
+        return Err(Error::damaged("a new directory has no first entries"));
+    };
+    if &dot[..11] != b".          " || &dot_dot[..11] != b"..         " {
+        return Err(Error::damaged("a new directory has other entries than expected"));
+    }
+    let [low_0, low_1, high_0, high_1] = parent.to_le_bytes();
+    dot_dot[20..22].copy_from_slice(&[high_0, high_1]);
+    dot_dot[26..28].copy_from_slice(&[low_0, low_1]);
+    let mut new = [0; 4 * DIR_ENTRY_BYTES];
+    new[..DIR_ENTRY_BYTES].copy_from_slice(dot);
+    new[DIR_ENTRY_BYTES..2 * DIR_ENTRY_BYTES].copy_from_slice(dot_dot);
+    Ok(device.write_all_at(place, &new)?)
+}
+
 /// What is at the path now; `None` when nothing is.
-fn look<D: BlockRead>(device: &D, path: &str) -> Result<Option<crate::Entry>, Error> {
+fn look<D: BlockRead>(device: &D, path: &str) -> Result<Option<Entry>, Error> {
     match FileSystem::open(device)?.stat(path) {
         Ok(entry) => Ok(Some(entry)),
         Err(Error::NotFound { .. }) => Ok(None),
@@ -86,7 +118,7 @@ fn mount<D: BlockWrite>(device: &D) -> Result<Volume<'_, D>, Error> {
         return Err(Error::Unknown { found: Some("NTFS, which cannot be written") });
     }
     let stream = WriteStream(Stream::new(device, u64::MAX));
-    fatfs::FileSystem::new(stream, FsOptions::new().time_provider(&UTC_CLOCK)).map_err(Error::from_library)
+    fatfs::FileSystem::new(stream, mount_options()).map_err(Error::from_library)
 }
 
 fn directory<'v, 'd, D: BlockWrite>(

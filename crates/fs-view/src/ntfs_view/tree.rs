@@ -9,6 +9,7 @@ use super::extents::Content;
 use super::index::{Key, Node};
 use super::{Device, STEP_BUDGET, text};
 use crate::Error;
+use crate::path::fold;
 
 /// Name of the directory index among the indexes that a record can have.
 const INDEX_NAME: &str = "$I30";
@@ -99,9 +100,9 @@ impl Directory {
                 return Ok(found);
             }
         }
-        let wanted = name.to_uppercase();
+        let wanted = fold(name);
         let (keys, problems) = self.keys(stream);
-        match (keys.into_iter().find(|key| text(&key.name).to_uppercase() == wanted), problems.into_iter().next()) {
+        match (keys.into_iter().find(|key| fold(&text(&key.name)) == wanted), problems.into_iter().next()) {
             (None, Some(reason)) => Err(Error::Damaged { reason }),
             (found, _) => Ok(found),
         }
