@@ -1,0 +1,188 @@
+//! The client: a transport, a state folder, a clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use secret::{SecretBytes, SecretVec};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vault_crypto::CatalogueRoot;
+use vault_protocol::messages::{AccountView, ServerIdentity};
+use vault_protocol::problem::Problem;
+use vault_protocol::statement::{KeyStatement, fingerprint, statement_hash};
+use vault_protocol::{Bytes, Millis, Signed, routes, verify};
+use zeroize::Zeroizing;
+
+use crate::state::{Profile, SessionFile};
+use crate::{Error, Method, Request, State, Transport};
+
+/// A client of one service, with the state it keeps.
+pub struct Client<T> {
+    pub(crate) transport: T,
+    pub(crate) state: State,
+    clock: fn() -> Millis,
+}
+
+/// A signed-in owner.
+pub(crate) struct Owner {
+    pub(crate) profile: Profile,
+    pub(crate) statement: KeyStatement,
+    pub(crate) catalogue: CatalogueRoot,
+    session: SessionFile,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client with the system's clock.
+    pub fn new(transport: T, state: State) -> Self {
+        Self { transport, state, clock: system_clock }
+    }
+
+    /// The same client with another clock, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Millis) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        (self.clock)()
+    }
+
+    /// Who the service is; checks that it calls itself by the address it was reached under.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn server(&self) -> Result<ServerIdentity, Error> {
+        let server: ServerIdentity = self.get(routes::SERVER, None)?;
+        self.check_origin(&server)?;
+        Ok(server)
+    }
+
+    pub(crate) fn check_origin(&self, server: &ServerIdentity) -> Result<(), Error> {
+        let expected = self.transport.origin();
+        if server.origin == expected {
+            return Ok(());
+        }
+        Err(Error::WrongOrigin { expected: expected.to_owned(), found: server.origin.clone() })
+    }
+
+    pub(crate) fn get<A: DeserializeOwned>(&self, path: &str, session: Option<&Bytes>) -> Result<A, Error> {
+        self.exchange(Method::Get, path, session, SecretVec::new(Vec::new()))
+    }
+
+    pub(crate) fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        session: Option<&Bytes>,
+        body: &B,
+    ) -> Result<A, Error> {
+        self.exchange(Method::Post, path, session, encode(body)?)
+    }
+
+    pub(crate) fn put<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, Error> {
+        self.exchange(Method::Put, path, None, encode(body)?)
+    }
+
+    fn exchange<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        session: Option<&Bytes>,
+        body: SecretVec,
+    ) -> Result<A, Error> {
+        let token = session.map(token_text).transpose()?;
+        let bearer = token.as_ref().map(|token| token.as_str());
+        let response = self.transport.send(Request { method, path, bearer, body })?;
+        let answer = Zeroizing::new(response.body);
+        if (200..300).contains(&response.status) {
+            let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+            return serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"));
+        }
+        match serde_json::from_slice::<Problem>(&answer) {
+            Ok(problem) => Err(Error::Problem(Box::new(problem))),
+            Err(_) => Err(Error::Answer("an error without a problem document")),
+        }
+    }
+
+    /// The owner who is signed in on this computer.
+    pub(crate) fn owner(&self) -> Result<Owner, Error> {
+        let profile = self.state.profile()?.ok_or(Error::NotSignedIn)?;
+        let session: SessionFile = self.state.read("session.json")?.ok_or(Error::NotSignedIn)?;
+        if profile.origin != self.transport.origin() || session.expires_at <= self.now() {
+            return Err(Error::NotSignedIn);
+        }
+        let catalogue = session.catalogue.as_ref().ok_or(Error::NotSignedIn)?;
+        let catalogue = CatalogueRoot::from_secret(SecretBytes::from_fn(|out| out.copy_from_slice(&catalogue.0)));
+        let statement = verify::key_statement(&profile.key_statement, profile.account_id)
+            .map_err(Error::unverified("the key statement"))?;
+        Ok(Owner { profile, statement, catalogue, session })
+    }
+
+    /// The account as the service shows it, checked against what is pinned.
+    ///
+    /// # Errors
+    /// [`Error::NotSignedIn`], [`Error::Inconsistent`], [`Error::Problem`].
+    pub fn account(&self) -> Result<AccountView, Error> {
+        let owner = self.owner()?;
+        let account: AccountView = self.get(routes::ACCOUNT, Some(owner.token()))?;
+        if account.account_id != owner.profile.account_id || account.key_statement != owner.profile.key_statement {
+            return Err(Error::Inconsistent("key statement"));
+        }
+        Ok(account)
+    }
+
+    /// Ends the session here and at the service. Pins, device key, outbox and receipts stay.
+    ///
+    /// # Errors
+    /// [`Error`]; the session's file is removed in any case.
+    pub fn sign_out(&self) -> Result<(), Error> {
+        let session: Option<SessionFile> = self.state.read("session.json")?;
+        self.state.remove("session.json")?;
+        match session {
+            Some(session) => self.post(routes::LOGOUT, Some(&session.token), &()),
+            None => Ok(()),
+        }
+    }
+
+    /// Address of the service, mail address and fingerprint of the account this computer knows, signed in or not.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::DamagedState`].
+    pub fn known_account(&self) -> Result<Option<(String, String, String)>, Error> {
+        Ok(self.state.profile()?.map(|profile| {
+            let fingerprint = fingerprint(&statement_hash(&profile.key_statement));
+            (profile.origin, profile.email, fingerprint)
+        }))
+    }
+}
+
+impl Owner {
+    pub(crate) fn token(&self) -> &Bytes {
+        &self.session.token
+    }
+
+    pub(crate) fn key_statement(&self) -> &Signed {
+        &self.profile.key_statement
+    }
+}
+
+/// JSON in a buffer that is wiped.
+fn encode<B: Serialize>(body: &B) -> Result<SecretVec, Error> {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    serde_json::to_writer(&mut bytes, body).map_err(|_| Error::Answer("a request that cannot be written"))?;
+    Ok(SecretVec::new(bytes))
+}
+
+/// The token as it travels: base64url, as in every message.
+pub(crate) fn token_text(token: &Bytes) -> Result<Zeroizing<String>, Error> {
+    let json = serde_json::to_string(token).map(Zeroizing::new).map_err(|_| Error::Answer("a session token"))?;
+    Ok(Zeroizing::new(json.trim_matches('"').to_owned()))
+}
+
+fn system_clock() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}

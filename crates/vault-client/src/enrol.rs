@@ -1,0 +1,317 @@
+//! Enrolling devices: by code, or directly from a program that is signed in.
+
+use secret::{SecretBytes, SecretString, random_bytes};
+use vault_crypto::device::{DeviceKeys, NewDevice, certify};
+use vault_crypto::enrol::{EnrolmentKey, EnrolmentSecret, Request};
+use vault_protocol::device::{CAPABILITY_APPEND, Certificate, display_code, normalise_code};
+use vault_protocol::messages::{
+    ClientInfo, DeviceApproveRequest, DeviceCodeAnswer, DeviceCodeRequest, DeviceEnrolRequest, DeviceEnrolled,
+    DeviceHelloRequest, DeviceList, DevicePending, DevicePendingRequest, DeviceRevokeRequest, DeviceTokenAnswer,
+    DeviceTokenRequest, Purpose,
+};
+use vault_protocol::problem::Code;
+use vault_protocol::{DeviceId, FixedBytes, Millis, Signed, routes, verify};
+
+use crate::state::DeviceFile;
+use crate::{Client, Error, Presence, Transport};
+
+/// A device that waits for its owner's approval.
+pub struct DeviceEnrolment {
+    keys: DeviceKeys,
+    nonce: [u8; 16],
+    secret: EnrolmentSecret,
+    answer: DeviceCodeAnswer,
+    expires_at: Millis,
+}
+
+/// What the owner types to approve a device, with their own confirmation.
+pub struct OwnerApproval {
+    /// User code shown by the device.
+    pub user_code: String,
+    /// Check code shown by the device.
+    pub check_code: String,
+    /// The owner's confirmation.
+    pub presence: Presence,
+}
+
+/// A device in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSummary {
+    /// Which device.
+    pub device_id: DeviceId,
+    /// What the owner calls it; empty when its certificate cannot be verified.
+    pub name: String,
+    /// `active` or `revoked`.
+    pub state: String,
+    /// Number of its newest save.
+    pub last_seq: u64,
+    /// When it was enrolled.
+    pub issued_at: Millis,
+    /// When it last called.
+    pub seen_at: Option<Millis>,
+    /// Whether its certificate is signed by the account's identity key.
+    pub verified: bool,
+    /// Whether it is this computer.
+    pub this_computer: bool,
+}
+
+impl DeviceEnrolment {
+    /// The user code, as it is shown.
+    #[must_use]
+    pub fn user_code(&self) -> String {
+        display_code(&self.answer.user_code)
+    }
+
+    /// The check code, as it is shown behind the user code. It never goes to the service.
+    #[must_use]
+    pub fn check_code(&self) -> Option<SecretString> {
+        match &self.secret {
+            EnrolmentSecret::Typed(letters) => Some(SecretString::new(display_code(letters.expose()))),
+            EnrolmentSecret::Link(_) => None,
+        }
+    }
+
+    /// Seconds between polls.
+    #[must_use]
+    pub fn interval_seconds(&self) -> u64 {
+        self.answer.interval
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// Device: asks for a code and authenticates the request with a fresh check code.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn request_enrolment(&self, name: &str) -> Result<DeviceEnrolment, Error> {
+        // The secret is bound to the service's address; a service that calls itself otherwise is found out here.
+        self.server()?;
+        let keys = DeviceKeys::random();
+        let mut nonce = [0; 16];
+        random_bytes(&mut nonce);
+        let box_key = keys.box_key();
+        let device_pk = keys.signing_key().public();
+        let body = DeviceCodeRequest {
+            device_pk: device_pk.clone(),
+            box_pk: box_key.public().into(),
+            nonce: FixedBytes(nonce),
+            client: client_info(),
+            name: name.to_owned(),
+            capability: CAPABILITY_APPEND.to_owned(),
+        };
+        let answer: DeviceCodeAnswer = self.post(routes::DEVICE_CODE, None, &body)?;
+        let lifetime = Millis::try_from(answer.expires_in.min(600)).unwrap_or(600) * 1000;
+        let enrolment = DeviceEnrolment {
+            secret: EnrolmentSecret::random_typed(),
+            expires_at: self.now() + lifetime,
+            keys,
+            nonce,
+            answer,
+        };
+        let tag_h = self.device_key(&enrolment)?.tag_h(&Request {
+            origin: self.transport.origin(),
+            user_code: &enrolment.answer.user_code,
+            device_pk: &device_pk,
+            box_pk: box_key.public(),
+            nonce: &enrolment.nonce,
+        });
+        let code = crate::client::token_text(&enrolment.answer.device_code)?;
+        let path = routes::with_id(routes::DEVICE_HELLO, &code);
+        self.put::<_, ()>(&path, &DeviceHelloRequest { tag_h })?;
+        Ok(enrolment)
+    }
+
+    /// The key that device and owner share, on the device's side.
+    fn device_key(&self, enrolment: &DeviceEnrolment) -> Result<EnrolmentKey, Error> {
+        let box_key = enrolment.keys.box_key();
+        let key = enrolment.secret.key(&Request {
+            origin: self.transport.origin(),
+            user_code: &enrolment.answer.user_code,
+            device_pk: &enrolment.keys.signing_key().public(),
+            box_pk: box_key.public(),
+            nonce: &enrolment.nonce,
+        })?;
+        Ok(key)
+    }
+
+    /// Device: asks once whether the owner approved. `None`: not yet.
+    ///
+    /// # Errors
+    /// [`Error::AccountKeyMismatch`] when what came back was not made by whoever typed the check code;
+    /// [`Error::EnrolmentExpired`]; [`Error`].
+    pub fn poll_enrolment(&self, enrolment: &DeviceEnrolment) -> Result<Option<DeviceId>, Error> {
+        if self.now() >= enrolment.expires_at {
+            return Err(Error::EnrolmentExpired);
+        }
+        let body = DeviceTokenRequest { device_code: enrolment.answer.device_code.clone() };
+        let answer: DeviceTokenAnswer = match self.post(routes::DEVICE_TOKEN, None, &body) {
+            Ok(answer) => answer,
+            Err(error) if error.is(Code::DevicePending) || error.is(Code::DeviceSlowDown) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let expected = self.device_key(enrolment)?.tag_a(
+            &answer.key_statement,
+            &answer.certificate,
+            &answer.receipt_pk,
+            &answer.log_pk,
+        );
+        if !EnrolmentKey::matches(&expected, &answer.tag_a) {
+            return Err(Error::AccountKeyMismatch);
+        }
+        self.keep_device(&enrolment.keys, answer.certificate, answer.key_statement, (answer.receipt_pk, answer.log_pk))
+            .map(Some)
+    }
+
+    /// Owner: approves the device that shows these codes.
+    ///
+    /// # Errors
+    /// `device.check_failed` when the check code does not belong to the device; [`Error`].
+    pub fn approve_device(&self, approval: &OwnerApproval) -> Result<DeviceId, Error> {
+        let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
+        let user_code = normalise_code(&approval.user_code)
+            .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
+        let secret = EnrolmentSecret::parse_typed(&approval.check_code).ok_or_else(check_failed)?;
+        let owner = self.owner()?;
+        let body = DevicePendingRequest { user_code: user_code.clone() };
+        let pending: DevicePending = self.post(routes::DEVICE_PENDING, Some(owner.token()), &body)?;
+        let request = Request {
+            origin: self.transport.origin(),
+            user_code: &user_code,
+            device_pk: &pending.device_pk,
+            box_pk: &pending.box_pk,
+            nonce: &pending.nonce.0,
+        };
+        let key = secret.key(&request)?;
+        let sent = pending.tag_h.ok_or_else(check_failed)?;
+        if !EnrolmentKey::matches(&key.tag_h(&request), &sent) {
+            return Err(check_failed());
+        }
+        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, &approval.presence)?;
+        let device = NewDevice {
+            account_id: owner.profile.account_id,
+            name: &pending.name,
+            device_pk: pending.device_pk.clone(),
+            box_pk: &pending.box_pk,
+            issued_at: self.now(),
+        };
+        let certificate = certify(&device, &confirmed.vault()?.identity_key(), &owner.catalogue.index_key())?;
+        let tag_a = key.tag_a(owner.key_statement(), &certificate, &owner.profile.receipt_pk, &owner.profile.log_pk);
+        let body = DeviceApproveRequest { user_code, grant: confirmed.grant, certificate, tag_a };
+        let enrolled: DeviceEnrolled = self.post(routes::DEVICE_APPROVE, Some(owner.token()), &body)?;
+        Ok(enrolled.device_id)
+    }
+
+    /// Owner: enrols this computer directly. No code is needed: the account's keys were just opened here.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn enrol_this_computer(&self, name: &str, presence: &Presence) -> Result<DeviceId, Error> {
+        let owner = self.owner()?;
+        let confirmed = self.step_up(Purpose::EnrolDevice, "self", presence)?;
+        let keys = DeviceKeys::random();
+        let box_key = keys.box_key();
+        let device = NewDevice {
+            account_id: owner.profile.account_id,
+            name,
+            device_pk: keys.signing_key().public(),
+            box_pk: box_key.public(),
+            issued_at: self.now(),
+        };
+        let certificate = certify(&device, &confirmed.vault()?.identity_key(), &owner.catalogue.index_key())?;
+        let body = DeviceEnrolRequest { grant: confirmed.grant, certificate: certificate.clone() };
+        let _: DeviceEnrolled = self.post(routes::DEVICES, Some(owner.token()), &body)?;
+        let pins = (owner.profile.receipt_pk.clone(), owner.profile.log_pk.clone());
+        self.keep_device(&keys, certificate, owner.key_statement().clone(), pins)
+    }
+
+    /// Checks the certificate once more and stores the device.
+    fn keep_device(
+        &self,
+        keys: &DeviceKeys,
+        certificate: Signed,
+        key_statement: Signed,
+        (receipt_pk, log_pk): (vault_protocol::PublicKey, vault_protocol::PublicKey),
+    ) -> Result<DeviceId, Error> {
+        let claimed: vault_protocol::statement::KeyStatement =
+            serde_json::from_slice(&key_statement.payload).map_err(|_| Error::Answer("the key statement"))?;
+        let account_id = claimed.account_id;
+        let statement =
+            verify::key_statement(&key_statement, account_id).map_err(Error::unverified("the key statement"))?;
+        let certified: Certificate = verify::certificate(&certificate, account_id, &statement.identity_pk)
+            .map_err(Error::unverified("the device certificate"))?;
+        if certified.device_pk != keys.signing_key().public() {
+            return Err(Error::AccountKeyMismatch);
+        }
+        let _lock = self.state.lock()?;
+        let device_id = certified.device_id;
+        let device = DeviceFile {
+            origin: self.transport.origin().to_owned(),
+            seed: FixedBytes(*keys.seed().expose()),
+            account_id,
+            device_id,
+            certificate,
+            key_statement,
+            receipt_pk,
+            log_pk,
+            next_seq: 1,
+        };
+        self.state.write("device.json", &device)?;
+        Ok(device_id)
+    }
+
+    /// The account's devices.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn devices(&self) -> Result<Vec<DeviceSummary>, Error> {
+        let owner = self.owner()?;
+        let this: Option<DeviceFile> = self.state.read("device.json")?;
+        let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
+        let summaries = list.devices.iter().map(|device| {
+            let certificate =
+                verify::certificate(&device.certificate, owner.profile.account_id, &owner.statement.identity_pk).ok();
+            let certificate = certificate.filter(|certificate| certificate.device_id == device.device_id);
+            DeviceSummary {
+                device_id: device.device_id,
+                name: certificate.as_ref().map(|certificate| certificate.name.clone()).unwrap_or_default(),
+                state: device.state.clone(),
+                last_seq: device.last_seq,
+                issued_at: certificate.as_ref().map_or(0, |certificate| certificate.issued_at),
+                seen_at: device.seen_at,
+                verified: certificate.is_some(),
+                this_computer: this.as_ref().is_some_and(|this| this.device_id == device.device_id),
+            }
+        });
+        Ok(summaries.collect())
+    }
+
+    /// Revokes a device: it can save no more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn revoke_device(&self, device: DeviceId, presence: &Presence) -> Result<(), Error> {
+        let owner = self.owner()?;
+        let grant = self.step_up(Purpose::RevokeDevice, &device.to_string(), presence)?.grant;
+        let path = routes::with_id(routes::DEVICE_REVOKE, &device.to_string());
+        self.post(&path, Some(owner.token()), &DeviceRevokeRequest { grant })
+    }
+
+    /// Whether this computer is enrolled.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::DamagedState`].
+    pub fn is_enrolled(&self) -> Result<bool, Error> {
+        Ok(self.state.read::<DeviceFile>("device.json")?.is_some())
+    }
+}
+
+impl DeviceFile {
+    /// The device's keys.
+    pub(crate) fn keys(&self) -> DeviceKeys {
+        DeviceKeys::from_seed(SecretBytes::from_fn(|out| out.copy_from_slice(&self.seed.0)))
+    }
+}
+
+fn client_info() -> ClientInfo {
+    ClientInfo { name: "keyhaven".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong between a person and their account.
+
+use vault_protocol::problem::{Code, Problem};
+use vault_protocol::verify::VerifyError;
+
+use crate::TransportError;
+
+/// A flow that did not reach its end. Texts never hold a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service says no, or that something is missing.
+    #[error("{}", .0.title)]
+    Problem(Box<Problem>),
+    /// The service could not be reached, or broke off.
+    #[error("the service cannot be reached")]
+    Transport(#[from] TransportError),
+    /// The answer is not what the protocol says.
+    #[error("the service gave an answer that cannot be understood ({0})")]
+    Answer(&'static str),
+    /// Opening or making something failed.
+    #[error(transparent)]
+    Crypto(#[from] vault_crypto::Error),
+    /// Something signed is not accepted.
+    #[error("{what} cannot be verified: {source}")]
+    Unverified {
+        /// What it is.
+        what: &'static str,
+        /// Why not.
+        source: VerifyError,
+    },
+    /// The account's key during an enrolment, or since the last time, is not the authenticated one.
+    #[error("the account's key is not the one that was authenticated")]
+    AccountKeyMismatch,
+    /// The service shows another history, or other keys, than before.
+    #[error("the service's {0} differs from what was seen before")]
+    Inconsistent(&'static str),
+    /// The service calls itself by another address than the one it was reached under.
+    #[error("the service calls itself {found}, but it was reached as {expected}")]
+    WrongOrigin {
+        /// Address it was reached under.
+        expected: String,
+        /// Address it claims.
+        found: String,
+    },
+    /// Nobody is signed in on this computer.
+    #[error("nobody is signed in on this computer")]
+    NotSignedIn,
+    /// This computer is not enrolled.
+    #[error("this computer is not enrolled as a device of an account")]
+    NotEnrolled,
+    /// The emergency kit was not confirmed, so the account was not made.
+    #[error("the emergency kit was not confirmed; no account was made")]
+    KitNotConfirmed,
+    /// The person broke off.
+    #[error("cancelled")]
+    Cancelled,
+    /// The enrolment took longer than its code lives.
+    #[error("the enrolment code has expired")]
+    EnrolmentExpired,
+    /// Files of this client's state.
+    #[error("{operation} {path} failed")]
+    State {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A state file does not hold what it should.
+    #[error("{path} is damaged")]
+    DamagedState {
+        /// Which file.
+        path: String,
+    },
+}
+
+impl Error {
+    /// The code of the error catalogue that fits.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        use vault_crypto::Error as Crypto;
+        Some(match self {
+            Self::Problem(problem) => return Code::parse(&problem.code),
+            Self::Transport(_) => Code::ServerBusy,
+            Self::Crypto(Crypto::KdfRefused(_)) => Code::AuthKdfRefused,
+            Self::Crypto(Crypto::Password) => Code::AuthInvalid,
+            Self::Crypto(Crypto::RecoveryPassword(_)) => Code::RecordBadPasswordDigits,
+            Self::Crypto(_) => Code::RevealSlotFailed,
+            Self::Unverified { .. } => Code::RecordUnverified,
+            Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
+            Self::Inconsistent(_) => Code::LogInconsistent,
+            Self::NotSignedIn => Code::AuthSessionExpired,
+            Self::EnrolmentExpired => Code::DeviceCodeExpired,
+            _ => return None,
+        })
+    }
+
+    /// Whether the service answered with this code.
+    #[must_use]
+    pub fn is(&self, code: Code) -> bool {
+        matches!(self, Self::Problem(problem) if problem.code == code.code())
+    }
+
+    pub(crate) fn unverified(what: &'static str) -> impl FnOnce(VerifyError) -> Self {
+        move |source| Self::Unverified { what, source }
+    }
+}

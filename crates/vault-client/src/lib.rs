@@ -1,0 +1,48 @@
+//! The vault's client: everything an owner or a device does with an account, over a one-method [`Transport`].
+//!
+//! | module | flow |
+//! |---|---|
+//! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
+//! | `step_up` | fresh proof of presence for one act |
+//! | `enrol` | a device joins: by code, or directly from a program that is signed in |
+//! | `save` | seal, put in the outbox, deliver, verify the receipt |
+//! | `reveal` | list, find, release |
+//! | `audit` | replay the trail against everything remembered |
+//!
+//! What the client remembers lies in a [`State`] folder: pins, session, device key, outbox, receipts.
+//!
+//! What is not done here: asking people (callers pass answers or functions that ask), BitLocker.
+
+mod audit;
+mod client;
+mod enrol;
+mod error;
+mod factors;
+#[cfg(feature = "http")]
+mod http;
+mod reveal;
+mod save;
+mod sign_in;
+mod sign_up;
+mod state;
+mod step_up;
+mod transport;
+
+pub use audit::{AuditReport, AuditTrail};
+pub use client::Client;
+pub use enrol::{DeviceEnrolment, DeviceSummary, OwnerApproval};
+pub use error::Error;
+pub use factors::{AskForCodes, NewTotp};
+#[cfg(feature = "http")]
+pub use http::HttpTransport;
+pub use reveal::{RecordSummary, RevealedKey};
+pub use save::{Delivery, KeyToSave, Outcome};
+pub use sign_in::{SignInFactor, SignedIn};
+pub use sign_up::{Kit, NewAccount};
+pub use state::State;
+pub use step_up::Presence;
+pub use transport::{Method, Request, Response, Transport, TransportError};
+
+pub use vault_crypto::record::Meta;
+pub use vault_protocol::messages::{AccountView, FactorView, REVEAL_REASONS};
+pub use vault_protocol::{AccountId, DeviceId, FactorId, Millis, RecordId, problem};

@@ -1,0 +1,156 @@
+//! Saving: seal, put in the outbox, deliver, verify the receipt, and only then say "saved".
+//!
+//! No prompt, no session and no second factor: the device's signature is enough to append.
+
+use secret::RecoveryPassword;
+use vault_crypto::record::{Draft, Meta, seal};
+use vault_protocol::device::Certificate;
+use vault_protocol::messages::SaveAnswer;
+use vault_protocol::record::{AuthorKind, Save};
+use vault_protocol::{RecordId, Signed, routes, verify};
+
+use crate::state::{DeviceFile, OutboxItem};
+use crate::{Client, Error, Transport};
+
+/// A recovery password with its titles.
+pub struct KeyToSave {
+    /// The 48 digits.
+    pub password: RecoveryPassword,
+    /// Titles; the key identifier among them.
+    pub meta: Meta,
+}
+
+/// What became of a save.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Stored, receipt verified.
+    Saved {
+        /// Which record.
+        record_id: RecordId,
+        /// Number of its entry in the audit trail.
+        audit_seq: u64,
+    },
+    /// Sealed and waiting in the outbox; the next run delivers it.
+    Waiting {
+        /// Which record.
+        record_id: RecordId,
+        /// Why it could not be delivered now.
+        why: Error,
+    },
+}
+
+/// What became of a delivery of the outbox.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// Records that have a verified receipt now.
+    pub saved: Vec<(RecordId, u64)>,
+    /// Records that wait on, and why.
+    pub waiting: Vec<(RecordId, Error)>,
+}
+
+impl<T: Transport> Client<T> {
+    /// Seals `key`, makes it durable in the outbox and tries to deliver it. Keys that waited before go first.
+    ///
+    /// # Errors
+    /// Only when nothing could be put in the outbox: [`Error::NotEnrolled`], [`Error::State`]. A service that cannot be
+    /// reached is [`Outcome::Waiting`].
+    pub fn save(&self, key: &KeyToSave) -> Result<Outcome, Error> {
+        let _lock = self.state.lock()?;
+        let mut device: DeviceFile = self.state.read("device.json")?.ok_or(Error::NotEnrolled)?;
+        let item = self.seal(&device, key)?;
+        let (record_id, seq) = (item.record_id, item.seq);
+        self.state.write(&outbox_name(record_id), &item)?;
+        device.next_seq = seq + 1;
+        self.state.write("device.json", &device)?;
+        let mut delivery = self.deliver(&device)?;
+        if let Some((_, audit_seq)) = delivery.saved.iter().find(|(saved, _)| *saved == record_id) {
+            return Ok(Outcome::Saved { record_id, audit_seq: *audit_seq });
+        }
+        let why = delivery.waiting.iter().position(|(waiting, _)| *waiting == record_id);
+        let why = why.map_or(Error::Answer("no receipt"), |index| delivery.waiting.swap_remove(index).1);
+        Ok(Outcome::Waiting { record_id, why })
+    }
+
+    /// Delivers what waits in the outbox.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::DamagedState`]. Items that cannot be delivered are told in the result.
+    pub fn deliver_outbox(&self) -> Result<Delivery, Error> {
+        let _lock = self.state.lock()?;
+        match self.state.read::<DeviceFile>("device.json")? {
+            Some(device) => self.deliver(&device),
+            None => Ok(Delivery::default()),
+        }
+    }
+
+    /// Seals a key under the account's authenticated keys.
+    fn seal(&self, device: &DeviceFile, key: &KeyToSave) -> Result<OutboxItem, Error> {
+        let statement = verify::key_statement(&device.key_statement, device.account_id)
+            .map_err(Error::unverified("the key statement"))?;
+        let certificate: Certificate =
+            verify::certificate(&device.certificate, device.account_id, &statement.identity_pk)
+                .map_err(Error::unverified("the device certificate"))?;
+        let keys = device.keys();
+        // A crash between writing the item and the counter must not use a number twice.
+        let waiting = self.state.outbox()?.iter().map(|item| item.seq + 1).max().unwrap_or(0);
+        let seq = device.next_seq.max(waiting);
+        let draft = Draft {
+            statement: &statement,
+            author_id: device.device_id.into(),
+            author_kind: AuthorKind::Device,
+            author_key: &keys.signing_key(),
+            seq,
+            created_at: self.now(),
+            supersedes: None,
+            meta: &key.meta,
+            index: keys.index_key(&certificate)?.entry(&key.meta.key_id),
+        };
+        let request = seal(&draft, &key.password)?;
+        let save: Save =
+            serde_json::from_slice(&request.save.payload).map_err(|_| Error::Answer("a save of our own"))?;
+        Ok(OutboxItem { record_id: save.record_id, seq, request })
+    }
+
+    fn deliver(&self, device: &DeviceFile) -> Result<Delivery, Error> {
+        let mut delivery = Delivery::default();
+        for item in self.state.outbox()? {
+            match self.deliver_item(device, &item) {
+                Ok((receipt, audit_seq)) => {
+                    self.state.write(&receipt_name(item.record_id), &receipt)?;
+                    self.state.remove(&outbox_name(item.record_id))?;
+                    delivery.saved.push((item.record_id, audit_seq));
+                }
+                Err(why) => delivery.waiting.push((item.record_id, why)),
+            }
+        }
+        Ok(delivery)
+    }
+
+    /// Sends one item and verifies its receipt under the pinned key.
+    fn deliver_item(&self, device: &DeviceFile, item: &OutboxItem) -> Result<(Signed, u64), Error> {
+        if device.origin != self.transport.origin() {
+            return Err(Error::WrongOrigin {
+                expected: device.origin.clone(),
+                found: self.transport.origin().to_owned(),
+            });
+        }
+        let path = routes::with_id(routes::RECORD, &item.record_id.to_string());
+        let answer: SaveAnswer = self.put(&path, &item.request)?;
+        let receipt = verify::receipt(&answer.receipt, &device.receipt_pk).map_err(Error::unverified("the receipt"))?;
+        let fits = receipt.record_id == item.record_id
+            && receipt.account_id == device.account_id
+            && receipt.body_sha256.0 == item.request.save.payload_sha256();
+        if !fits {
+            return Err(Error::Answer("the receipt is for something else"));
+        }
+        Ok((answer.receipt, receipt.audit_seq))
+    }
+}
+
+fn outbox_name(record: RecordId) -> String {
+    format!("outbox/{record}.json")
+}
+
+fn receipt_name(record: RecordId) -> String {
+    format!("receipts/{record}.json")
+}

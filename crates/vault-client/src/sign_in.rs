@@ -1,0 +1,141 @@
+//! Sign-in: password by OPAQUE, then the second factor bound to that run, then the catalogue root.
+
+use secret::SecretString;
+use vault_crypto::CatalogueRoot;
+use vault_crypto::password::{Proof, Proven};
+use vault_crypto::slot::{self, Binding};
+use vault_protocol::messages::{
+    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+};
+use vault_protocol::statement::{fingerprint, statement_hash};
+use vault_protocol::{FixedBytes, routes, verify};
+
+use crate::state::{Profile, SessionFile};
+use crate::{Client, Error, Transport};
+
+/// A second factor as it was given: a kind the account has, and its code.
+pub struct SignInFactor {
+    /// `totp`.
+    pub kind: String,
+    /// Six digits.
+    pub code: SecretString,
+}
+
+/// A finished sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedIn {
+    /// The session is open.
+    Fully {
+        /// Fingerprint of the account's keys, to compare with the kit.
+        fingerprint: String,
+        /// Whether this computer knew the account before.
+        known_before: bool,
+    },
+    /// The account has no second factor yet; the session may enrol one, and nothing else.
+    MustEnrolFactor,
+}
+
+impl<T: Transport> Client<T> {
+    /// Signs in. `factor` is asked once the password was right, with the kinds that will do.
+    ///
+    /// # Errors
+    /// `auth.invalid` when mail, password or factor do not match; [`Error::Inconsistent`] when the service shows other
+    /// keys or less history than before; [`Error`].
+    pub fn sign_in(
+        &self,
+        email: &str,
+        password: SecretString,
+        factor: &mut dyn FnMut(&[String]) -> Result<SignInFactor, Error>,
+    ) -> Result<SignedIn, Error> {
+        let (proof, credential_request) = Proof::start(password)?;
+        let body = LoginStartRequest { email: email.to_owned(), credential_request };
+        let started: LoginStarted = self.post(routes::LOGIN_START, None, &body)?;
+        self.check_origin(&started.server)?;
+        let origin = self.transport.origin();
+        let proven = proof.finish(&started.credential_response, &started.account_id, origin, started.kdf_profile)?;
+        let body =
+            LoginFinishRequest { login_id: started.login_id, credential_finalization: proven.finalization.clone() };
+        let login: LoginPasswordProven = self.post(routes::LOGIN_FINISH, None, &body)?;
+        if let Some(session) = login.session {
+            let _lock = self.state.lock()?;
+            let session = SessionFile { token: session.token, expires_at: session.expires_at, catalogue: None };
+            self.state.write("session.json", &session)?;
+            return Ok(SignedIn::MustEnrolFactor);
+        }
+        let given = factor(&login.second_factor)?;
+        let body = LoginFactorRequest {
+            login_id: login.login_id,
+            kind: given.kind,
+            code: given.code.expose().to_owned(),
+            binding: proven.binding(&login),
+        };
+        let logged_in: LoggedIn = self.post(routes::LOGIN_FACTOR, None, &body)?;
+        self.keep_session(email, &started, &proven, logged_in)
+    }
+
+    /// Opens the catalogue root, which authenticates the key statement; compares with the pins; stores the session.
+    fn keep_session(
+        &self,
+        email: &str,
+        started: &LoginStarted,
+        proven: &Proven,
+        logged_in: LoggedIn,
+    ) -> Result<SignedIn, Error> {
+        let account_id = started.account_id;
+        let statement = verify::key_statement(&logged_in.key_statement, account_id)
+            .map_err(Error::unverified("the key statement"))?;
+        let statement_hash = statement_hash(&logged_in.key_statement);
+        let binding = Binding { account_id, generation: statement.generation, statement_hash };
+        let slot = logged_in
+            .slots
+            .iter()
+            .find(|slot| slot.kind == slot::PASSWORD)
+            .ok_or(Error::Answer("the password slot is missing"))?;
+        let catalogue =
+            slot::open_catalogue(slot, &proven.export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+
+        let _lock = self.state.lock()?;
+        let known = self.state.profile()?.filter(|known| known.account_id == account_id);
+        if let Some(known) = &known {
+            check_pins(known, started, &logged_in)?;
+        }
+        self.state.write(
+            "profile.json",
+            &Profile {
+                origin: self.transport.origin().to_owned(),
+                email: email.to_owned(),
+                account_id,
+                key_statement: logged_in.key_statement,
+                receipt_pk: started.server.receipt_pk.clone(),
+                log_pk: started.server.log_pk.clone(),
+                audit_head: logged_in.audit_head,
+            },
+        )?;
+        let session = SessionFile {
+            token: logged_in.session.token,
+            expires_at: logged_in.session.expires_at,
+            catalogue: Some(catalogue_bytes(&catalogue)),
+        };
+        self.state.write("session.json", &session)?;
+        Ok(SignedIn::Fully { fingerprint: fingerprint(&statement_hash), known_before: known.is_some() })
+    }
+}
+
+/// A service must not show other keys or an older history than before.
+fn check_pins(known: &Profile, started: &LoginStarted, logged_in: &LoggedIn) -> Result<(), Error> {
+    if known.key_statement != logged_in.key_statement {
+        return Err(Error::Inconsistent("key statement"));
+    }
+    if known.receipt_pk != started.server.receipt_pk || known.log_pk != started.server.log_pk {
+        return Err(Error::Inconsistent("own keys"));
+    }
+    let (before, now) = (known.audit_head, logged_in.audit_head);
+    if now.seq < before.seq || (now.seq == before.seq && now.hash != before.hash) {
+        return Err(Error::Inconsistent("audit trail"));
+    }
+    Ok(())
+}
+
+fn catalogue_bytes(catalogue: &CatalogueRoot) -> FixedBytes<32> {
+    FixedBytes(*catalogue.secret().expose())
+}

@@ -1,0 +1,246 @@
+//! What a client remembers between runs: one folder, readable by its owner only.
+//!
+//! ```text
+//! profile.json          service, account, pinned keys, head of the audit chain seen last
+//! session.json          session token and catalogue root, while signed in (opens titles, never a key)
+//! device.json           this device's key, certificate and pins, once enrolled
+//! outbox/RECORD.json    sealed saves that have no receipt yet
+//! receipts/RECORD.json  receipts, each verified before it was written
+//! ```
+//!
+//! Files are written whole: a temporary file, made durable, renamed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use vault_protocol::messages::AuditHead;
+use vault_protocol::record::SaveRequest;
+use vault_protocol::{AccountId, Bytes, DeviceId, FixedBytes, Millis, PublicKey, RecordId, Signed};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::Error;
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct State {
+    folder: PathBuf,
+}
+
+/// Which account, and what was authenticated about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) origin: String,
+    pub(crate) email: String,
+    pub(crate) account_id: AccountId,
+    pub(crate) key_statement: Signed,
+    pub(crate) receipt_pk: PublicKey,
+    pub(crate) log_pk: PublicKey,
+    pub(crate) audit_head: AuditHead,
+}
+
+/// A session. Wiped when dropped.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SessionFile {
+    pub(crate) token: Bytes,
+    pub(crate) expires_at: Millis,
+    /// Catalogue root; absent until sign-in opened it.
+    pub(crate) catalogue: Option<FixedBytes<32>>,
+}
+
+impl Drop for SessionFile {
+    fn drop(&mut self) {
+        self.token.0.zeroize();
+        if let Some(root) = &mut self.catalogue {
+            root.0.zeroize();
+        }
+    }
+}
+
+/// This device. Wiped when dropped.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DeviceFile {
+    pub(crate) origin: String,
+    pub(crate) seed: FixedBytes<32>,
+    pub(crate) account_id: AccountId,
+    pub(crate) device_id: DeviceId,
+    pub(crate) certificate: Signed,
+    pub(crate) key_statement: Signed,
+    pub(crate) receipt_pk: PublicKey,
+    pub(crate) log_pk: PublicKey,
+    pub(crate) next_seq: u64,
+}
+
+impl Drop for DeviceFile {
+    fn drop(&mut self) {
+        self.seed.0.zeroize();
+    }
+}
+
+/// A sealed save that waits.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OutboxItem {
+    pub(crate) record_id: RecordId,
+    pub(crate) seq: u64,
+    pub(crate) request: SaveRequest,
+}
+
+impl State {
+    /// The state in `folder`, which is made when something is written.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps other processes from changing the state until the result is dropped.
+    pub(crate) fn lock(&self) -> Result<File, Error> {
+        self.make_folder(&self.folder)?;
+        let path = self.folder.join("lock");
+        let locked = private(OpenOptions::new().write(true).create(true).truncate(false))
+            .open(&path)
+            .and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|source| state_error("locking", &path, source))
+    }
+
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.folder.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(state_error("reading", &path, source)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::DamagedState { path: path.display().to_string() })
+    }
+
+    /// Writes a file whole and makes it durable, its name included.
+    pub(crate) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        let parent = path.parent().unwrap_or(&self.folder);
+        self.make_folder(parent)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
+        serde_json::to_writer(&mut *bytes, value)
+            .map_err(|_| Error::DamagedState { path: path.display().to_string() })?;
+        let temporary = path.with_extension("new");
+        let written = (|| {
+            let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            sync_folder(parent)
+        })();
+        written.map_err(|source| state_error("writing", &path, source))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(state_error("removing", &path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of the files in a subfolder, in order.
+    pub(crate) fn names(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let path = self.folder.join(folder);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(state_error("reading", &path, source)),
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".json"))
+            .map(|name| format!("{folder}/{name}"))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(crate) fn profile(&self) -> Result<Option<Profile>, Error> {
+        self.read("profile.json")
+    }
+
+    pub(crate) fn outbox(&self) -> Result<Vec<OutboxItem>, Error> {
+        let mut items = Vec::new();
+        for name in self.names("outbox")? {
+            if let Some(item) = self.read::<OutboxItem>(&name)? {
+                items.push(item);
+            }
+        }
+        items.sort_by_key(|item| item.seq);
+        Ok(items)
+    }
+
+    /// How many sealed saves wait for delivery.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn waiting(&self) -> Result<usize, Error> {
+        Ok(self.names("outbox")?.len())
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<(), Error> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        builder.create(path).map_err(|source| state_error("making", path, source))
+    }
+}
+
+/// For its owner only.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// A rename is durable once its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+fn state_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::State { operation, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_private_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path().join("state"));
+        assert!(state.read::<String>("a.json").unwrap().is_none());
+        state.write("a.json", &"one").unwrap();
+        state.write("a.json", &"two").unwrap();
+        assert_eq!(state.read::<String>("a.json").unwrap().as_deref(), Some("two"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&state.folder().join("a.json")), 0o600);
+            assert_eq!(mode(state.folder()), 0o700);
+        }
+        fs::write(state.folder().join("a.json"), "{").unwrap();
+        assert!(matches!(state.read::<String>("a.json"), Err(Error::DamagedState { .. })));
+    }
+}
