@@ -24,6 +24,18 @@ impl CatalogueRoot {
         Self(SecretBytes::random())
     }
 
+    /// The root that was kept while a session lasts.
+    #[must_use]
+    pub fn from_secret(secret: SecretBytes<32>) -> Self {
+        Self(secret)
+    }
+
+    /// The root itself, to be kept while a session lasts. The vault root has no such way out.
+    #[must_use]
+    pub fn secret(&self) -> &SecretBytes<32> {
+        &self.0
+    }
+
     /// Opens the metadata of records.
     #[must_use]
     pub fn catalogue_key(&self) -> BoxKey {

@@ -83,6 +83,8 @@ catalogue! {
     AuthLocked = "auth.locked", 429, "too many wrong tries", "wait and try again later";
     AuthEmailCodeInvalid = "auth.email_code_invalid", 400, "the mailed code or the invite is wrong or too old",
         "ask for a new one";
+    SignupEmailTaken = "signup.email_taken", 409, "this e-mail address has an account already",
+        "sign in, or use another address";
     AuthKdfRefused = "auth.kdf_refused", 400, "the service asks for weaker password protection than is allowed",
         "update the program; report this to whoever runs the service";
     FactorRequired = "factor.required", 403, "the password was right; the second factor is still missing",
