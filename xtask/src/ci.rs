@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::run::{cargo, command, succeed, succeeds};
+use crate::run::{cargo, command, section, succeed, succeeds};
 use crate::tidy;
 
 /// Formatting, lints, docs, dependencies, import rules, and a clean tree at the end.
@@ -29,10 +29,6 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     section("a clean tree");
     clean_tree()
-}
-
-fn section(name: &str) {
-    println!("== {name}");
 }
 
 /// Licences, sources and bans must pass; the advisory database may be out of reach.

@@ -32,6 +32,11 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Announces the next part of a long command.
+pub(crate) fn section(name: &str) {
+    println!("\n== {name}");
+}
+
 fn describe(command: &Command) -> String {
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
     std::iter::once(command.get_program().to_string_lossy().into_owned()).chain(words).collect::<Vec<_>>().join(" ")

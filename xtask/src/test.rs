@@ -1,12 +1,15 @@
-//! `cargo xtask test`: set-up, then every test that needs no special hardware.
+//! `cargo xtask test`: set-up, then every test that needs no special hardware, then what was skipped and why.
 
-use anyhow::Result;
+use std::path::Path;
 
-use crate::run::{cargo, succeed, succeeds};
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, section, succeeds};
 use crate::setup;
 
 /// Runs all tests; `rest` goes to the test runner.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
+    section("set-up");
     let ready = setup::run()?;
     let nextest = succeeds(&mut cargo(&["nextest", "--version"]));
     let arguments: &[&str] = if nextest {
@@ -14,10 +17,37 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     } else {
         &["test", "--workspace", "--all-features", "--no-fail-fast"]
     };
+    let skipped = crate::root().join("target/skipped-tests.txt");
+    std::fs::write(&skipped, "").with_context(|| format!("cannot write {}", skipped.display()))?;
+    section("tests");
     let mut tests = cargo(arguments);
-    tests.args(rest).env("KEYHAVEN_JUDGES", &ready.judges);
+    tests.args(rest).env("KEYHAVEN_JUDGES", &ready.judges).env("KEYHAVEN_SKIPPED", &skipped);
     if let Some(corpus) = &ready.corpus {
         tests.env("KEYHAVEN_CORPUS_UNPACKED", corpus);
     }
-    succeed(&mut tests)
+    let passed = tests.status().context("cannot start cargo")?.success();
+    section("summary");
+    summary(&skipped)?;
+    if !passed {
+        bail!("some tests failed; they are named above");
+    }
+    println!("every other test passed");
+    Ok(())
+}
+
+/// Tells which tests did not run and why: a skipped test is never counted as passed.
+fn summary(skipped: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(skipped).with_context(|| format!("cannot read {}", skipped.display()))?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    if lines.is_empty() {
+        println!("nothing was skipped");
+        return Ok(());
+    }
+    println!("{} skipped:", lines.len());
+    for line in lines {
+        println!("  {line}");
+    }
+    Ok(())
 }

@@ -4,10 +4,15 @@
 //! A test that needs something absent prints `skipped: REASON` and returns; under `CI=true` it fails instead, so that a
 //! skipped check is never told as passed.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Says that the calling test was skipped. Under `CI=true` it fails.
+///
+/// `cargo xtask test` names a file in `KEYHAVEN_SKIPPED` and tells at its end what was written there: test runners hide
+/// the output of tests that did not fail.
 ///
 /// # Panics
 /// Under `CI=true`: there everything must be present.
@@ -15,6 +20,21 @@ use std::process::Command;
 pub fn skip(reason: &str) {
     assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "under CI nothing may be skipped: {reason}");
     eprintln!("skipped: {reason}");
+    if let Some(path) = std::env::var_os("KEYHAVEN_SKIPPED") {
+        // One write of one line: tests of several processes append to this file at the same time.
+        let line = format!("{}: {reason}\n", calling_test());
+        let written =
+            File::options().create(true).append(true).open(&path).and_then(|mut file| file.write_all(line.as_bytes()));
+        assert!(written.is_ok(), "cannot note the skipped test in {}: {written:?}", path.display());
+    }
+}
+
+/// The crate and the name of the test: the test harness names threads after the tests they run.
+fn calling_test() -> String {
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let runner = std::env::var("NEXTEST_TEST_NAME").ok();
+    let name = runner.or_else(|| std::thread::current().name().map(str::to_owned)).unwrap_or_default();
+    format!("{package} {name}").trim().to_owned()
 }
 
 /// The folder with the unpacked volumes made by Windows; `None`, after saying so, where there is none.
