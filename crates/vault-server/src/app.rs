@@ -1,0 +1,135 @@
+//! What every handler can reach: tables, secrets, time, settings.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::Sha256;
+use vault_protocol::CeremonyId;
+use vault_protocol::messages::ServerIdentity;
+use vault_store::{AccountId, Ceremony, Millis, Store};
+
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::failure::{Failure, Fault};
+use crate::keys::ServerKeys;
+
+/// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
+/// second profile would tell them apart.
+pub(crate) const KDF_PROFILES: [u32; 1] = [1];
+
+/// Shared by all requests.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// What [`App`] points to.
+pub(crate) struct Inner {
+    /// The tables.
+    pub(crate) store: Arc<dyn Store>,
+    /// The server's secrets.
+    pub(crate) keys: ServerKeys,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    origin: String,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        keys: ServerKeys,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        origin: String,
+    ) -> Self {
+        Self(Arc::new(Inner { store, keys, clock, limits, origin }))
+    }
+}
+
+impl Inner {
+    /// The time now.
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now_ms()
+    }
+
+    /// The abuse limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The service's name in every password proof.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// What clients are told about the service.
+    pub(crate) fn identity(&self) -> ServerIdentity {
+        ServerIdentity {
+            origin: self.origin.clone(),
+            receipt_pk: self.keys.receipt_pk(),
+            log_pk: self.keys.log_pk(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// A name for a mail that does not tell the mail, for counters.
+    pub(crate) fn mail_name(&self, email_norm: &str) -> String {
+        let mac = self.mail_mac("counter", email_norm);
+        data_encoding::HEXLOWER.encode(&mac[..16])
+    }
+
+    /// The account identifier that an unknown mail is answered with: always the same one, and of the same form as a real
+    /// one (UUID version 4, which is why real ones are not time-ordered).
+    pub(crate) fn stand_in(&self, email_norm: &str) -> AccountId {
+        let mac = self.mail_mac("stand-in", email_norm);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&mac[..16]);
+        AccountId::from_bytes(*uuid::Builder::from_random_bytes(bytes).as_uuid().as_bytes())
+    }
+
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    fn mail_mac(&self, purpose: &str, email_norm: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.keys.mail_key.expose()).expect("any length will do");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(email_norm.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Seals the state of a ceremony to the ceremony and its stage.
+    pub(crate) fn ceremony(
+        &self,
+        id: CeremonyId,
+        kind: &'static str,
+        account_id: Option<AccountId>,
+        state: &impl Serialize,
+        lifetime_ms: i64,
+    ) -> Result<Ceremony, Failure> {
+        let state = zeroize::Zeroizing::new(serde_json::to_vec(state).map_err(|_| Fault::Made("a ceremony"))?);
+        Ok(Ceremony {
+            id,
+            kind: kind.to_owned(),
+            account_id,
+            state_sealed: self.keys.ceremony_seal.seal(&ceremony_context(id, kind), &state)?,
+            expires_at: self.now() + lifetime_ms,
+        })
+    }
+
+    /// Opens the state of a ceremony.
+    pub(crate) fn ceremony_state<T: DeserializeOwned>(&self, ceremony: &Ceremony) -> Result<T, Failure> {
+        let context = ceremony_context(ceremony.id, &ceremony.kind);
+        let state = self.keys.ceremony_seal.open(&context, &ceremony.state_sealed)?;
+        Ok(serde_json::from_slice(state.expose()).map_err(|_| Fault::Stored("ceremony"))?)
+    }
+}
+
+fn ceremony_context(id: CeremonyId, kind: &str) -> Vec<u8> {
+    format!("ceremonies/{id}/{kind}").into_bytes()
+}

@@ -1,0 +1,17 @@
+//! Parameters of handlers that are authority. Each has one constructor: the extractor that did the check.
+//!
+//! | parameter | proves |
+//! |---|---|
+//! | [`AnySession`] | signed in with the password; the account may have no second factor yet |
+//! | [`Session`] | signed in with everything the account asks for |
+//! | [`SteppedUp`] | a session, and a grant presented for exactly this act, spent in the act's own transaction |
+//! | [`SignedSave`] | a save signed by an active device of the account, or by the account's author key |
+//! | [`SignedHeld`] | a question signed by an active device |
+
+mod session;
+mod signed;
+mod stepped_up;
+
+pub(crate) use session::{AnySession, Session, open_session};
+pub(crate) use signed::{SignedHeld, SignedSave};
+pub(crate) use stepped_up::{GrantedAct, SteppedUp};

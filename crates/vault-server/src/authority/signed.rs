@@ -1,0 +1,167 @@
+//! Objects signed by a device or by the account: no session, no cookie, no second factor.
+//!
+//! An unknown account, an unknown device and a revoked device look alike.
+
+use axum::extract::{FromRequest, Request};
+use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
+use vault_protocol::limits::MAX_RECORD_BYTES;
+use vault_protocol::messages::Held;
+use vault_protocol::problem::Code;
+use vault_protocol::record::{AuthorKind, Header, Part, SUITE, Save, SaveRequest};
+use vault_protocol::statement::KeyStatement;
+use vault_protocol::verify::{self, VerifyError};
+use vault_protocol::{PublicKey, Signed};
+use vault_store::{AccountId, DeviceId, DeviceState, RecordId};
+
+use crate::app::App;
+use crate::failure::{Failure, Fault};
+use crate::http::{Json, path_id};
+
+/// Longest name of a kind of record.
+const KIND_BYTES: usize = 64;
+/// Most recipients of a part: the account, an organisation, and room for a few more.
+const RECIPIENTS: usize = 8;
+/// Length of an X-Wing encapsulated key.
+const ENC_BYTES: usize = 1120;
+/// Length of a sealed content key.
+const SEALED_KEY_BYTES: usize = 48;
+/// Most index entries: account and organisation, with room.
+const INDEX_ENTRIES: usize = 8;
+
+/// A save whose signature, author, capability and parts were checked.
+#[derive(Debug)]
+pub(crate) struct SignedSave {
+    request: SaveRequest,
+    header: Header,
+    save: Save,
+}
+
+impl SignedSave {
+    /// As it was sent.
+    pub(crate) fn request(&self) -> &SaveRequest {
+        &self.request
+    }
+
+    /// What the server reads.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What was signed.
+    pub(crate) fn save(&self) -> &Save {
+        &self.save
+    }
+
+    /// The device that signed; `None` when the owner did.
+    pub(crate) fn device(&self) -> Option<DeviceId> {
+        (self.header.author_kind == AuthorKind::Device).then(|| self.header.author_id.into())
+    }
+}
+
+impl FromRequest<App> for SignedSave {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let id: RecordId = path_id(&mut parts, Code::RecordInvalid).await?;
+        let Json(request) = Json::<SaveRequest>::from_request(Request::from_parts(parts, body), app).await?;
+        let header = check_shape(&request)?;
+        let author = match header.author_kind {
+            AuthorKind::Device => device_key(app, header.account_id, header.author_id.into()).await?,
+            AuthorKind::Account => author_key(app, &header).await?,
+        };
+        let save = verify::save(&request, &author).map_err(of_save)?;
+        if save.record_id != id || save.seq == 0 || i64::try_from(save.seq).is_err() {
+            return Err(Code::RecordInvalid.into());
+        }
+        if save.index.len() > INDEX_ENTRIES || save.index.iter().any(|entry| entry.scope != "account") {
+            return Err(Code::RecordInvalid.into());
+        }
+        Ok(Self { request, header, save })
+    }
+}
+
+/// Everything that can be judged before it is known who signed.
+fn check_shape(request: &SaveRequest) -> Result<Header, Failure> {
+    let length = request.header.len() + request.meta.len() + request.secret.len();
+    let header: Header = serde_json::from_slice(&request.header).map_err(|_| Code::RecordInvalid)?;
+    let fits = length <= MAX_RECORD_BYTES
+        && header.suite == SUITE
+        && (1..=KIND_BYTES).contains(&header.kind.len())
+        // Organisations are for later; until then nobody could be told who else can open the record.
+        && header.org_id.is_none()
+        && header.supersedes != Some(header.record_id)
+        && is_part(&request.meta)
+        && is_part(&request.secret);
+    if fits { Ok(header) } else { Err(Code::RecordInvalid.into()) }
+}
+
+fn is_part(bytes: &[u8]) -> bool {
+    let Ok(part) = serde_json::from_slice::<Part>(bytes) else { return false };
+    (1..=RECIPIENTS).contains(&part.recipients.len())
+        && part.recipients.iter().all(|to| to.enc.len() == ENC_BYTES && to.ct.len() == SEALED_KEY_BYTES)
+}
+
+fn of_save(error: VerifyError) -> Failure {
+    match error {
+        VerifyError::Payload | VerifyError::Version | VerifyError::Kind => Code::RecordInvalid.into(),
+        _ => Code::RecordSignature.into(),
+    }
+}
+
+/// The key of an active device of this account that may append.
+async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
+    let row = app.store.device(account, device).await?.ok_or(Code::DeviceRevoked)?;
+    if row.state != DeviceState::Active {
+        return Err(Code::DeviceRevoked.into());
+    }
+    if row.capability != CAPABILITY_APPEND {
+        return Err(Code::DeviceCapability.into());
+    }
+    let signed: Signed = serde_json::from_slice(&row.certificate).map_err(|_| Fault::Stored("certificate"))?;
+    let certificate: Certificate =
+        serde_json::from_slice(&signed.payload).map_err(|_| Fault::Stored("certificate"))?;
+    match certificate.expires_at {
+        Some(expires_at) if expires_at <= app.now() => Err(Code::DeviceRevoked.into()),
+        _ => Ok(certificate.device_pk),
+    }
+}
+
+/// The account's author key.
+async fn author_key(app: &App, header: &Header) -> Result<PublicKey, Failure> {
+    if header.author_id != header.account_id.into() {
+        return Err(Code::RecordSignature.into());
+    }
+    let account = app.store.account(header.account_id).await?.ok_or(Code::RecordSignature)?;
+    let row = app.store.key_statement(account.id, account.generation).await?.ok_or(Fault::Stored("key statement"))?;
+    let statement: KeyStatement = serde_json::from_slice(&row.body).map_err(|_| Fault::Stored("key statement"))?;
+    Ok(statement.author_pk)
+}
+
+/// A question about a record, signed by an active device.
+#[derive(Debug)]
+pub(crate) struct SignedHeld(Held);
+
+impl SignedHeld {
+    /// The question.
+    pub(crate) fn question(&self) -> &Held {
+        &self.0
+    }
+}
+
+impl FromRequest<App> for SignedHeld {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let id: RecordId = path_id(&mut parts, Code::RecordNotFound).await?;
+        let Json(signed) = Json::<Signed>::from_request(Request::from_parts(parts, body), app).await?;
+        let claimed: Held = serde_json::from_slice(&signed.payload).map_err(|_| Code::RequestInvalid)?;
+        let key = device_key(app, claimed.account_id, claimed.device_id).await?;
+        let held: Held = verify::open(&signed, Held::KIND, &key).map_err(|_| Code::RecordSignature)?;
+        if held.v != vault_protocol::VERSION || held.record_id != id {
+            return Err(Code::RequestInvalid.into());
+        }
+        Ok(Self(held))
+    }
+}

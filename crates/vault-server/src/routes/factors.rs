@@ -1,0 +1,196 @@
+//! Second factors: list, add a TOTP factor, remove one.
+//!
+//! Adding the first needs the session that sign-up ended with; every later change needs a step-up. Every change raises the
+//! epoch, which ends all other sessions.
+
+use axum::extract::State;
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use vault_protocol::messages::{
+    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
+    TotpStarted,
+};
+use vault_protocol::problem::Code;
+use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
+use vault_store::{AddFactor, Factor, FactorId, GrantUse, Refusal, RemoveFactor, SessionLevel};
+
+use super::{instead, try_ceremony};
+use crate::app::App;
+use crate::audit::Act;
+use crate::authority::{AnySession, GrantedAct, SteppedUp};
+use crate::clock::MINUTE;
+use crate::failure::Failure;
+use crate::http::{Caller, Json};
+use crate::presence::{TOTP, TotpData};
+use crate::secret_field::SecretField;
+use crate::{tokens, totp};
+
+const CEREMONY: &str = "totp";
+/// Time to get an authenticator ready.
+const LIFETIME: i64 = 30 * MINUTE;
+/// Pairs of codes that may be wrong.
+const TRIES: i64 = 10;
+const LABEL_LETTERS: usize = 64;
+/// What an authenticator shows above the code.
+const ISSUER: &str = "Keyhaven";
+
+#[derive(Serialize, Deserialize)]
+struct TotpState {
+    label: String,
+    first: bool,
+    session: FixedBytes<32>,
+    secret: SecretField,
+}
+
+/// `GET /v1/factors`
+pub(super) async fn list(State(app): State<App>, session: AnySession) -> Result<Json<FactorList>, Failure> {
+    let view = |factor: Factor| FactorView {
+        factor_id: factor.id,
+        kind: factor.kind,
+        label: factor.label,
+        created_at: factor.created_at,
+        used_at: factor.used_at,
+    };
+    let factors = app.store.factors(session.account()).await?.into_iter().map(view).collect();
+    Ok(Json(FactorList { factors }))
+}
+
+/// `POST /v1/factors/totp/start`
+pub(super) async fn totp_start(
+    State(app): State<App>,
+    session: AnySession,
+    Json(request): Json<TotpStartRequest>,
+) -> Result<Json<TotpStarted>, Failure> {
+    let label = request.label.trim().to_owned();
+    if label.is_empty() || label.chars().count() > LABEL_LETTERS || label.chars().any(char::is_control) {
+        return Err(Code::RequestInvalid.into());
+    }
+    let first = session.full().is_err();
+    if !first {
+        spend_grant(&app, session, request.grant.as_ref()).await?;
+    }
+    let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
+    let secret = totp::new_secret();
+    let text = BASE32_NOPAD.encode(secret.expose());
+    let uri = otpauth(&account.email_norm, &text);
+    let ceremony_id = CeremonyId::new();
+    let state = TotpState { label, first, session: FixedBytes(session.token_hash()), secret: SecretField(secret) };
+    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
+    app.store.add_ceremony(&ceremony).await?;
+    Ok(Json(TotpStarted { ceremony_id, secret: text, uri }))
+}
+
+/// A later factor needs a fresh proof of an earlier one.
+async fn spend_grant(app: &App, session: AnySession, grant: Option<&Bytes>) -> Result<(), Failure> {
+    let grant = grant.ok_or(Code::StepupRequired)?;
+    let presented = GrantUse {
+        hash: tokens::hash(grant),
+        account_id: session.account(),
+        session_hash: session.token_hash(),
+        purpose: Purpose::Factors.name().to_owned(),
+        target: TOTP.to_owned(),
+        now: app.now(),
+    };
+    Ok(app.store.spend_grant(&presented).await?)
+}
+
+/// The link that authenticators read, as their common key URI format has it.
+fn otpauth(email: &str, secret: &str) -> String {
+    let email = percent_encoded(email);
+    format!("otpauth://totp/{ISSUER}:{email}?secret={secret}&issuer={ISSUER}&algorithm=SHA1&digits=6&period=30")
+}
+
+/// Everything but the unreserved characters of RFC 3986 as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// `POST /v1/factors/totp/finish`
+pub(super) async fn totp_finish(
+    State(app): State<App>,
+    session: AnySession,
+    caller: Caller,
+    Json(request): Json<TotpFinishRequest>,
+) -> Result<Json<FactorsChanged>, Failure> {
+    let over = Code::StepupGrantUsed;
+    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
+    let state: TotpState = app.ceremony_state(&ceremony)?;
+    if state.session.0 != session.token_hash() {
+        return Err(over.into());
+    }
+    let now = app.now();
+    let [first_code, second_code] = &request.codes;
+    let step =
+        totp::matching_pair(&state.secret.0, first_code, second_code, now).ok_or(Code::FactorCodeWrong)?;
+    let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
+    // The store sets the epoch: only it knows which one the change begins.
+    let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);
+    let add = AddFactor {
+        factor: Factor {
+            id,
+            account_id: session.account(),
+            kind: TOTP.to_owned(),
+            label: state.label,
+            data_sealed: app.seal_factor(id, &TotpData { secret: state.secret })?,
+            last_step: Some(step),
+            created_at: now,
+            used_at: None,
+        },
+        ceremony: request.ceremony_id,
+        ceremony_kind: CEREMONY.to_owned(),
+        first: state.first,
+        from_session: session.token_hash(),
+        session: next,
+        now,
+    };
+    let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
+    app.store.add_factor(&add, &|head| act.link(head)).await?;
+    Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
+}
+
+impl GrantedAct for FactorRemoveRequest {
+    const PURPOSE: Purpose = Purpose::Factors;
+    fn grant(&self) -> &Bytes {
+        &self.grant
+    }
+    fn target(&self, path_id: &str) -> String {
+        path_id.to_owned()
+    }
+}
+
+/// `POST /v1/factors/{id}/remove`
+pub(super) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    stepped_up: SteppedUp<FactorRemoveRequest>,
+) -> Result<Json<FactorsChanged>, Failure> {
+    let account = stepped_up.session().account();
+    let factor: FactorId = stepped_up.grant().target.parse().map_err(|_| Code::NotFound)?;
+    let (session, granted) = app.new_session(account, 0, SessionLevel::Full, &caller);
+    let remove = RemoveFactor { factor, grant: stepped_up.grant().clone(), session };
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::FACTOR_REMOVED).on(factor);
+    let removed = app.store.remove_factor(&remove, &|head| act.link(head)).await;
+    removed.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
+    Ok(Json(FactorsChanged { session: granted, factor_id: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_survives_any_address() {
+        assert_eq!(
+            otpauth("a+b@example.org", "GEZDGNBV"),
+            "otpauth://totp/Keyhaven:a%2Bb%40example.org?secret=GEZDGNBV&issuer=Keyhaven&algorithm=SHA1&digits=6&period=30"
+        );
+    }
+}

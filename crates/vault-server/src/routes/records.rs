@@ -1,0 +1,176 @@
+//! Saving and listing. A save needs no session, no cookie and no second factor: the signature of an enrolled device is
+//! enough to append, and to nothing else.
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use vault_protocol::limits::MAX_PAGE;
+use vault_protocol::messages::{HeldAnswer, RecordPage, RecordView, SaveAnswer};
+use vault_protocol::problem::Code;
+use vault_protocol::record::Receipt;
+use vault_protocol::{Bytes, FixedBytes, RecordId, Signed, VERSION, audit, sha256};
+use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Saved};
+
+use super::Page;
+use crate::app::App;
+use crate::audit::Act;
+use crate::authority::{Session, SignedHeld, SignedSave};
+use crate::clock::{DAY, HOUR};
+use crate::failure::{Failure, Fault};
+use crate::http::{Caller, Json};
+
+/// `PUT /v1/records/{id}`: 201 when it is new; 200 with the receipt of that time when the same bytes were saved before.
+pub(super) async fn save(
+    State(app): State<App>,
+    caller: Caller,
+    save: SignedSave,
+) -> Result<(StatusCode, Json<SaveAnswer>), Failure> {
+    let header = save.header();
+    let body_sha256 = save.request().save.payload_sha256();
+    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await? {
+        return Ok((StatusCode::OK, answer(&receipt)?));
+    }
+    take_places(&app, &save).await?;
+    let now = app.now();
+    let new = new_record(&app, &save, body_sha256, now)?;
+    let act = match save.device() {
+        Some(device) => Act::by_device(device, &caller, now, audit::action::SAVE),
+        None => Act::by_owner(header.account_id, &caller, now, audit::action::SAVE),
+    };
+    let act = act.on(header.record_id);
+    let seal = |head: &ChainHead| {
+        let link = act.link(head);
+        let receipt = receipt(&app, &new.record, &link);
+        (link, receipt)
+    };
+    match app.store.save_record(&new, &seal).await.map_err(Failure::of_save)? {
+        Saved::New(receipt) => Ok((StatusCode::CREATED, answer(&receipt)?)),
+        Saved::Before(receipt) => Ok((StatusCode::OK, answer(&receipt)?)),
+    }
+}
+
+/// Limits answer with a time to wait; the client's outbox keeps the item.
+async fn take_places(app: &App, save: &SignedSave) -> Result<(), Failure> {
+    let (limits, over) = (app.limits(), Code::RecordQuota);
+    let account = save.header().account_id;
+    let Some(device) = save.device() else {
+        app.take(format!("save/owner/{account}"), HOUR, limits.saves_per_owner, over).await?;
+        return Ok(());
+    };
+    app.take(format!("save/device/{device}"), HOUR, limits.saves_per_device, over).await?;
+    let mut known = !save.save().index.is_empty();
+    for entry in &save.save().index {
+        known &= app.store.key_is_known(account, &entry.full.0).await?;
+    }
+    if !known {
+        app.take(format!("save/new/{device}"), DAY, limits.new_keys_per_device, over).await?;
+    }
+    Ok(())
+}
+
+fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> Result<NewRecord, Failure> {
+    let (header, request) = (save.header(), save.request());
+    let record = Record {
+        account_id: header.account_id,
+        id: header.record_id,
+        author_id: header.author_id,
+        kind: header.kind.clone(),
+        header: request.header.0.clone(),
+        meta: request.meta.0.clone(),
+        secret: request.secret.0.clone(),
+        signature: serde_json::to_vec(&request.save).map_err(|_| Fault::Made("a record"))?,
+        body_sha256,
+        supersedes: header.supersedes,
+        received_at: now,
+    };
+    let index = save.save().index.iter().map(|entry| IndexEntry {
+        scope: entry.scope.clone(),
+        scope_id: *header.account_id.as_bytes(),
+        full: entry.full.0.to_vec(),
+        prefix: entry.prefix.0.to_vec(),
+    });
+    let seq = i64::try_from(save.save().seq).map_err(|_| Code::RecordInvalid)?;
+    Ok(NewRecord {
+        record,
+        index: index.collect(),
+        device: save.device().map(|device| (device, seq)),
+        max_records: app.limits().records_per_account,
+    })
+}
+
+/// Signed inside the transaction and handed out only after its commit. Should it not be made, the empty one is refused by
+/// [`answer`], and the client asks again.
+fn receipt(app: &App, record: &Record, link: &Link) -> Vec<u8> {
+    let receipt = Receipt {
+        v: VERSION,
+        record_id: record.id,
+        body_sha256: FixedBytes(record.body_sha256),
+        account_id: record.account_id,
+        audit_seq: u64::try_from(link.seq).unwrap_or(0),
+        audit_hash: FixedBytes(link.hash),
+        committed_at: record.received_at,
+        log_origin: app.origin().to_owned(),
+    };
+    let signed = app.keys.sign_receipt(Receipt::KIND, &receipt);
+    signed.and_then(|signed| serde_json::to_vec(&signed)).unwrap_or_default()
+}
+
+fn answer(receipt: &[u8]) -> Result<Json<SaveAnswer>, Failure> {
+    Ok(Json(SaveAnswer { receipt: stored_receipt(receipt)? }))
+}
+
+/// A receipt as it was stored.
+pub(super) fn stored_receipt(receipt: &[u8]) -> Result<Signed, Fault> {
+    serde_json::from_slice(receipt).map_err(|_| Fault::Stored("receipt"))
+}
+
+/// The signed save of a record.
+pub(super) fn stored_save(record: &Record) -> Result<Signed, Fault> {
+    serde_json::from_slice(&record.signature).map_err(|_| Fault::Stored("record"))
+}
+
+/// `GET /v1/records`: everything but the secret parts.
+pub(super) async fn list(
+    State(app): State<App>,
+    session: Session,
+    Query(page): Query<Page<RecordId>>,
+) -> Result<Json<RecordPage>, Failure> {
+    let limit = page.limit(MAX_PAGE);
+    // One more than asked for tells whether there are more.
+    let mut rows = app.store.records_page(session.account(), page.after, i64::from(limit) + 1).await?;
+    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        rows.pop();
+    }
+    let records = rows.into_iter().map(view).collect::<Result<_, Fault>>()?;
+    Ok(Json(RecordPage { records, more }))
+}
+
+fn view(listing: Listing) -> Result<RecordView, Fault> {
+    let state = match listing.state {
+        RecordState::Live => "live",
+        RecordState::Superseded => "superseded",
+        RecordState::Retired => "retired",
+        RecordState::Hidden => "hidden",
+    };
+    Ok(RecordView {
+        record_id: listing.record.id,
+        save: stored_save(&listing.record)?,
+        header: Bytes(listing.record.header),
+        meta: Bytes(listing.record.meta),
+        state: state.to_owned(),
+        received_at: listing.record.received_at,
+        revealed_at: listing.revealed_at,
+    })
+}
+
+/// `POST /v1/records/{id}/held`: a device learns whether a record of its own is still stored as it was sent, and nothing
+/// about any other.
+pub(super) async fn held(State(app): State<App>, held: SignedHeld) -> Result<Json<HeldAnswer>, Failure> {
+    let question = held.question();
+    let record = app.store.record(question.account_id, question.record_id).await?;
+    let author = question.device_id.into();
+    let record = record.filter(|record| record.author_id == author).ok_or(Code::RecordNotFound)?;
+    let payload = stored_save(&record)?.payload;
+    let digest = sha256(&[&question.nonce.0, &payload, &record.header, &record.meta, &record.secret]);
+    Ok(Json(HeldAnswer { digest: FixedBytes(digest) }))
+}

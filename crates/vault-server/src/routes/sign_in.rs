@@ -1,0 +1,202 @@
+//! Sign-in: the password by OPAQUE, then the second factor, bound to that run.
+//!
+//! An address without an account takes the same path with a stand-in and ends where a wrong password ends.
+
+use axum::extract::State;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha512;
+use vault_protocol::messages::{
+    AuditHead, CatalogueSlot, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven,
+    LoginStartRequest, LoginStarted,
+};
+use vault_protocol::problem::Code;
+use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
+use vault_store::{Account, AccountId, Ceremony, ChainHead, SessionLevel, Slot};
+
+use super::sign_up::normalise_email;
+use super::try_ceremony;
+use crate::app::{App, KDF_PROFILES};
+use crate::audit::Act;
+use crate::authority::{AnySession, open_session};
+use crate::clock::MINUTE;
+use crate::failure::{Failure, Fault};
+use crate::http::{Caller, Json};
+use crate::presence;
+use crate::secret_field::SecretField;
+use crate::tokens;
+
+/// The password is being proven.
+const PASSWORD: &str = "login/password";
+/// The password was right; the second factor is missing.
+const FACTOR: &str = "login/factor";
+const LIFETIME: i64 = 10 * MINUTE;
+
+#[derive(Serialize, Deserialize)]
+struct PasswordState {
+    account_id: AccountId,
+    exists: bool,
+    mail_name: String,
+    run: SecretField,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FactorState {
+    account_id: AccountId,
+    mail_name: String,
+    session_key: SecretField,
+    challenge: FixedBytes<32>,
+}
+
+/// `POST /v1/login/start`
+pub(super) async fn start(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<LoginStartRequest>,
+) -> Result<Json<LoginStarted>, Failure> {
+    let email_norm = normalise_email(&request.email).ok_or(Code::AuthInvalid)?;
+    let mail_name = app.mail_name(&email_norm);
+    app.begin_password_run(&mail_name, &caller.limit_net).await?;
+    let account = app.store.account_by_email(&email_norm).await?;
+    // Worked out either way, so that both ways take the same time.
+    let stand_in = app.stand_in(&email_norm);
+    let account_id = account.as_ref().map_or(stand_in, |account| account.id);
+    let record = account.as_ref().map(|account| account.opaque_record.as_slice());
+    let run = app.begin_run(account_id, record, &request.credential_request)?;
+    let state = PasswordState { account_id, exists: account.is_some(), mail_name, run: SecretField(run.state) };
+    let login_id = CeremonyId::new();
+    app.store.add_ceremony(&app.ceremony(login_id, PASSWORD, Some(account_id), &state, LIFETIME)?).await?;
+    Ok(Json(LoginStarted {
+        login_id,
+        account_id,
+        kdf_profile: KDF_PROFILES[0],
+        credential_response: run.response,
+        server: app.identity(),
+    }))
+}
+
+/// `POST /v1/login/finish`
+pub(super) async fn finish(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<LoginFinishRequest>,
+) -> Result<Json<LoginPasswordProven>, Failure> {
+    let ceremony = try_ceremony(&app, request.login_id, PASSWORD, 1, Code::AuthSessionExpired).await?;
+    let state: PasswordState = app.ceremony_state(&ceremony)?;
+    let finished = app.finish_run(state.account_id, state.run.0.expose(), &request.credential_finalization);
+    let session_key = match finished {
+        Ok(session_key) if state.exists => session_key,
+        Ok(_) => return Err(Code::AuthInvalid.into()),
+        Err(failure) => {
+            if state.exists {
+                note_failure(&app, state.account_id, &caller, "password").await?;
+            }
+            return Err(failure);
+        }
+    };
+    let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
+    let factors = app.store.factors(account.id).await?;
+    let challenge = FixedBytes(tokens::challenge());
+    let mut proven = LoginPasswordProven {
+        login_id: request.login_id,
+        second_factor: presence::kinds(&factors),
+        challenge,
+        session: None,
+    };
+    if factors.is_empty() && !account.two_factor {
+        app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
+        proven.session = Some(begin_session(&app, &account, SessionLevel::Enrol, &state.mail_name, &caller).await?);
+        return Ok(Json(proven));
+    }
+    let next = FactorState {
+        account_id: account.id,
+        mail_name: state.mail_name,
+        session_key: SecretField(session_key),
+        challenge,
+    };
+    let next = app.ceremony(request.login_id, FACTOR, Some(account.id), &next, LIFETIME)?;
+    app.store.advance_ceremony(&next, PASSWORD, app.now()).await?;
+    Ok(Json(proven))
+}
+
+/// `POST /v1/login/factor`
+pub(super) async fn factor(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<LoginFactorRequest>,
+) -> Result<Json<LoggedIn>, Failure> {
+    let tries = app.limits().factor_tries;
+    let ceremony = try_ceremony(&app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
+    let state: FactorState = app.ceremony_state(&ceremony)?;
+    check_binding(&state, &ceremony, &request)?;
+    if let Err(failure) = presence::use_code(&app, state.account_id, &request.kind, &request.code).await {
+        note_failure(&app, state.account_id, &caller, "factor").await?;
+        return Err(failure);
+    }
+    app.store.end_ceremony(request.login_id, FACTOR, app.now()).await?;
+    let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
+    let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+    let key_statement = current_statement(&app, &account).await?;
+    let slots = app.store.slots(account.id).await?.iter().map(catalogue_slot).collect::<Result<_, Fault>>()?;
+    let audit_head = audit_head(&app.store.audit_head(account.id).await?);
+    Ok(Json(LoggedIn { session, key_statement, slots, audit_head }))
+}
+
+/// The audit entry comes first: no session exists that the owner cannot see.
+async fn begin_session(
+    app: &App,
+    account: &Account,
+    level: SessionLevel,
+    mail_name: &str,
+    caller: &Caller,
+) -> Result<vault_protocol::messages::SessionGranted, Failure> {
+    let act = Act::by_owner(account.id, caller, app.now(), audit::action::LOGIN);
+    app.store.append_audit(account.id, &|head| act.link(head)).await?;
+    app.end_password_run(mail_name).await?;
+    open_session(app, account, level, caller).await
+}
+
+async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str) -> Result<(), Failure> {
+    let act = Act::by_unknown(caller, app.now(), audit::action::LOGIN_FAILED).on(what);
+    Ok(app.store.append_audit(account, &|head| act.link(head)).await?)
+}
+
+/// The factor belongs to the run that proved the password: only that client knows the session key.
+fn check_binding(state: &FactorState, ceremony: &Ceremony, request: &LoginFactorRequest) -> Result<(), Failure> {
+    let mut mac = Hmac::<Sha512>::new_from_slice(state.session_key.0.expose()).map_err(|_| Fault::Stored("session key"))?;
+    mac.update(ceremony.id.as_bytes());
+    mac.update(&state.challenge.0);
+    mac.verify_slice(&request.binding).map_err(|_| Code::AuthInvalid.into())
+}
+
+/// `POST /v1/logout`
+pub(super) async fn logout(State(app): State<App>, session: AnySession) -> Result<Json<()>, Failure> {
+    app.store.end_session(session.token_hash()).await?;
+    Ok(Json(()))
+}
+
+/// The signed statement of the account's present generation.
+pub(super) async fn current_statement(app: &App, account: &Account) -> Result<Signed, Failure> {
+    let row = app.store.key_statement(account.id, account.generation).await?.ok_or(Fault::Stored("key statement"))?;
+    Ok(serde_json::from_slice(&row.signature).map_err(|_| Fault::Stored("key statement"))?)
+}
+
+/// The head of a chain as it travels.
+pub(super) fn audit_head(head: &ChainHead) -> AuditHead {
+    AuditHead { seq: u64::try_from(head.seq).unwrap_or(0), hash: FixedBytes(head.hash) }
+}
+
+/// A slot without the wrapped vault root.
+fn catalogue_slot(slot: &Slot) -> Result<CatalogueSlot, Fault> {
+    Ok(CatalogueSlot {
+        slot_id: slot.id,
+        kind: slot.kind.clone(),
+        salt: salt(slot)?,
+        wrap_c: slot.wrap_c.clone().into(),
+    })
+}
+
+/// The salt of a slot.
+pub(super) fn salt(slot: &Slot) -> Result<FixedBytes<16>, Fault> {
+    slot.salt.as_slice().try_into().map(FixedBytes).map_err(|_| Fault::Stored("slot"))
+}

@@ -1,0 +1,134 @@
+//! Step-up: a fresh second factor for one act, and the password again where the act opens the vault.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use vault_protocol::limits::GRANT_SECONDS;
+use vault_protocol::messages::{
+    Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+};
+use vault_protocol::problem::Code;
+use vault_protocol::{CeremonyId, FixedBytes, audit};
+use vault_store::{AccountId, Grant, Slot};
+
+use super::sign_in::salt;
+use super::try_ceremony;
+use crate::app::App;
+use crate::audit::Act;
+use crate::authority::Session;
+use crate::clock::{MINUTE, SECOND};
+use crate::failure::{Failure, Fault};
+use crate::http::{Caller, Json};
+use crate::secret_field::SecretField;
+use crate::{presence, tokens};
+
+const CEREMONY: &str = "step-up";
+const LIFETIME: i64 = 5 * MINUTE;
+const TARGET_BYTES: usize = 64;
+
+#[derive(Serialize, Deserialize)]
+struct Confirming {
+    purpose: Purpose,
+    target: String,
+    session: FixedBytes<32>,
+    mail_name: String,
+    run: Option<SecretField>,
+}
+
+/// `POST /v1/step-up/start`
+pub(super) async fn start(
+    State(app): State<App>,
+    session: Session,
+    caller: Caller,
+    Json(request): Json<StepUpStartRequest>,
+) -> Result<Json<StepUpStarted>, Failure> {
+    if request.target.is_empty() || request.target.len() > TARGET_BYTES {
+        return Err(Code::RequestInvalid.into());
+    }
+    let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
+    let mail_name = app.mail_name(&account.email_norm);
+    let run = match (request.purpose.opens_vault(), &request.credential_request) {
+        (false, None) => None,
+        (true, Some(credential_request)) => {
+            app.begin_password_run(&mail_name, &caller.limit_net).await?;
+            Some(app.begin_run(account.id, Some(&account.opaque_record), credential_request)?)
+        }
+        _ => return Err(Code::RequestInvalid.into()),
+    };
+    let (credential_response, run) = run.map(|run| (run.response, SecretField(run.state))).unzip();
+    let state = Confirming {
+        purpose: request.purpose,
+        target: request.target,
+        session: FixedBytes(session.token_hash()),
+        mail_name,
+        run,
+    };
+    let step_id = CeremonyId::new();
+    app.store.add_ceremony(&app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?).await?;
+    let kinds = presence::kinds(&app.store.factors(account.id).await?);
+    let kdf_profile = u32::try_from(account.kdf_profile).map_err(|_| Fault::Stored("stretching profile"))?;
+    Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile }))
+}
+
+/// `POST /v1/step-up/finish`
+pub(super) async fn finish(
+    State(app): State<App>,
+    session: Session,
+    caller: Caller,
+    Json(request): Json<StepUpFinishRequest>,
+) -> Result<Json<SteppedUp>, Failure> {
+    let over = Code::StepupGrantUsed;
+    let ceremony = try_ceremony(&app, request.step_id, CEREMONY, app.limits().factor_tries, over).await?;
+    let state: Confirming = app.ceremony_state(&ceremony)?;
+    if state.session.0 != session.token_hash() {
+        return Err(over.into());
+    }
+    let account = session.account();
+    if let Err(failure) = prove(&app, account, &state, &request).await {
+        let act = Act::by_unknown(&caller, app.now(), audit::action::STEPUP_FAILED).on(&state.target);
+        app.store.append_audit(account, &|head| act.link(head)).await?;
+        return Err(failure);
+    }
+    app.store.end_ceremony(request.step_id, CEREMONY, app.now()).await?;
+    if state.run.is_some() {
+        app.end_password_run(&state.mail_name).await?;
+    }
+    let (token, hash) = tokens::new_token();
+    let now = app.now();
+    let grant = Grant {
+        hash,
+        account_id: account,
+        session_hash: session.token_hash(),
+        purpose: state.purpose.name().to_owned(),
+        target: state.target.clone(),
+        expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
+    };
+    let act = Act::by_owner(account, &caller, now, audit::action::STEPUP)
+        .on(&state.target)
+        .because(state.purpose.name());
+    app.store.add_grant(&grant, &|head| act.link(head)).await?;
+    let slots = if state.purpose.opens_vault() { vault_slots(&app, account).await? } else { Vec::new() };
+    Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots }))
+}
+
+/// The password first: a wrong one must not use a code up.
+async fn prove(
+    app: &App,
+    account: AccountId,
+    state: &Confirming,
+    request: &StepUpFinishRequest,
+) -> Result<(), Failure> {
+    match (&state.run, &request.credential_finalization) {
+        (None, None) => {}
+        (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
+        _ => return Err(Code::AuthInvalid.into()),
+    }
+    presence::use_code(app, account, &request.kind, &request.code).await.map(drop)
+}
+
+async fn vault_slots(app: &App, account: AccountId) -> Result<Vec<VaultSlot>, Failure> {
+    let slot = |slot: &Slot| {
+        let wrap_v = slot.wrap_v.clone().into();
+        Ok(VaultSlot { slot_id: slot.id, kind: slot.kind.clone(), salt: salt(slot)?, wrap_v })
+    };
+    app.store.slots(account).await?.iter().map(slot).collect()
+}
