@@ -4,6 +4,8 @@
 //! A test that needs something absent prints `skipped: REASON` and returns; under `CI=true` it fails instead, so that a
 //! skipped check is never told as passed.
 
+pub mod leaks;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

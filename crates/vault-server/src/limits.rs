@@ -23,13 +23,7 @@ pub(crate) struct Taken {
 
 impl App {
     /// Takes a place in the present window of `bucket`.
-    pub(crate) async fn take(
-        &self,
-        bucket: String,
-        window_ms: i64,
-        places: i64,
-        over: Code,
-    ) -> Result<Taken, Failure> {
+    pub(crate) async fn take(&self, bucket: String, window_ms: i64, places: i64, over: Code) -> Result<Taken, Failure> {
         let now = self.now();
         let window = now - now.rem_euclid(window_ms);
         if self.store.count(&bucket, window, 1).await? > places {
@@ -85,8 +79,8 @@ impl App {
 }
 
 fn lock_length(level: i64) -> i64 {
-    let doublings = u32::try_from(level - 1).unwrap_or(0).min(16);
-    FIRST_LOCK.saturating_mul(1 << doublings).min(DAY)
+    let doublings = level.saturating_sub(1).clamp(0, 16);
+    (FIRST_LOCK << doublings).min(DAY)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Inner {
     ) -> Result<PasswordRun, Failure> {
         let request = CredentialRequest::<Suite>::deserialize(request).map_err(|_| Code::RequestInvalid)?;
         let record = record
-            .map(|record| ServerRegistration::<Suite>::deserialize(record))
+            .map(ServerRegistration::<Suite>::deserialize)
             .transpose()
             .map_err(|_| Fault::Stored("password record"))?;
         let started = ServerLogin::<Suite>::start(

@@ -171,8 +171,7 @@ async fn open_files(config: &Config) -> Result<(ServerKeys, SqliteStore), StartE
     let database = config.database_file();
     let keys = ServerKeys::load_or_create(&config.key_file(), database.exists())
         .map_err(|source| StartError::Keys { path: config.key_file(), source })?;
-    let store =
-        SqliteStore::open(&database).await.map_err(|source| StartError::Database { path: database, source })?;
+    let store = SqliteStore::open(&database).await.map_err(|source| StartError::Database { path: database, source })?;
     Ok((keys, store))
 }
 

@@ -123,8 +123,16 @@ impl Inner {
         let now = self.now();
         let expires_at = now + ABSOLUTE;
         let net = caller.net.clone();
-        let row =
-            vault_store::Session { token_hash, account_id, epoch, level, created_at: now, seen_at: now, expires_at, net };
+        let row = vault_store::Session {
+            token_hash,
+            account_id,
+            epoch,
+            level,
+            created_at: now,
+            seen_at: now,
+            expires_at,
+            net,
+        };
         (row, SessionGranted { token, expires_at })
     }
 }

@@ -119,8 +119,7 @@ async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<P
         return Err(Code::DeviceCapability.into());
     }
     let signed: Signed = serde_json::from_slice(&row.certificate).map_err(|_| Fault::Stored("certificate"))?;
-    let certificate: Certificate =
-        serde_json::from_slice(&signed.payload).map_err(|_| Fault::Stored("certificate"))?;
+    let certificate: Certificate = serde_json::from_slice(&signed.payload).map_err(|_| Fault::Stored("certificate"))?;
     match certificate.expires_at {
         Some(expires_at) if expires_at <= app.now() => Err(Code::DeviceRevoked.into()),
         _ => Ok(certificate.device_pk),

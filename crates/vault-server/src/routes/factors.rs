@@ -128,8 +128,7 @@ pub(super) async fn totp_finish(
     }
     let now = app.now();
     let [first_code, second_code] = &request.codes;
-    let step =
-        totp::matching_pair(&state.secret.0, first_code, second_code, now).ok_or(Code::FactorCodeWrong)?;
+    let step = totp::matching_pair(&state.secret.0, first_code, second_code, now).ok_or(Code::FactorCodeWrong)?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
     // The store sets the epoch: only it knows which one the change begins.
     let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);

@@ -7,8 +7,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha512;
 use vault_protocol::messages::{
-    AuditHead, CatalogueSlot, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven,
-    LoginStartRequest, LoginStarted,
+    AuditHead, CatalogueSlot, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest,
+    LoginStarted,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
@@ -163,7 +163,8 @@ async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str
 
 /// The factor belongs to the run that proved the password: only that client knows the session key.
 fn check_binding(state: &FactorState, ceremony: &Ceremony, request: &LoginFactorRequest) -> Result<(), Failure> {
-    let mut mac = Hmac::<Sha512>::new_from_slice(state.session_key.0.expose()).map_err(|_| Fault::Stored("session key"))?;
+    let mut mac =
+        Hmac::<Sha512>::new_from_slice(state.session_key.0.expose()).map_err(|_| Fault::Stored("session key"))?;
     mac.update(ceremony.id.as_bytes());
     mac.update(&state.challenge.0);
     mac.verify_slice(&request.binding).map_err(|_| Code::AuthInvalid.into())

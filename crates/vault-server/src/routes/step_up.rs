@@ -3,9 +3,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::GRANT_SECONDS;
-use vault_protocol::messages::{
-    Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
-};
+use vault_protocol::messages::{Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot};
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, audit};
 use vault_store::{AccountId, Grant, Slot};
@@ -102,9 +100,8 @@ pub(super) async fn finish(
         target: state.target.clone(),
         expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
     };
-    let act = Act::by_owner(account, &caller, now, audit::action::STEPUP)
-        .on(&state.target)
-        .because(state.purpose.name());
+    let act =
+        Act::by_owner(account, &caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
     app.store.add_grant(&grant, &|head| act.link(head)).await?;
     let slots = if state.purpose.opens_vault() { vault_slots(&app, account).await? } else { Vec::new() };
     Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots }))

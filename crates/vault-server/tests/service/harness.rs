@@ -1,0 +1,298 @@
+//! A service and the people who use it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use secret::{RecoveryPassword, SecretString, SecretVec};
+use serde_json::Value;
+use tempfile::TempDir;
+use totp_rs::Builder;
+use vault_client::problem::{Code, Problem};
+use vault_client::{
+    Client, Error, HttpTransport, KeyToSave, Meta, Method, NewAccount, Presence, RecordSummary, Request, SignInFactor,
+    SignedIn, State, Transport,
+};
+use vault_server::{Clock, Config, Limits, ManualClock, Server, create_invite};
+
+/// A password that tests use.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// One step of one-time codes.
+pub(crate) const STEP_MS: i64 = 30_000;
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) folder: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    limits: Limits,
+    address: SocketAddr,
+    running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        let now = vault_server::SystemClock.now_ms();
+        let mut service = Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: Arc::new(ManualClock::new(now)),
+            limits,
+            address: "127.0.0.1:0".parse().unwrap(),
+            running: None,
+        };
+        service.run();
+        service
+    }
+
+    /// Starts it where it was before.
+    pub(crate) fn run(&mut self) {
+        let (tell_address, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (config, clock, listen) = (self.config(), self.clock.clone(), self.address);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = Server::open_with_clock(config, listen, clock).await.unwrap();
+                tell_address.send(server.local_addr()).unwrap();
+                let shutdown = async { drop(stopped.await) };
+                server.serve(shutdown).await.unwrap();
+            });
+        });
+        self.address = address.recv().unwrap();
+        self.running = Some((stop, thread));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            let _ = stop.send(());
+            thread.join().unwrap();
+        }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config { limits: self.limits, ..Config::in_folder(self.folder.path()) }
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn transport(&self) -> HttpTransport {
+        HttpTransport::new(&self.origin()).unwrap()
+    }
+
+    pub(crate) fn invite(&self) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(create_invite(&self.config(), Duration::from_secs(3600))).unwrap()
+    }
+
+    /// A program on another computer.
+    pub(crate) fn computer(&self) -> Computer<HttpTransport> {
+        Computer::with(self.transport())
+    }
+
+    /// An account with two-factor on; the session stays.
+    pub(crate) fn account(&self, email: &str) -> Owner {
+        let computer = self.computer();
+        sign_up(&computer.client, email, Some(self.invite())).unwrap();
+        let mut owner =
+            Owner { computer, email: email.to_owned(), clock: self.clock.clone(), secret: SecretVec::new(Vec::new()) };
+        owner.add_first_factor();
+        owner
+    }
+
+    /// An account whose computer is enrolled.
+    pub(crate) fn enrolled(&self, email: &str) -> Owner {
+        let owner = self.account(email);
+        owner.client().enrol_this_computer("workshop PC", &owner.presence()).unwrap();
+        owner
+    }
+
+    pub(crate) fn raw(&self, method: Method, path: &str, bearer: Option<&str>, body: &Value) -> Raw {
+        let body = SecretVec::new(serde_json::to_vec(body).unwrap());
+        let response = self.transport().send(Request { method, path, bearer, body }).unwrap();
+        Raw { status: response.status, body: serde_json::from_slice(&response.body).unwrap_or(Value::Null) }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Raw {
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+}
+
+/// A client and the folder of its state.
+pub(crate) struct Computer<T> {
+    pub(crate) client: Client<T>,
+    pub(crate) folder: TempDir,
+}
+
+impl<T: Transport> Computer<T> {
+    pub(crate) fn with(transport: T) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Client::new(transport, State::new(folder.path().join("state")));
+        Self { client, folder }
+    }
+}
+
+/// The session token that a computer keeps.
+pub(crate) fn token(state: &Path) -> String {
+    let text = std::fs::read_to_string(state.join("state/session.json")).unwrap();
+    let session: Value = serde_json::from_str(&text).unwrap();
+    session["token"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn sign_up<T: Transport>(client: &Client<T>, email: &str, invite: Option<String>) -> Result<(), Error> {
+    let new = NewAccount { email: email.to_owned(), password: SecretString::from(PASSWORD), invite };
+    client.sign_up(new, &mut || None, &mut |kit| {
+        let letters = kit.code().expose().replace('-', "");
+        kit.ends_with(&letters[letters.len() - 6..])
+    })
+}
+
+/// Somebody with an account and an authenticator.
+pub(crate) struct Owner {
+    pub(crate) computer: Computer<HttpTransport>,
+    pub(crate) email: String,
+    clock: Arc<ManualClock>,
+    secret: SecretVec,
+}
+
+impl Owner {
+    pub(crate) fn client(&self) -> &Client<HttpTransport> {
+        &self.computer.client
+    }
+
+    pub(crate) fn token(&self) -> String {
+        token(self.computer.folder.path())
+    }
+
+    fn add_first_factor(&mut self) {
+        let clock = self.clock.clone();
+        let mut secret = None;
+        let mut codes = |totp: &vault_client::NewTotp, wrong: Option<&Error>| {
+            assert!(wrong.is_none());
+            let bytes = data_encoding::BASE32_NOPAD.decode(totp.secret.expose().as_bytes()).unwrap();
+            let bytes = SecretVec::new(bytes);
+            let now = clock.now_ms();
+            let codes = [code_at(&bytes, now - STEP_MS), code_at(&bytes, now)];
+            secret = Some(bytes);
+            Some(codes)
+        };
+        self.computer.client.add_totp("phone", None, &mut codes).unwrap();
+        self.secret = secret.unwrap();
+    }
+
+    /// The code at the present time; may have been used.
+    pub(crate) fn code_now(&self) -> String {
+        code_at(&self.secret, self.clock.now_ms())
+    }
+
+    /// The code some steps from now.
+    pub(crate) fn code_in(&self, steps: i64) -> String {
+        code_at(&self.secret, self.clock.now_ms() + steps * STEP_MS)
+    }
+
+    /// Waits for the next code, which was not used before.
+    pub(crate) fn fresh_code(&self) -> String {
+        self.clock.advance_ms(STEP_MS);
+        self.code_now()
+    }
+
+    /// Password and a fresh code.
+    pub(crate) fn presence(&self) -> Presence {
+        presence(PASSWORD, &self.fresh_code())
+    }
+
+    pub(crate) fn sign_in<T: Transport>(&self, client: &Client<T>) -> Result<SignedIn, Error> {
+        sign_in(client, &self.email, PASSWORD, &self.fresh_code())
+    }
+
+    /// Saves a new key and gives it with its record.
+    pub(crate) fn save_one(&self) -> (RecoveryPassword, RecordSummary) {
+        let key = key_to_save();
+        let outcome = self.client().save(&key).unwrap();
+        assert!(matches!(outcome, vault_client::Outcome::Saved { .. }), "{outcome:?}");
+        let mut found = self.client().find_records(&key.meta.key_id).unwrap();
+        (key.password, found.remove(0))
+    }
+}
+
+pub(crate) fn presence(password: &str, code: &str) -> Presence {
+    Presence { password: SecretString::from(password), code: SecretString::from(code) }
+}
+
+pub(crate) fn sign_in<T: Transport>(
+    client: &Client<T>,
+    email: &str,
+    password: &str,
+    code: &str,
+) -> Result<SignedIn, Error> {
+    client.sign_in(email, SecretString::from(password), &mut |kinds| {
+        assert_eq!(kinds, ["totp"]);
+        Ok(SignInFactor { kind: "totp".to_owned(), code: SecretString::from(code) })
+    })
+}
+
+fn code_at(secret: &SecretVec, now_ms: i64) -> String {
+    let totp = Builder::new().with_secret(secret.expose().to_vec()).build_noncompliant();
+    totp.generate(u64::try_from(now_ms / 1000).unwrap()).to_string()
+}
+
+/// A recovery password of an imagined drive.
+pub(crate) fn key_to_save() -> KeyToSave {
+    let mut id = [0; 16];
+    secret::random_bytes(&mut id);
+    let id = data_encoding::HEXUPPER.encode(&id);
+    let key_id = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
+    KeyToSave {
+        password: RecoveryPassword::random(),
+        meta: Meta {
+            key_id,
+            volume_type: "removable".to_owned(),
+            mount: "stick.img".to_owned(),
+            label: "HOLIDAY".to_owned(),
+            computer: "WORKSHOP".to_owned(),
+            os: "linux".to_owned(),
+            method: "XTS-AES-128".to_owned(),
+            protector_created: None,
+            source: "drive".to_owned(),
+            client: "test/1".to_owned(),
+        },
+    }
+}
+
+/// The code of the catalogue that an error stands for.
+pub(crate) fn code_of<T: std::fmt::Debug>(result: Result<T, Error>) -> Code {
+    let error = result.unwrap_err();
+    error.code().unwrap_or_else(|| panic!("no code: {error}"))
+}
+
+/// The problem document behind an error.
+pub(crate) fn problem_of<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
+    match result.unwrap_err() {
+        Error::Problem(problem) => *problem,
+        other => panic!("not a problem document: {other}"),
+    }
+}

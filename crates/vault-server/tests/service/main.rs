@@ -1,0 +1,17 @@
+//! The real service on a loopback socket, spoken to by the real client, on a clock that is set by hand.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod authority;
+mod enrolment;
+mod expiry;
+mod factors;
+mod frame;
+mod harness;
+mod hostile;
+mod limits;
+mod main_path;
+mod outbox;
+mod races;
+mod start;
+mod strangers;
