@@ -25,8 +25,49 @@ pub(crate) enum Command {
     Info(commands::info::InfoArgs),
     /// Whether a key opens the drive, and which protector it belongs to; writes nothing
     Verify(commands::verify::VerifyArgs),
+    /// List the files of a drive, without mounting it
+    Ls(commands::ls::LsArgs),
+    /// Write one file of a drive to standard output
+    Cat(commands::cat::CatArgs),
+    /// Copy files and folders of a drive to this computer
+    Cp(commands::cp::CpArgs),
     /// Write the plain volume to a file
     Decrypt(commands::decrypt::DecryptArgs),
     /// Make a new, empty BitLocker volume in an image file
     Create(commands::create::CreateArgs),
+    /// Back up the recovery key of a drive, to your account or to a file
+    Backup(commands::backup::BackupArgs),
+    /// Your account: sign up, sign in, sign out, show
+    Account {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::account::AccountCommand,
+    },
+    /// The second factors of your account
+    Factors {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::factors::FactorsCommand,
+    },
+    /// The computers that may save keys to your account
+    Device {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::device::DeviceCommand,
+    },
+    /// The recovery keys in your account
+    Keys {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::keys::KeysCommand,
+    },
+    /// Who did what with your account
+    Audit {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::audit::AuditCommand,
+    },
+    /// Run the account service
+    #[cfg(feature = "serve")]
+    Serve(commands::serve::ServeArgs),
 }

@@ -47,9 +47,9 @@ pub(crate) fn open(path: &Path) -> Outcome<Volume<FileDisk>> {
 /// Opens and unlocks the drive; gives the protector that was used, too.
 pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<(UnlockedVolume<FileDisk>, Guid)> {
     let volume = open(path)?;
-    let material = arguments.secrets.resolve(&kinds(&volume))?;
+    let given = arguments.secrets.resolve(&volume)?;
     let options = UnlockOptions { allow_short: arguments.allow_short };
-    volume.unlock(material.as_ref(), options).map_err(|error| explain(path, &error))
+    volume.unlock(given.material(), options).map_err(|error| explain(path, &error))
 }
 
 /// The kinds of protectors on the volume.

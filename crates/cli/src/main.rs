@@ -2,17 +2,20 @@
 //!
 //! Exit status: 0 done, 1 a well-formed no (wrong key, not BitLocker, refused), 2 could not try.
 
+mod account;
 mod args;
 mod commands;
 mod drive;
 mod failure;
 mod files;
 mod hardening;
+mod host;
 mod output;
 mod progress;
 mod prompt;
 mod recovery_file;
 mod secrets;
+mod times;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Asking on the terminal. Secrets are not echoed.
+//! Talking to the person at the terminal. Secrets are not echoed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -14,22 +14,35 @@ fn terminal() -> Option<File> {
 
 /// Asks for a secret without echo.
 pub(crate) fn secret(question: &str) -> Outcome<SecretString> {
-    ask(question)
+    ask(question, |tty| {
+        let line = without_echo(tty, read_line)?;
+        // The Enter that was typed was not echoed either.
+        writeln!(&*tty)?;
+        Ok(line)
+    })
 }
 
-fn ask(question: &str) -> Outcome<SecretString> {
+/// Asks for something that is no secret.
+pub(crate) fn line(question: &str) -> Outcome<String> {
+    ask(question, read_line).map(|line| line.expose().trim().to_owned())
+}
+
+/// Shows a text on the terminal, and only there: it is not for files or pipes.
+pub(crate) fn show(text: &str) -> Outcome {
+    let Some(mut tty) = terminal() else {
+        return Err(Failure::could_not("there is no terminal to show this on"));
+    };
+    let written = tty.write_all(text.as_bytes()).and_then(|()| tty.flush());
+    written.map_err(|error| Failure::could_not("cannot write to the terminal").because(&error))
+}
+
+fn ask(question: &str, read: impl FnOnce(&File) -> io::Result<SecretString>) -> Outcome<SecretString> {
     let Some(mut tty) = terminal() else {
         return Err(Failure::could_not(format!("there is no terminal to ask for the {question}"))
             .hint("give it in a file or in the environment; `--help` lists the options"));
     };
-    let answer = (|| {
-        write!(tty, "{question}: ")?;
-        tty.flush()?;
-        let line = without_echo(&tty, read_line)?;
-        writeln!(tty)?;
-        Ok(line)
-    })();
-    answer.map_err(|error: io::Error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
+    let answer = write!(tty, "{question}: ").and_then(|()| tty.flush()).and_then(|()| read(&tty));
+    answer.map_err(|error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
 }
 
 fn read_line(tty: &File) -> io::Result<SecretString> {

@@ -3,13 +3,15 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use block_io::FileDisk;
 use clap::Args;
-use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind};
+use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind, Volume};
 use secret::{RecoveryPassword, SecretString};
 use zeroize::Zeroizing;
 
+use crate::account::{AccountArgs, PersonArgs, explain};
 use crate::failure::{Failure, Outcome};
-use crate::{output, prompt, recovery_file};
+use crate::{drive, output, prompt, recovery_file};
 
 /// Secret files are small; anything larger is the wrong file.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
@@ -29,45 +31,119 @@ pub(crate) struct SecretArgs {
     /// The .BEK file saved by Windows
     #[arg(long, value_name = "FILE.BEK", conflicts_with_all = ["recovery_password_file", "password_file"])]
     pub(crate) startup_key: Option<PathBuf>,
+    /// Fetch the recovery key from your account; asks for its password and a fresh code
+    #[arg(long, conflicts_with_all = ["recovery_password_file", "password_file", "startup_key"])]
+    pub(crate) from_account: bool,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
 }
 
-impl SecretArgs {
-    /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
-    pub(crate) fn resolve(&self, kinds: &[ProtectorKind]) -> Outcome<Box<dyn KeyMaterial>> {
-        if let Some(path) = &self.recovery_password_file {
-            return Ok(Box::new(recovery_password_from(path)?));
-        }
-        if let Some(path) = &self.password_file {
-            return Ok(Box::new(Password(password_from(path)?)));
-        }
-        if let Some(path) = &self.startup_key {
-            return Ok(Box::new(external_key_from(path)?));
-        }
-        if let Some(text) = variable(RECOVERY_PASSWORD_VARIABLE)? {
-            return Ok(Box::new(check_recovery_password(&text)?));
-        }
-        if let Some(text) = variable(PASSWORD_VARIABLE)? {
-            return Ok(Box::new(Password(text)));
-        }
-        if kinds.contains(&ProtectorKind::ClearKey) {
-            output::note("protection of this drive is suspended: anyone can open it without a key");
-            return Ok(Box::new(ClearKey));
-        }
-        ask(kinds)
+/// A secret that was given for a drive.
+pub(crate) struct Given {
+    material: Box<dyn KeyMaterial>,
+    recovery_password: Option<RecoveryPassword>,
+}
+
+impl Given {
+    fn recovery(password: RecoveryPassword) -> Self {
+        Self { material: Box::new(password.clone()), recovery_password: Some(password) }
+    }
+
+    fn other(material: impl KeyMaterial + 'static) -> Self {
+        Self { material: Box::new(material), recovery_password: None }
+    }
+
+    /// What opens the drive.
+    pub(crate) fn material(&self) -> &dyn KeyMaterial {
+        self.material.as_ref()
+    }
+
+    /// The recovery password, when it is one.
+    pub(crate) fn recovery_password(&self) -> Option<&RecoveryPassword> {
+        self.recovery_password.as_ref()
     }
 }
 
+impl SecretArgs {
+    /// The account that belongs to these arguments.
+    pub(crate) fn account(&self) -> &AccountArgs {
+        &self.account
+    }
+
+    /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
+    pub(crate) fn resolve(&self, volume: &Volume<FileDisk>) -> Outcome<Given> {
+        if let Some(path) = &self.recovery_password_file {
+            return recovery_password_from(path).map(Given::recovery);
+        }
+        if let Some(path) = &self.password_file {
+            return Ok(Given::other(Password(password_from(path)?)));
+        }
+        if let Some(path) = &self.startup_key {
+            return Ok(Given::other(external_key_from(path)?));
+        }
+        if self.from_account {
+            return from_account(volume, &self.account, &self.person).map(Given::recovery);
+        }
+        if let Some(text) = variable(RECOVERY_PASSWORD_VARIABLE)? {
+            return check_recovery_password(&text).map(Given::recovery);
+        }
+        if let Some(text) = variable(PASSWORD_VARIABLE)? {
+            return Ok(Given::other(Password(text)));
+        }
+        let kinds = drive::kinds(volume);
+        if kinds.contains(&ProtectorKind::ClearKey) {
+            output::note("protection of this drive is suspended: anyone can open it without a key");
+            return Ok(Given::other(ClearKey));
+        }
+        ask(&kinds)
+    }
+}
+
+/// The recovery password of this drive, released by the account after a fresh confirmation.
+fn from_account(volume: &Volume<FileDisk>, account: &AccountArgs, person: &PersonArgs) -> Outcome<RecoveryPassword> {
+    let wanted: Vec<String> = volume
+        .protectors()
+        .iter()
+        .filter(|protector| protector.kind() == ProtectorKind::RecoveryPassword)
+        .map(|protector| protector.identifier.to_string())
+        .collect();
+    if wanted.is_empty() {
+        return Err(Failure::no("this drive has no recovery key, so an account cannot have it"));
+    }
+    let client = account.open()?;
+    let mut found = Vec::new();
+    for key_id in &wanted {
+        found.extend(client.find_records(key_id).map_err(|error| explain(&error))?);
+    }
+    let short: Vec<&str> = wanted.iter().map(|key_id| &key_id[..8]).collect();
+    let Some(record) = found.iter().find(|record| record.verified) else {
+        let failure = Failure::no(format!("your account has no key for this drive (key ID {})", short.join(", ")));
+        return Err(if found.is_empty() {
+            failure.hint("`keyhaven keys list` shows which keys it has; the key may be in another account")
+        } else {
+            failure
+                .cause("it has a record of that key, but who saved it cannot be verified")
+                .hint("check the audit trail: `keyhaven audit verify`")
+        });
+    };
+    let mut person = person.person()?;
+    let key = person.confirm(|presence| client.reveal(record.record_id, "drive_access", presence))?;
+    Ok(key.password)
+}
+
 /// Asks for whatever the drive takes, password first: it is what people remember.
-fn ask(kinds: &[ProtectorKind]) -> Outcome<Box<dyn KeyMaterial>> {
+fn ask(kinds: &[ProtectorKind]) -> Outcome<Given> {
     if kinds.contains(&ProtectorKind::Password) {
         let question = "password of the drive (leave empty to type the recovery key)";
         let password = prompt::secret(question).map_err(name_the_options)?;
         if !password.expose().is_empty() {
-            return Ok(Box::new(Password(password)));
+            return Ok(Given::other(Password(password)));
         }
     }
     let typed = prompt::secret("recovery key (48 digits)").map_err(name_the_options)?;
-    Ok(Box::new(check_recovery_password(&typed)?))
+    check_recovery_password(&typed).map(Given::recovery)
 }
 
 fn name_the_options(failure: Failure) -> Failure {
@@ -128,7 +204,8 @@ pub(crate) fn read_secret_file(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn variable(name: &str) -> Outcome<Option<SecretString>> {
+/// A secret in the environment; an empty one is none.
+pub(crate) fn variable(name: &str) -> Outcome<Option<SecretString>> {
     match std::env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => Ok(Some(SecretString::new(text))),

@@ -100,6 +100,17 @@ impl State {
         &self.folder
     }
 
+    /// Address of the service that this computer signed in to or is enrolled with.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::DamagedState`].
+    pub fn server_address(&self) -> Result<Option<String>, Error> {
+        if let Some(profile) = self.profile()? {
+            return Ok(Some(profile.origin));
+        }
+        Ok(self.read::<DeviceFile>("device.json")?.map(|device| device.origin.clone()))
+    }
+
     /// Keeps other processes from changing the state until the result is dropped.
     pub(crate) fn lock(&self) -> Result<File, Error> {
         self.make_folder(&self.folder)?;

@@ -1,19 +1,22 @@
 //! `keyhaven create`: a new, empty BitLocker volume in an image file.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use block_io::FileDisk;
 use clap::{Args, ValueEnum};
-use fve::{CreateOptions, EncryptionMethod, Filetime, NewVolume, Placement};
+use fs_view::fat32;
+use fve::{CreateOptions, EncryptionMethod, Filetime, NewVolume, Placement, UnlockedVolume};
 use secret::{RecoveryPassword, SecretString};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
 use crate::{output, progress, recovery_file, secrets};
 
-/// Example: keyhaven create safe.img --size 256M --filesystem fat32 --recovery-out key.txt
 #[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven create safe.img --size 256M --filesystem fat32 --recovery-out key.txt")]
 pub(crate) struct CreateArgs {
     /// The image file to make; an existing file is never overwritten
     #[arg(value_name = "FILE")]
@@ -33,6 +36,9 @@ pub(crate) struct CreateArgs {
     /// File with a password that shall open the volume, too (`-`: standard input)
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Put this file or folder into the new volume; may be given several times
+    #[arg(long, value_name = "PATH")]
+    add: Vec<PathBuf>,
     /// Write the recovery key to this new file, in the form Windows uses, instead of printing it
     #[arg(long, value_name = "FILE")]
     recovery_out: Option<PathBuf>,
@@ -63,6 +69,9 @@ impl Method {
 }
 
 pub(crate) fn run(arguments: &CreateArgs, json: bool) -> Outcome {
+    if arguments.filesystem == FileSystem::None && !arguments.add.is_empty() {
+        return Err(Failure::could_not("--add needs a file system to put files into").hint("use `--filesystem fat32`"));
+    }
     let password = arguments.password_file.as_deref().map(secrets::password_from).transpose()?;
     let placement = placement(arguments)?;
     let recovery = RecoveryPassword::random();
@@ -90,16 +99,30 @@ pub(crate) fn run(arguments: &CreateArgs, json: bool) -> Outcome {
 
 /// Where BitLocker's structures go: out of the way of the file system's own tables.
 fn placement(arguments: &CreateArgs) -> Outcome<Placement> {
+    let size = arguments.size;
     let bad = |error: &dyn std::error::Error| {
-        Failure::no(format!("a volume of {} cannot be made", output::size(arguments.size))).because(error)
+        Failure::no(format!("a volume of {} cannot be made", output::size(size))).because(error)
     };
-    Placement::choose(arguments.size, 4096, 0).map_err(|error| bad(&error))
+    let (cluster_bytes, first_free) = match arguments.filesystem {
+        FileSystem::None => (4096, 0),
+        FileSystem::Fat32 => {
+            let plan = fat32::plan(size)
+                .map_err(|error| bad(&error).hint("choose another size, or `--filesystem none` for an empty volume"))?;
+            (u64::from(plan.cluster_bytes), plan.data_start_bytes)
+        }
+    };
+    Placement::choose(size, cluster_bytes, first_free).map_err(|error| bad(&error))
 }
 
 /// Fills the image and puts the file system in; gives the identifier of the recovery key.
 fn make(arguments: &CreateArgs, disk: FileDisk, options: &CreateOptions) -> Outcome<String> {
-    let failed = |error: &dyn std::error::Error| {
-        Failure::could_not(format!("cannot write {}", arguments.file.display())).because(error)
+    let failed = |error: &fve::Error| {
+        let failure = Failure::could_not(format!("cannot write {}", arguments.file.display())).because(error);
+        if is_full(error) {
+            failure.hint("free some space or choose another place, then run it again")
+        } else {
+            failure
+        }
     };
     let new = NewVolume::begin(disk, options).map_err(|error| failed(&error))?;
     if !arguments.used_space_only {
@@ -107,9 +130,64 @@ fn make(arguments: &CreateArgs, disk: FileDisk, options: &CreateOptions) -> Outc
         new.fill(&mut |done, _| bar.set_position(done)).map_err(|error| failed(&error))?;
         bar.finish_and_clear();
     }
+    if arguments.filesystem == FileSystem::Fat32 {
+        let formatted = fat32::format(new.volume(), &arguments.label, &options.placement.reserved());
+        formatted.map_err(|error| no_file_system(arguments, &error))?;
+        for path in &arguments.add {
+            add(new.volume(), path, "")?;
+        }
+    }
     let identifier = new.recovery_identifier().to_string();
     new.finish().map_err(|error| failed(&error))?;
     Ok(identifier)
+}
+
+fn no_file_system(arguments: &CreateArgs, error: &fs_view::Error) -> Failure {
+    match error {
+        fs_view::Error::BadLabel => {
+            Failure::could_not(format!("{:?} cannot be the name of a volume", arguments.label)).because(error)
+        }
+        _ => Failure::could_not(format!("cannot put a file system into {}", arguments.file.display())).because(error),
+    }
+}
+
+fn is_full(error: &fve::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Copies a file, or a folder with everything in it, into a directory of the new volume.
+fn add(volume: &UnlockedVolume<FileDisk>, path: &Path, directory: &str) -> Outcome {
+    let cannot_read = |error: &io::Error| Failure::could_not(format!("cannot read {}", path.display())).because(error);
+    let name = path.canonicalize().map_err(|error| cannot_read(&error))?;
+    let name = name.file_name().and_then(|name| name.to_str()).map(|name| format!("{directory}/{name}"));
+    let target = name.ok_or_else(|| Failure::could_not(format!("{} has no name for the volume", path.display())))?;
+    let cannot_add = |error: &fs_view::Error| {
+        Failure::could_not(format!("cannot put {} into the volume", path.display()))
+            .because(error)
+            .hint("a larger --size makes room; FAT32 holds files of up to 4 GiB")
+    };
+    if path.is_dir() {
+        fat32::create_dir(volume, &target).map_err(|error| cannot_add(&error))?;
+        for entry in std::fs::read_dir(path).map_err(|error| cannot_read(&error))? {
+            let entry = entry.map_err(|error| cannot_read(&error))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                // It may lead anywhere, back to this folder for instance; FAT has no links.
+                output::note(&format!("warning: the link {} was left out", entry.path().display()));
+                continue;
+            }
+            add(volume, &entry.path(), &target)?;
+        }
+        return Ok(());
+    }
+    let mut file = File::open(path).map_err(|error| cannot_read(&error))?;
+    fat32::write_file(volume, &target, &mut file).map(drop).map_err(|error| cannot_add(&error))
 }
 
 /// The size as people write it: a number with K, M, G or T (powers of 1024), or plain bytes.
@@ -138,10 +216,7 @@ fn refuse(path: &Path, error: &block_io::Error) -> Failure {
 
 /// The name of this computer, for the description that Windows shows.
 fn host_name() -> String {
-    #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    let name = crate::host::name();
     if name.is_empty() { "KEYHAVEN".to_owned() } else { name.to_uppercase() }
 }
 

@@ -17,8 +17,8 @@ use crate::{output, progress};
 /// Runs of zeros of this length become holes with --sparse.
 const HOLE_BYTES: usize = 64 * 1024;
 
-/// Example: keyhaven decrypt usb-stick.img --output plain.img --recovery-password-file key.txt
 #[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven decrypt usb-stick.img --output plain.img --recovery-password-file key.txt")]
 pub(crate) struct DecryptArgs {
     #[command(flatten)]
     drive: DriveArgs,

@@ -12,8 +12,8 @@ use crate::drive::{self, DriveArgs};
 use crate::failure::Outcome;
 use crate::output;
 
-/// Example: keyhaven info usb-stick.img
 #[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven info usb-stick.img")]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
     drive: DriveArgs,

@@ -1,8 +1,20 @@
 //! One module per command.
 
+pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod backup;
+pub(crate) mod cat;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
+pub(crate) mod device;
+pub(crate) mod factors;
+mod files;
 pub(crate) mod info;
+pub(crate) mod keys;
+pub(crate) mod ls;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};
@@ -14,6 +26,17 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Info(arguments) => info::run(&arguments, json),
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),
+        Command::Ls(arguments) => ls::run(&arguments, json),
+        Command::Cat(arguments) => cat::run(&arguments),
+        Command::Cp(arguments) => cp::run(&arguments, json),
         Command::Create(arguments) => create::run(&arguments, json),
+        Command::Backup(arguments) => backup::run(&arguments, json),
+        Command::Account { command } => account::run(&command, json),
+        Command::Factors { command } => factors::run(&command, json),
+        Command::Device { command } => device::run(&command, json),
+        Command::Keys { command } => keys::run(&command, json),
+        Command::Audit { command } => audit::run(&command, json),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::run(arguments, json),
     }
 }

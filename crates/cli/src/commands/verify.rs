@@ -9,8 +9,8 @@ use crate::failure::Outcome;
 use crate::output;
 use crate::secrets::SecretArgs;
 
-/// Example: keyhaven verify usb-stick.img --recovery-password-file key.txt
 #[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven verify usb-stick.img --recovery-password-file key.txt")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     drive: DriveArgs,
@@ -21,8 +21,9 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(arguments: &VerifyArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
     let volume = drive::open(path)?;
-    let material = arguments.secrets.resolve(&drive::kinds(&volume))?;
-    let (_, identifier) = volume.unwrap_vmk(material.as_ref()).map_err(|error| drive::explain(path, &error))?;
+    let given = arguments.secrets.resolve(&volume)?;
+    let material = given.material();
+    let (_, identifier) = volume.unwrap_vmk(material).map_err(|error| drive::explain(path, &error))?;
     let kind = material.kind();
     let document = json!({
         "opens": true,

@@ -95,10 +95,11 @@ impl Directory {
     pub(super) fn lookup(&self, stream: &mut Device<'_>, name: &str, upcase: &[u16]) -> Result<Option<Key>, Error> {
         let units: Vec<u16> = name.encode_utf16().collect();
         // Names that are no valid UTF-16 are told with replacement characters, under which the tree does not know them.
-        if !upcase.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER) {
-            if let Ok(found) = self.descend(stream, &units, upcase) {
-                return Ok(found);
-            }
+        if !upcase.is_empty()
+            && !name.contains(char::REPLACEMENT_CHARACTER)
+            && let Ok(found) = self.descend(stream, &units, upcase)
+        {
+            return Ok(found);
         }
         let wanted = fold(name);
         let (keys, problems) = self.keys(stream);

@@ -1,0 +1,52 @@
+//! The emergency kit: shown or written, and confirmed, before the account is made.
+
+use std::path::Path;
+
+use vault_client::Kit;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Outcome};
+use crate::{files, output, prompt};
+
+/// Writes the kit to a new file, or shows it on the terminal and asks for its end. `true`: it is kept.
+pub(crate) fn keep_kit(kit: &Kit, file: Option<&Path>) -> Outcome<bool> {
+    let text = text(kit);
+    if let Some(file) = file {
+        files::write_new_private(file, text.as_bytes())?;
+        // Read back: what is not there when it is needed was never kept.
+        let kept = std::fs::read(file).is_ok_and(|bytes| bytes == text.as_bytes());
+        output::note(&format!(
+            "the emergency kit is in {}; print it and keep it apart from this computer",
+            file.display()
+        ));
+        return Ok(kept);
+    }
+    prompt::show(&text)
+        .map_err(|failure: Failure| failure.hint("write the emergency kit to a file with --kit-out FILE"))?;
+    for _ in 0..3 {
+        let typed = prompt::line("Write it down or print it. Then type the last six letters of its code")?;
+        if kit.ends_with(&typed) {
+            return Ok(true);
+        }
+        prompt::show("These are not its last six letters.\n")?;
+    }
+    Ok(false)
+}
+
+fn text(kit: &Kit) -> Zeroizing<String> {
+    let code = kit.code();
+    Zeroizing::new(format!(
+        "\nKEYHAVEN EMERGENCY KIT\n\n  \
+         Account      {}\n  \
+         Service      {}\n  \
+         Fingerprint  {}\n  \
+         Code         {}\n\n\
+         This code stands in for a forgotten password. Whoever has it and your second\n\
+         factor can read your recovery keys: keep it on paper, at home, apart from your\n\
+         computer and your phone. No one can make a new one for you.\n\n",
+        kit.email,
+        kit.server,
+        kit.fingerprint,
+        code.expose(),
+    ))
+}

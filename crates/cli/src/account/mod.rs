@@ -1,0 +1,90 @@
+//! The account on this computer: where its state lies, which service it is at, who is before the screen.
+
+mod explain;
+mod kit;
+mod person;
+mod totp;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use etcetera::BaseStrategy;
+use vault_client::{Client, Delivery, HttpTransport, State};
+
+pub(crate) use explain::explain;
+pub(crate) use kit::keep_kit;
+pub(crate) use person::{Person, PersonArgs};
+pub(crate) use totp::show_totp;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// A client over HTTP.
+pub(crate) type HttpClient = Client<HttpTransport>;
+
+/// Which account service, and where this computer keeps what it knows about the account.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Account")]
+pub(crate) struct AccountArgs {
+    /// Address of the account service, such as https://keys.example.org; needed once
+    #[arg(long, value_name = "URL", env = "KEYHAVEN_SERVER")]
+    pub(crate) server: Option<String>,
+    /// Folder for session, device key, outbox and receipts
+    #[arg(long, value_name = "FOLDER", env = "KEYHAVEN_STATE")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+impl AccountArgs {
+    /// The client. Saves that wait in the outbox are delivered first.
+    pub(crate) fn open(&self) -> Outcome<HttpClient> {
+        let client = self.client()?;
+        if client.state().waiting().map_err(|error| explain(&error))? > 0 {
+            match client.deliver_outbox() {
+                Ok(delivery) => tell_delivery(&delivery),
+                Err(error) => output::note(&format!("warning: saved keys still wait in the outbox: {error}")),
+            }
+        }
+        Ok(client)
+    }
+
+    /// The client, without delivering anything.
+    pub(crate) fn client(&self) -> Outcome<HttpClient> {
+        let state = State::new(self.folder()?);
+        let known = state.server_address().map_err(|error| explain(&error))?;
+        let address = match (self.server.as_ref().filter(|address| !address.is_empty()), known) {
+            (Some(asked), _) => asked.clone(),
+            (None, Some(known)) => known,
+            (None, None) => {
+                return Err(Failure::could_not("this computer does not know any account service yet")
+                    .hint("name it with --server or KEYHAVEN_SERVER, for instance https://keys.example.org"));
+            }
+        };
+        let transport = HttpTransport::new(&address)
+            .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
+        Ok(Client::new(transport, state))
+    }
+
+    fn folder(&self) -> Outcome<PathBuf> {
+        if let Some(folder) = self.state.as_ref().filter(|folder| !folder.as_os_str().is_empty()) {
+            return Ok(folder.clone());
+        }
+        let strategy = etcetera::choose_base_strategy().map_err(|error| {
+            Failure::could_not("there is no home folder to keep the account's state in")
+                .because(&error)
+                .hint("name a folder with --state or KEYHAVEN_STATE")
+        })?;
+        Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
+    }
+}
+
+/// Tells what happened to saves that had waited.
+pub(crate) fn tell_delivery(delivery: &Delivery) {
+    let keys = |count: usize| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+    if !delivery.saved.is_empty() {
+        output::note(&format!("{} that waited here is now saved to the account", keys(delivery.saved.len())));
+    }
+    if let Some((_, why)) = delivery.waiting.first() {
+        let count = keys(delivery.waiting.len());
+        output::note(&format!("warning: {count} not yet saved; nothing is lost, it waits here sealed: {why}"));
+    }
+}

@@ -1,0 +1,200 @@
+//! `keyhaven backup`: "Back up your recovery key", to the account or to a file.
+
+use std::path::{Path, PathBuf};
+
+use block_io::FileDisk;
+use clap::Args;
+use fve::{Guid, ProtectorKind, Volume, VolumeLayout};
+use secret::RecoveryPassword;
+use serde_json::{Value, json};
+use vault_client::{Error, KeyToSave, Meta, Outcome as Saving};
+
+use crate::account::explain;
+use crate::drive::{self, DriveArgs};
+use crate::failure::{Failure, Outcome};
+use crate::secrets::SecretArgs;
+use crate::{files, output, recovery_file};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven backup usb-stick.img --to account\n\n\
+    Saving to the account works with two-factor authentication on, and asks for no code: this computer was enrolled \
+    with one. When the service cannot be reached, the sealed key waits here and is delivered by the next run.")]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    drive: DriveArgs,
+    /// Where to: `account`, or `file:PATH` (a folder gets the file name that Windows uses); may be given several times
+    #[arg(long = "to", value_name = "PLACE", required = true, value_parser = parse_place)]
+    places: Vec<Place>,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+/// Where a key is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Account,
+    File(PathBuf),
+}
+
+fn parse_place(text: &str) -> Result<Place, String> {
+    match text.split_once(':') {
+        None if text == "account" => Ok(Place::Account),
+        Some(("file", path)) if !path.is_empty() => Ok(Place::File(path.into())),
+        _ => Err("expected `account` or `file:PATH`".to_owned()),
+    }
+}
+
+/// A recovery password that opens the drive.
+struct Key {
+    identifier: Guid,
+    password: RecoveryPassword,
+}
+
+pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
+    let volume = drive::open(&arguments.drive.drive)?;
+    let keys = recovery_keys(arguments, &volume)?;
+    let (mut done, mut text, mut failure) = (Vec::new(), String::new(), None);
+    for place in &arguments.places {
+        for key in &keys {
+            let saved = match place {
+                Place::Account => to_account(arguments, &volume, key),
+                Place::File(path) => to_file(path, key),
+            };
+            match saved {
+                Ok((document, line)) => {
+                    done.push(document);
+                    text.push_str(&line);
+                }
+                // The other places are tried all the same: one good copy is better than none.
+                Err(failed) => {
+                    if let Some(earlier) = failure.replace(failed) {
+                        output::failure(&earlier, json);
+                    }
+                }
+            }
+        }
+    }
+    if !done.is_empty() || failure.is_none() {
+        output::report(json, &json!({ "saved": done }), &text)?;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// All recovery passwords of the drive, each tried on it: a key that does not open it would be worse than none.
+fn recovery_keys(arguments: &BackupArgs, volume: &Volume<FileDisk>) -> Outcome<Vec<Key>> {
+    let path = &arguments.drive.drive;
+    let given = arguments.secrets.resolve(volume)?;
+    let (vmk, opened_with) = volume.unwrap_vmk(given.material()).map_err(|error| drive::explain(path, &error))?;
+    let mut keys: Vec<Key> = Vec::new();
+    if let Some(password) = given.recovery_password() {
+        keys.push(Key { identifier: opened_with, password: password.clone() });
+    }
+    for (identifier, password) in volume.recovery_passwords(&vmk) {
+        if keys.iter().any(|key| key.identifier == identifier) {
+            continue;
+        }
+        match volume.unwrap_vmk(&password) {
+            Ok((_, opened)) if opened == identifier => keys.push(Key { identifier, password }),
+            _ => output::note(&format!(
+                "warning: the stored copy of recovery key {{{identifier}}} does not open the drive; left out"
+            )),
+        }
+    }
+    if keys.is_empty() {
+        let has_one = drive::kinds(volume).contains(&ProtectorKind::RecoveryPassword);
+        let failure = Failure::no(format!("{} has no recovery key that can be read", path.display()));
+        return Err(if has_one {
+            failure
+                .cause("the drive does not hold a readable copy of its recovery key")
+                .hint("unlock it with the recovery key itself: --recovery-password-file")
+        } else {
+            failure.cause("the drive has no recovery-password protector")
+        });
+    }
+    Ok(keys)
+}
+
+fn to_account(arguments: &BackupArgs, volume: &Volume<FileDisk>, key: &Key) -> Outcome<(Value, String)> {
+    let client = arguments.secrets.account().client()?;
+    let to_save = KeyToSave { password: key.password.clone(), meta: meta(&arguments.drive.drive, volume, key) };
+    let key_id = key.identifier.to_string()[..8].to_owned();
+    match client.save(&to_save).map_err(|error| explain(&error))? {
+        Saving::Saved { record_id, audit_seq } => {
+            let document = json!({
+                "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
+                "record": record_id.to_string(), "audit_seq": audit_seq, "receipt_verified": true,
+            });
+            let line = format!(
+                "Saved to your account: recovery key {key_id}. The receipt is verified (audit entry {audit_seq}).\n"
+            );
+            Ok((document, line))
+        }
+        Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
+    }
+}
+
+/// What to say when sealed keys wait in the outbox.
+pub(crate) fn not_yet_saved(why: &Error, count: usize) -> Failure {
+    let cause = explain(why);
+    let what = if count == 1 { "the key is".to_owned() } else { format!("{count} keys are") };
+    let mut text = cause.error.clone();
+    if let Some(deeper) = &cause.cause {
+        text = format!("{text}: {deeper}");
+    }
+    let next = cause.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    let mut failure = Failure::could_not(format!("{what} not yet saved to the account")).cause(text).hint(format!(
+        "nothing is lost: it waits on this computer, sealed, and the next run delivers it (`keyhaven keys deliver`){next}"
+    ));
+    failure.code = cause.code;
+    failure
+}
+
+fn meta(path: &Path, volume: &Volume<FileDisk>, key: &Key) -> Meta {
+    let protector = volume.protectors().into_iter().find(|protector| protector.identifier == key.identifier);
+    Meta {
+        key_id: key.identifier.to_string(),
+        volume_type: match volume.header().layout {
+            VolumeLayout::ToGo => "removable",
+            VolumeLayout::Fixed | VolumeLayout::Vista => "fixed",
+        }
+        .to_owned(),
+        mount: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        label: volume.description().unwrap_or_default(),
+        computer: crate::host::name(),
+        os: std::env::consts::OS.to_owned(),
+        method: volume.metadata().method.to_string(),
+        protector_created: protector.map(|protector| protector.modified.to_string()),
+        source: "drive".to_owned(),
+        client: concat!("keyhaven/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+fn to_file(path: &Path, key: &Key) -> Outcome<(Value, String)> {
+    let identifier = key.identifier.to_string();
+    let path =
+        if path.is_dir() { path.join(format!("BitLocker Recovery Key {identifier}.TXT")) } else { path.to_owned() };
+    files::write_new_private(&path, &recovery_file::encode(&identifier, &key.password))?;
+    let document = json!({
+        "to": "file", "key_id": &identifier[..8], "identifier": identifier, "path": path.display().to_string(),
+    });
+    let line = format!(
+        "Saved to {}: recovery key {}. Keep this file away from the drive it opens.\n",
+        path.display(),
+        &identifier[..8]
+    );
+    Ok((document, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        assert_eq!(parse_place("account"), Ok(Place::Account));
+        assert_eq!(parse_place("file:a:b"), Ok(Place::File("a:b".into())));
+        for bad in ["", "file:", "file", "mail:me", "Account"] {
+            assert!(parse_place(bad).is_err(), "{bad}");
+        }
+    }
+}

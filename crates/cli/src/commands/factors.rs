@@ -1,0 +1,169 @@
+//! `keyhaven factors`: the second factors of the account.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use vault_client::{Error, FactorView, Presence};
+
+use crate::account::{AccountArgs, HttpClient, Person, PersonArgs, explain, show_totp};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::times::time;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FactorsCommand {
+    /// The second factors of the account
+    List(ListArgs),
+    /// Add an authenticator: an app on a phone that shows a new code every 30 seconds
+    Add(AddArgs),
+    /// Remove an authenticator; the last one stays
+    Remove(RemoveArgs),
+}
+
+/// A new authenticator.
+#[derive(Debug, Args)]
+pub(crate) struct NewFactorArgs {
+    /// What to call the authenticator
+    #[arg(long, value_name = "NAME", default_value = "authenticator")]
+    pub(crate) label: String,
+    /// Write the authenticator's link (otpauth://) to this new file instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) totp_secret_out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven factors list")]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven factors add --label \"old phone\"\n\n\
+    Codes from a file or standard input come in this order: one of an authenticator that the account has already (not \
+    for the first one), then two of the new one that follow each other.")]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    factor: NewFactorArgs,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven factors remove \"old phone\"")]
+pub(crate) struct RemoveArgs {
+    /// Name or identifier of the authenticator
+    #[arg(value_name = "FACTOR")]
+    factor: String,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+pub(crate) fn run(command: &FactorsCommand, json: bool) -> Outcome {
+    match command {
+        FactorsCommand::List(arguments) => list(arguments, json),
+        FactorsCommand::Add(arguments) => add(arguments, json),
+        FactorsCommand::Remove(arguments) => remove(arguments, json),
+    }
+}
+
+fn list(arguments: &ListArgs, json: bool) -> Outcome {
+    let factors = arguments.account.open()?.factors().map_err(|error| explain(&error))?;
+    let document = json!({ "factors": factors.iter().map(|factor| json!({
+        "id": factor.factor_id.to_string(), "kind": factor.kind, "label": factor.label,
+        "created": time(factor.created_at), "used": factor.used_at.map(time),
+    })).collect::<Vec<_>>() });
+    let line = |factor: &FactorView| {
+        let used = factor.used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
+        format!("{}  {}  {used}\n  {}\n", factor.label, factor.kind, factor.factor_id)
+    };
+    output::report(json, &document, &factors.iter().map(line).collect::<String>())
+}
+
+fn add(arguments: &AddArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let mut person = arguments.person.person()?;
+    let first = client.factors().map_err(|error| explain(&error))?.is_empty();
+    if first {
+        add_first(&client, &arguments.factor, &mut person)?;
+    } else {
+        let password = person.password()?;
+        let code = person.code("code of an authenticator that you have already")?;
+        add_totp(&client, &arguments.factor, &mut person, Some(&Presence { password, code }))?;
+    }
+    let label = &arguments.factor.label;
+    let document = json!({ "added": label, "two_factor": true });
+    output::report(json, &document, &format!("The authenticator \"{label}\" is added; two-factor is on.\n"))
+}
+
+/// The first factor: it turns two-factor on.
+pub(crate) fn add_first(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person) -> Outcome {
+    add_totp(client, factor, person, None)
+}
+
+fn add_totp(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person, presence: Option<&Presence>) -> Outcome {
+    let mut asking = None;
+    let mut shown = false;
+    let mut codes = |totp: &vault_client::NewTotp, wrong: Option<&Error>| {
+        let mut ask = || {
+            if !shown {
+                show_totp(totp, factor.totp_secret_out.as_deref())?;
+                shown = true;
+            }
+            if wrong.is_some() {
+                output::note(
+                    "these two codes do not fit; set the phone's clock to automatic and type two that follow each other",
+                );
+            }
+            let first = person.code("code that the authenticator shows now")?;
+            let second = person.code("the next code, up to 30 seconds later")?;
+            Ok([first.expose().to_owned(), second.expose().to_owned()])
+        };
+        match ask() {
+            Ok(codes) => Some(codes),
+            Err(failure) => {
+                asking = Some((failure, wrong.map(explain)));
+                None
+            }
+        }
+    };
+    let added = client.add_totp(&factor.label, presence, &mut codes);
+    match (added, asking) {
+        (Ok(()), _) => Ok(()),
+        // Wrong codes and nobody to ask again: what was wrong is the thing to tell.
+        (Err(_), Some((_, Some(wrong)))) => Err(wrong),
+        (Err(_), Some((failure, None))) => Err(failure),
+        (Err(error), None) => Err(explain(&error)),
+    }
+    .inspect_err(|_| {
+        if let Some(file) = factor.totp_secret_out.as_ref().filter(|_| shown) {
+            // The link of an authenticator that was not added is of no use, and would be in the way of the next try.
+            let _ = std::fs::remove_file(file);
+        }
+    })
+}
+
+fn remove(arguments: &RemoveArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let factors = client.factors().map_err(|error| explain(&error))?;
+    let wanted = arguments.factor.as_str();
+    let found: Vec<&FactorView> =
+        factors.iter().filter(|factor| factor.label == wanted || factor.factor_id.to_string() == wanted).collect();
+    let factor = match found.as_slice() {
+        [factor] => factor.factor_id,
+        [] => {
+            return Err(
+                Failure::no(format!("the account has no factor {wanted:?}")).hint("`keyhaven factors list` lists them")
+            );
+        }
+        _ => return Err(Failure::no(format!("several factors are called {wanted:?}")).hint("use its identifier")),
+    };
+    let mut person = arguments.person.person()?;
+    person.confirm(|presence| client.remove_factor(factor, presence))?;
+    output::report(json, &json!({ "removed": wanted }), &format!("The authenticator \"{wanted}\" is removed.\n"))
+}

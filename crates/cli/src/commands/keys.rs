@@ -1,0 +1,215 @@
+//! `keyhaven keys`: the saved recovery keys.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use vault_client::{REVEAL_REASONS, RecordSummary, RevealedKey};
+use zeroize::Zeroizing;
+
+use super::files::shown;
+use crate::account::{AccountArgs, PersonArgs, explain};
+use crate::failure::{Failure, Outcome};
+use crate::times::time;
+use crate::{files, output, recovery_file};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// The saved keys, without the keys themselves
+    List(ListArgs),
+    /// Show a saved key; needs the password and a fresh code
+    Show(ShowArgs),
+    /// Deliver keys that wait on this computer because the service could not be reached
+    Deliver(DeliverArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven keys list 5F2B0A11")]
+pub(crate) struct ListArgs {
+    /// Only keys whose key ID starts like this: the 8 characters on the locked screen
+    #[arg(value_name = "KEY_ID")]
+    key_id: Option<String>,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven keys show 5F2B0A11")]
+pub(crate) struct ShowArgs {
+    /// Start of the key ID: the 8 characters on the locked screen
+    #[arg(value_name = "KEY_ID")]
+    key_id: String,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "REASON", default_value = "drive_access", value_parser = PossibleValuesParser::new(REVEAL_REASONS))]
+    reason: String,
+    /// Write the key to this new file, in the form Windows uses, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven keys deliver")]
+pub(crate) struct DeliverArgs {
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+pub(crate) fn run(command: &KeysCommand, json: bool) -> Outcome {
+    match command {
+        KeysCommand::List(arguments) => list(arguments, json),
+        KeysCommand::Show(arguments) => show(arguments, json),
+        KeysCommand::Deliver(arguments) => deliver(arguments, json),
+    }
+}
+
+fn list(arguments: &ListArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let found = match &arguments.key_id {
+        Some(key_id) => client.find_records(key_id),
+        None => client.records(),
+    };
+    let records = found.map_err(|error| explain(&error))?;
+    if let Some(key_id) = arguments.key_id.as_ref().filter(|_| records.is_empty()) {
+        return Err(none_found(key_id));
+    }
+    let document = json!({ "keys": records.iter().map(document).collect::<Vec<_>>() });
+    let text: String =
+        if records.is_empty() { "No keys are saved yet.\n".to_owned() } else { records.iter().map(line).collect() };
+    output::report(json, &document, &text)
+}
+
+fn none_found(key_id: &str) -> Failure {
+    Failure::no(format!("the account has no key whose key ID starts with {key_id}"))
+        .hint("compare the 8 characters with the screen; `keyhaven keys list` lists all keys")
+}
+
+fn document(record: &RecordSummary) -> serde_json::Value {
+    let meta = record.meta.as_ref();
+    json!({
+        "record": record.record_id.to_string(),
+        "key_id": meta.map(|meta| meta.key_id.clone()),
+        "label": meta.map(|meta| meta.label.clone()),
+        "computer": meta.map(|meta| meta.computer.clone()),
+        "drive": meta.map(|meta| meta.mount.clone()),
+        "method": meta.map(|meta| meta.method.clone()),
+        "volume_type": meta.map(|meta| meta.volume_type.clone()),
+        "saved": time(record.received_at),
+        "saved_by": record.author,
+        "state": record.state,
+        "shown": record.revealed_at.map(time),
+        "verified": record.verified,
+    })
+}
+
+fn line(record: &RecordSummary) -> String {
+    let Some(meta) = &record.meta else {
+        return format!("--------  unreadable; saved {}\n  {}\n", time(record.received_at), record.record_id);
+    };
+    let label = if meta.label.is_empty() { &meta.mount } else { &meta.label };
+    let mut text = format!("{}  {}", meta.key_id.get(..8).unwrap_or(&meta.key_id), shown(label));
+    if record.state != "live" {
+        text.push_str(&format!("  ({})", record.state));
+    }
+    if !record.verified {
+        text.push_str("  WARNING: who saved it cannot be verified");
+    }
+    text.push_str(&format!(
+        "\n  {}, from {}; saved {} by {}\n",
+        meta.method,
+        shown(&meta.computer),
+        time(record.received_at),
+        shown(&record.author)
+    ));
+    if let Some(at) = record.revealed_at {
+        text.push_str(&format!("  last shown {}\n", time(at)));
+    }
+    text
+}
+
+fn show(arguments: &ShowArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let records = client.find_records(&arguments.key_id).map_err(|error| explain(&error))?;
+    let record = choose(&arguments.key_id, &records)?;
+    if !record.verified {
+        return Err(Failure::no("who saved this key cannot be verified, so it is not shown")
+            .hint("compare its key ID with the PC, and check the audit trail: `keyhaven audit verify`"));
+    }
+    let mut person = arguments.person.person()?;
+    let key = person.confirm(|presence| client.reveal(record.record_id, &arguments.reason, presence))?;
+    if let Some(path) = &arguments.out {
+        files::write_new_private(path, &recovery_file::encode(&key.meta.key_id, &key.password)).map_err(|failure| {
+            failure.hint("the key was released but not written; choose another file and run it again")
+        })?;
+    }
+    tell(arguments, &key, json)
+}
+
+/// The newest live record of the one key that was meant. Several records of one key are fine, several keys are not.
+fn choose<'a>(key_id: &str, records: &'a [RecordSummary]) -> Outcome<&'a RecordSummary> {
+    let first = records.first().ok_or_else(|| none_found(key_id))?;
+    let id = |record: &RecordSummary| record.meta.as_ref().map(|meta| meta.key_id.clone());
+    let others: Vec<String> = records.iter().filter_map(id).filter(|other| Some(other) != id(first).as_ref()).collect();
+    if others.is_empty() {
+        // Found by identifier, so a better one of the same key may come behind one that cannot be verified.
+        return Ok(records.iter().find(|record| record.verified).unwrap_or(first));
+    }
+    Err(Failure::no(format!("several keys start with {key_id}"))
+        .cause(id(first).into_iter().chain(others).collect::<Vec<_>>().join(", "))
+        .hint("give more of the key ID"))
+}
+
+fn tell(arguments: &ShowArgs, key: &RevealedKey, json: bool) -> Outcome {
+    let digits = key.password.to_text();
+    let shown_here = arguments.out.is_none();
+    let document = json!({
+        "key_id": key.meta.key_id, "label": key.meta.label, "reason": arguments.reason,
+        "recovery_key": shown_here.then(|| digits.expose()),
+        "out": arguments.out.as_ref().map(|path| path.display().to_string()),
+    });
+    let mut text = Zeroizing::new(String::with_capacity(512));
+    text.push_str(&format!("{}\n  key ID {}\n\n", shown(&key.meta.label), key.meta.key_id));
+    match &arguments.out {
+        Some(path) => text.push_str(&format!("The recovery key is in {}.\n", path.display())),
+        None => {
+            for (index, group) in digits.expose().split('-').enumerate() {
+                text.push_str(if index % 4 == 0 { "  " } else { "-" });
+                text.push_str(group);
+                text.push_str(match index {
+                    3 => "-\n",
+                    7 => "\n",
+                    _ => "",
+                });
+            }
+        }
+    }
+    text.push_str("\nThat it was shown is in the audit trail: keyhaven audit show\n");
+    output::report(json, &document, &text)
+}
+
+fn deliver(arguments: &DeliverArgs, json: bool) -> Outcome {
+    let client = arguments.account.client()?;
+    let delivery = client.deliver_outbox().map_err(|error| explain(&error))?;
+    let document = json!({
+        "saved": delivery.saved.iter().map(|(record, seq)| json!({ "record": record.to_string(), "audit_seq": seq }))
+            .collect::<Vec<_>>(),
+        "waiting": delivery.waiting.iter().map(|(record, why)| json!({
+            "record": record.to_string(), "code": why.code().map(|code| code.code()), "why": why.to_string(),
+        })).collect::<Vec<_>>(),
+    });
+    let text = match delivery.saved.len() {
+        0 if delivery.waiting.is_empty() => "Nothing waits here.\n".to_owned(),
+        0 => String::new(),
+        1 => "1 key that waited here is now saved to the account.\n".to_owned(),
+        count => format!("{count} keys that waited here are now saved to the account.\n"),
+    };
+    output::report(json, &document, &text)?;
+    match delivery.waiting.first() {
+        None => Ok(()),
+        Some((_, why)) => Err(super::backup::not_yet_saved(why, delivery.waiting.len())),
+    }
+}

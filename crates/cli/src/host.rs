@@ -1,0 +1,10 @@
+//! What this computer is called.
+
+/// Its name, as it is; empty where the system does not tell.
+pub(crate) fn name() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    name
+}
