@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod demo;
 mod run;
 mod setup;
 mod test;
@@ -15,7 +16,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo     the main job from beginning to end, in plain words, on a drive it makes
+  demo     the main job from beginning to end, in plain words, on a drive it makes,
+           or with --drive IMAGE --recovery-password-file FILE on a real one
   test     set-up, then every test that needs no special hardware
   ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules
   setup    what the tests need: Debian packages, other implementations, the corpus
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let (command, rest) =
         arguments.split_first().map_or(("help", [].as_slice()), |(first, rest)| (first.as_str(), rest));
     let outcome = match command {
+        "demo" => demo::run(rest),
         "test" => test::run(rest),
         "ci" => ci::run(),
         "setup" => setup::run().map(|_| ()),
@@ -42,10 +45,6 @@ fn main() -> ExitCode {
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
-        }
-        "demo" => {
-            eprintln!("xtask: demo is not built yet");
-            return ExitCode::from(2);
         }
         other => {
             eprint!("xtask: no command {other}\n\n{HELP}");
