@@ -80,6 +80,10 @@ impl FatView {
                 Some(_) => return Err(Error::NotADirectory { path: path.to_owned() }),
             };
             let listing = volume.list(&directory, path);
+            // Only the start of a directory tells it from any other cluster; a damaged entry can point anywhere.
+            if !parts.is_empty() && !volume.starts_like_a_directory(&directory) {
+                return Err(Error::damaged(format!("{path:?} does not hold a directory")));
+            }
             match volume.meter.first_read() {
                 Some(place) if place >= self.layout.fat_start + self.layout.fats * self.layout.fat_bytes => {
                     Ok((listing, place))
@@ -153,6 +157,12 @@ impl<'d> Mounted<'d> {
             }
         }
         Ok(None)
+    }
+
+    /// Every directory but the root begins with an entry for itself.
+    fn starts_like_a_directory(&self, directory: &Dir<'_, 'd>) -> bool {
+        let first = directory.iter().next();
+        first.is_some_and(|entry| entry.is_ok_and(|entry| entry.short_file_name_as_bytes() == b"."))
     }
 
     fn list(&self, directory: &Dir<'_, 'd>, path: &str) -> Listing {

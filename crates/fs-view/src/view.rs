@@ -12,6 +12,9 @@ use crate::ntfs_view::NtfsView;
 use crate::path::{MAX_DEPTH, components};
 use crate::{Entry, EntryKind, Error, FileSystemKind, Listing, Problem};
 
+/// Size of a directory entry of FAT.
+const FAT_ENTRY_BYTES: u64 = 32;
+
 enum Reader {
     Ntfs(NtfsView),
     Fat(FatView),
@@ -127,7 +130,7 @@ impl<D: BlockRead> FileSystem<D> {
     /// Visits everything below a directory, at most 64 levels deep, until the visitor breaks.
     ///
     /// A directory that was visited already, as a damaged volume can have it, is told as a problem and not entered
-    /// again.
+    /// again. The walk ends with a problem after more entries than a sound volume of this size has room for.
     ///
     /// # Errors
     /// As [`FileSystem::list`], for the starting directory alone.
@@ -136,13 +139,23 @@ impl<D: BlockRead> FileSystem<D> {
         let (listing, identity) = self.list_identified(&start)?;
         let mut seen = HashSet::from([identity]);
         let mut waiting = Vec::new();
+        // No file system has entries smaller than those of FAT.
+        let mut room = self.device.geometry().length_bytes / FAT_ENTRY_BYTES;
         let mut flow = visit_listing(&start, &listing, visitor, &mut waiting);
         while let (ControlFlow::Continue(()), Some(path)) = (flow, waiting.pop()) {
             flow = match self.list_identified(&path) {
+                Ok((listing, _)) if listing.entries.len() as u64 > room => {
+                    let reason = "the volume claims more entries than it has room for".to_owned();
+                    let _ = visit_problem(path, reason, visitor);
+                    ControlFlow::Break(())
+                }
                 Ok((_, identity)) if !seen.insert(identity) => {
                     visit_problem(path, "the directory appears in two places".to_owned(), visitor)
                 }
-                Ok((listing, _)) => visit_listing(&path, &listing, visitor, &mut waiting),
+                Ok((listing, _)) => {
+                    room -= listing.entries.len() as u64;
+                    visit_listing(&path, &listing, visitor, &mut waiting)
+                }
                 Err(error) => visit_problem(path, error.to_string(), visitor),
             };
         }

@@ -102,6 +102,29 @@ fn fat32() {
     }
 }
 
+/// A sound boot sector, and behind it what a wrong key would give: every cluster can be taken for a directory of more of
+/// the kind.
+#[test]
+fn a_volume_of_noise_is_walked_to_an_end() {
+    if !testkit::programs(&["mkfs.fat", "mmd", "mcopy"]) {
+        return;
+    }
+    let mut bytes = fat(16, 34 << 20);
+    let mut numbers = Numbers(0x5234_5678_9ABC_DEF1);
+    for word in bytes[4096..].chunks_exact_mut(2) {
+        word.copy_from_slice(&u16::try_from(numbers.below(1 << 16)).unwrap().to_le_bytes());
+    }
+    let volume = FileSystem::open(MemoryDisk::new(bytes)).unwrap();
+    let (start, mut visits) = (Instant::now(), 0);
+    volume
+        .walk("", &mut |_| {
+            visits += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(visits < 20_000 && start.elapsed() < Duration::from_secs(20), "{visits} visits, {:?}", start.elapsed());
+}
+
 #[test]
 fn ntfs() {
     if !testkit::programs(&["mkntfs", "ntfscp"]) {
