@@ -79,9 +79,9 @@ impl FatView {
                 Some(entry) if entry.is_dir() => entry.to_dir(),
                 Some(_) => return Err(Error::NotADirectory { path: path.to_owned() }),
             };
-            let listing = volume.list(&directory, path);
+            let (listing, has_start) = volume.list(&directory, path);
             // Only the start of a directory tells it from any other cluster; a damaged entry can point anywhere.
-            if !parts.is_empty() && !volume.starts_like_a_directory(&directory) {
+            if !parts.is_empty() && !has_start {
                 return Err(Error::damaged(format!("{path:?} does not hold a directory")));
             }
             match volume.meter.first_read() {
@@ -159,18 +159,15 @@ impl<'d> Mounted<'d> {
         Ok(None)
     }
 
-    /// Every directory but the root begins with an entry for itself.
-    fn starts_like_a_directory(&self, directory: &Dir<'_, 'd>) -> bool {
-        let first = directory.iter().next();
-        first.is_some_and(|entry| entry.is_ok_and(|entry| entry.short_file_name_as_bytes() == b"."))
-    }
-
-    fn list(&self, directory: &Dir<'_, 'd>, path: &str) -> Listing {
+    /// The listing, and whether the directory begins as every one but the root does: with an entry for itself.
+    fn list(&self, directory: &Dir<'_, 'd>, path: &str) -> (Listing, bool) {
         self.meter.start(DIRECTORY_BUDGET);
         let mut listing = Listing::default();
         let mut names = HashSet::new();
-        for entry in directory.iter().take(MAX_ENTRIES) {
+        let mut has_start = false;
+        for (index, entry) in directory.iter().take(MAX_ENTRIES).enumerate() {
             match entry {
+                Ok(entry) if index == 0 && entry.short_file_name_as_bytes() == b"." => has_start = true,
                 Ok(entry) if matches!(entry.short_file_name_as_bytes(), b"." | b"..") => {}
                 Ok(entry) if names.insert(entry.file_name()) => listing.push(path, to_entry(&entry)),
                 // A chain that leads back into itself tells every name again and again.
@@ -178,7 +175,7 @@ impl<'d> Mounted<'d> {
                 Err(error) => listing.problem(path, Error::from_library(error).to_string()),
             }
         }
-        listing
+        (listing, has_start)
     }
 }
 

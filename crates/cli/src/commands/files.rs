@@ -29,6 +29,9 @@ pub(crate) fn open(path: &Path, unlock: &UnlockArgs) -> Outcome<FileSystem<Unloc
 pub(crate) fn explain(error: &Error, what: &str) -> Failure {
     match error {
         Error::Sink(cause) => Failure::writing(what, cause),
+        Error::Damaged { .. } => Failure::no(format!("cannot read {what}")).because(error).hint(
+            "`keyhaven decrypt DRIVE --output FILE` writes the plain volume, for programs that mend file systems",
+        ),
         Error::Storage(_) | Error::Io(_) => Failure::could_not(format!("cannot read {what}")).because(error),
         _ => Failure::no(format!("cannot read {what}")).because(error),
     }
