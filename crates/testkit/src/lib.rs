@@ -4,12 +4,15 @@
 //! A test that needs something absent prints `skipped: REASON` and returns; under `CI=true` it fails instead, so that a
 //! skipped check is never told as passed.
 
+mod authenticator;
 pub mod leaks;
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use authenticator::Authenticator;
 
 /// Says that the calling test was skipped. Under `CI=true` it fails.
 ///

@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: the main job from beginning to end, in plain words, with the real program, a real service and a
 //! real drive image, on loopback.
 
-mod authenticator;
 mod program;
 
 use std::path::{Path, PathBuf};
@@ -10,10 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use secret::RecoveryPassword;
 use serde_json::Value;
-use testkit::leaks;
+use testkit::{Authenticator, leaks};
 
 use crate::run::{cargo, succeed};
-use authenticator::Authenticator;
 use program::{Computer, Service, answer};
 
 const EMAIL: &str = "ada@example.org";
@@ -91,7 +89,7 @@ impl Demo<'_> {
         let mut phone = self.sign_up(&computer, &data)?;
 
         step(4, "This computer is enrolled as a device that may save keys");
-        let code = phone.fresh_code()?;
+        let code = phone.fresh_code();
         computer.run(&[&"device", &"enrol", &"--name", &"Ada's computer"], Some(&code))?;
         told("enrolled; it was the only time that saving asks for two-factor");
 
@@ -199,8 +197,8 @@ impl Demo<'_> {
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        let mut phone = Authenticator::scan(&std::fs::read_to_string(&link)?)?;
-        let made = answer(started, &phone.two_codes()?)?;
+        let mut phone = Authenticator::scan(&std::fs::read_to_string(&link)?).context("no secret in the link")?;
+        let made = answer(started, &phone.two_codes())?;
         ensure!(made["two_factor"] == true, "two-factor is not on");
         told(&format!("{EMAIL}, two-factor on, fingerprint {}", text(&made, "fingerprint")));
         Ok(phone)
@@ -226,7 +224,7 @@ impl Demo<'_> {
     ) -> Result<Vec<u8>> {
         step(7, "On another computer, Ada signs in and finds the key by the 8 characters on the locked screen");
         let other = Computer { server: service.origin.clone(), ..self.computer("other")? };
-        let code = phone.fresh_code()?;
+        let code = phone.fresh_code();
         other.run(&[&"account", &"sign-in", &"--email", &EMAIL], Some(&code))?;
         let found = other.run(&[&"keys", &"list", &key_id], None)?;
         let found = &found["keys"][0];
@@ -237,7 +235,8 @@ impl Demo<'_> {
         let refused = other.output(&[&"keys", &"show", &key_id], Some(&code))?;
         ensure!(refused.status.code() == Some(1), "a code was good twice");
         told("the code from before is refused");
-        let code = phone.fresh_code()?;
+        println!("     (a code is good once: the next one may take up to 30 seconds)");
+        let code = phone.fresh_code();
         read_back(&other, drive, &[&"--from-account"], Some(&code))
     }
 

@@ -14,7 +14,6 @@ use crate::failure::{Failure, Outcome};
 use crate::{files, output};
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Example: keyhaven serve --data /var/lib/keyhaven --listen 127.0.0.1:8400 --origin https://keys.example.org\n\n\
     The service speaks plain HTTP: beyond this computer it belongs behind a proxy that speaks HTTPS. Make an invite for \
@@ -42,8 +41,6 @@ enum ServeCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven serve invite --data /var/lib/keyhaven --hours 24")]
 struct InviteArgs {
-    #[command(flatten)]
-    data: DataArgs,
     /// How long it is good
     #[arg(long, value_name = "HOURS", default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=8760))]
     hours: u64,
@@ -56,10 +53,10 @@ struct InviteArgs {
 #[derive(Debug, Args)]
 struct DataArgs {
     /// Folder of the database
-    #[arg(long, value_name = "FOLDER", env = "KEYHAVEN_DATA", default_value = "keyhaven-data")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "KEYHAVEN_DATA", default_value = "keyhaven-data")]
     data: PathBuf,
     /// File of the server's secrets; keep it, and its backups, apart from the database [default: server.keys in --data]
-    #[arg(long, value_name = "FILE", env = "KEYHAVEN_KEY_FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "KEYHAVEN_KEY_FILE")]
     key_file: Option<PathBuf>,
 }
 
@@ -71,8 +68,8 @@ impl DataArgs {
 
 pub(crate) fn run(arguments: ServeArgs, json: bool) -> Outcome {
     let runtime = Runtime::new().map_err(|error| Failure::could_not("cannot start the service").because(&error))?;
-    match arguments.command {
-        Some(ServeCommand::Invite(arguments)) => runtime.block_on(invite(&arguments, json)),
+    match &arguments.command {
+        Some(ServeCommand::Invite(invited)) => runtime.block_on(invite(invited, &arguments.data.config(), json)),
         None => {
             start_log();
             runtime.block_on(serve(arguments, json))
@@ -99,9 +96,9 @@ async fn serve(arguments: ServeArgs, json: bool) -> Outcome {
     server.serve(stop.wait()).await.map_err(|error| explain(&error))
 }
 
-async fn invite(arguments: &InviteArgs, json: bool) -> Outcome {
+async fn invite(arguments: &InviteArgs, config: &Config, json: bool) -> Outcome {
     let lifetime = Duration::from_secs(arguments.hours * 3600);
-    let invite = create_invite(&arguments.data.config(), lifetime).await.map_err(|error| explain(&error))?;
+    let invite = create_invite(config, lifetime).await.map_err(|error| explain(&error))?;
     let invite = Zeroizing::new(invite);
     if let Some(path) = &arguments.out {
         files::write_new_private(path, format!("{}\n", *invite).as_bytes())?;

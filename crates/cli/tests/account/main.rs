@@ -1,0 +1,10 @@
+//! The account from the command line: the real program against a real `keyhaven serve`, on the real clock.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod backup;
+mod harness;
+mod main_path;
+mod people;
+mod secrecy;
+mod serve;

@@ -1,0 +1,63 @@
+//! Secrets stay where they belong: not in outputs, files, logs, arguments or core dumps.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use secret::RecoveryPassword;
+use testkit::leaks;
+
+use crate::harness::{DRIVE_PASSWORD, PASSWORD, Service};
+
+#[test]
+fn no_secret_is_left_in_outputs_state_database_or_log() {
+    let service = Service::start();
+    let mut owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    let code = owner.phone.fresh_code();
+    let image = drive.image.to_str().unwrap();
+    owner.computer.with_code(&code, &["verify", image, "--from-account"]).report();
+
+    let password = RecoveryPassword::parse(&drive.digits()).unwrap();
+    let forms = leaks::forms(&password);
+    let said = owner.computer.said.borrow().clone();
+    assert!(said.len() > 500 && leaks::search(said.as_bytes(), &forms).is_empty());
+    for folder in [owner.computer.path("state"), service.folder.path().to_owned()] {
+        let (found, searched) = leaks::search_folder(&folder, &forms).unwrap();
+        assert!(found.is_empty() && searched > 1000, "{found:?}, {searched} bytes");
+    }
+    let log = std::fs::read_to_string(service.log()).unwrap();
+    assert!(log.contains("answered"), "the log says what happens: {log}");
+    let key_id = drive.key_id.as_str();
+    for word in [PASSWORD, DRIVE_PASSWORD, code.as_str(), key_id, &key_id.to_lowercase(), "ada@", "stick"] {
+        assert!(!log.contains(word), "{word} is in the log");
+    }
+    assert!(!said.contains(PASSWORD) && !said.contains(DRIVE_PASSWORD));
+    // Nor does the database know which drive it is.
+    let database = std::fs::read(service.data().join("vault.sqlite")).unwrap();
+    let wal = std::fs::read(service.data().join("vault.sqlite-wal")).unwrap_or_default();
+    for bytes in [database, wal] {
+        assert!(!bytes.windows(8).any(|window| window == key_id.as_bytes()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_program_shows_no_secret_and_dumps_no_core() {
+    let service = Service::start();
+    let computer = service.computer();
+    let drive = computer.drive("stick.img");
+    let arguments = ["verify", drive.image.to_str().unwrap(), "--password-file", "-"];
+    let mut child = computer.command(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(DRIVE_PASSWORD.as_bytes()).unwrap();
+    // It waits for the end of its input now, with the secret in memory.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let process = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
+    let limit = process("limits");
+    let limit = limit.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(limit.split_whitespace().nth(4), Some("0"), "{limit}");
+    assert!(!process("cmdline").contains(DRIVE_PASSWORD));
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
