@@ -41,7 +41,7 @@ fn picture(uri: &str) -> Option<Zeroizing<String>> {
     );
     let mut out = Zeroizing::new(String::with_capacity(blocks.len() * 2));
     for line in blocks.lines() {
-        out.push_str("\u{1b}[97;40m");
+        out.push_str("\u{1b}[30;107m");
         out.push_str(line);
         out.push_str("\u{1b}[0m\n");
     }

@@ -170,7 +170,11 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
         "enrolled": time(device.issued_at), "seen": device.seen_at.map(time), "verified": device.verified,
         "this_computer": device.this_computer,
     })).collect::<Vec<_>>() });
-    output::report(json, &document, &devices.iter().map(line).collect::<String>())
+    let text = match devices.as_slice() {
+        [] => "No computer may save keys yet; `keyhaven device enrol` lets this one.\n".to_owned(),
+        devices => devices.iter().map(line).collect(),
+    };
+    output::report(json, &document, &text)
 }
 
 fn line(device: &DeviceSummary) -> String {
