@@ -2,6 +2,8 @@
 //!
 //! Exit status: 0 done, 1 a well-formed no (wrong key, not BitLocker, refused), 2 could not try.
 
+#![allow(rustdoc::bare_urls, reason = "comments of arguments are help texts")]
+
 mod account;
 mod args;
 mod commands;

@@ -1,5 +1,7 @@
 //! Volumes formatted and filled here, judged by `fsck.fat`.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;

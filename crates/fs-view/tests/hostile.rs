@@ -1,5 +1,7 @@
 //! Damaged volumes: an error or a problem, never a panic, and never for long.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod images;
 
 use std::ops::ControlFlow;

@@ -1,5 +1,7 @@
 //! Volumes made by mkfs.fat, mtools and ntfs-3g.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod images;
 
 use std::ops::ControlFlow;

@@ -3,6 +3,8 @@
 //! Origin of the vectors: computed from the keys of Windows-made volumes, whose whole plaintext was confirmed by two
 //! other implementations; plain byte i = (7·i + floor(i / 256)) mod 256 at volume offset 0x12345000.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use fve_crypto::{SectorCipher, SectorMethod, sha256};
 use hex_literal::hex;
 

@@ -1,6 +1,8 @@
 //! Other implementations judge the volumes we make: cryptsetup, dislocker and libbde accept each secret, and the
 //! plaintext that dislocker and libbde give is ours, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

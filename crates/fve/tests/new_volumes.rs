@@ -1,5 +1,7 @@
 //! Volumes we make: they open with each of their secrets, hold what was written, and notice damage.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use block_io::{BlockRead, BlockWrite, MemoryDisk};

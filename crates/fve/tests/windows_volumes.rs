@@ -1,5 +1,7 @@
 //! Volumes made by Windows: every secret opens its volume, and the plaintext has the recorded SHA-256.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

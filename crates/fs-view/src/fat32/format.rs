@@ -161,7 +161,7 @@ mod tests {
         let geometry = choose(64 << 20).unwrap();
         let start = geometry.data_start();
         let bad = bad_clusters(&geometry, &[start + 5120..start + 6145, start + 6144..start + 7000, 1 << 40..1 << 41]);
-        assert_eq!(bad, [12..16]);
+        assert_eq!((bad.len(), bad[0].clone()), (1, 12..16));
     }
 
     #[test]

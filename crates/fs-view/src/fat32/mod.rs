@@ -1,6 +1,6 @@
 //! Making FAT32 volumes, around places that must never be written.
 //!
-//! An encrypted volume keeps its own metadata inside the space that the file system sees. [`format`] tells the file
+//! An encrypted volume keeps its own metadata inside the space that the file system sees. [`format()`] tells the file
 //! system that those clusters are bad, so that no driver ever touches them.
 
 mod format;

@@ -31,7 +31,7 @@ const MIN_CLUSTERS: u64 = 65_525 + 16;
 const MAX_SECTORS: u64 = u32::MAX as u64;
 
 impl Geometry {
-    /// As `fatfs` calculates it; [`super::format`] checks that it still does.
+    /// As `fatfs` calculates it; [`super::format()`] checks that it still does.
     pub(super) fn new(volume_bytes: u64, cluster_bytes: u64) -> Self {
         let total_sectors = volume_bytes / SECTOR_BYTES;
         let cluster_sectors = cluster_bytes / SECTOR_BYTES;

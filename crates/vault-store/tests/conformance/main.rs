@@ -1,6 +1,8 @@
 //! One suite for every implementation of [`Store`]: a case is a function over any store, an implementation is a
 //! function that makes an empty one. What an implementation adds of its own is tested beside it.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod accounts;
 mod devices;
 mod fixture;
