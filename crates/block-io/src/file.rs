@@ -35,7 +35,7 @@ impl FileDisk {
     /// Creates a new sparse file of `length_bytes`; an existing file is never touched.
     ///
     /// # Errors
-    /// [`Error::Io`], of kind `AlreadyExists` where there is one.
+    /// [`Error::Io`], of kind `AlreadyExists` where there is one. A new file that cannot have this length is removed again.
     pub fn create_new(path: &Path, length_bytes: u64) -> Result<Self, Error> {
         let file = File::options()
             .read(true)
@@ -43,7 +43,11 @@ impl FileDisk {
             .create_new(true)
             .open(path)
             .map_err(|source| io_error("open", 0, source))?;
-        file.set_len(length_bytes).map_err(|source| io_error("size", length_bytes, source))?;
+        if let Err(source) = file.set_len(length_bytes) {
+            // It did not exist before, and nothing is in it.
+            let _ = std::fs::remove_file(path);
+            return Err(io_error("size", length_bytes, source));
+        }
         Self::from_file(file, true)
     }
 

@@ -33,8 +33,8 @@ struct Drive {
 /// Runs the demonstration on a drive it makes, or on `--drive IMAGE --recovery-password-file FILE`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let given = parse(arguments)?;
-    println!("Building the program...");
-    succeed(&mut cargo(&["build", "--quiet", "--package", "keyhaven"]))?;
+    println!("Building the program (a few minutes the first time)...");
+    succeed(&mut cargo(&["build", "--package", "keyhaven"]))?;
     let begun = Instant::now();
     let folder = tempfile::Builder::new().prefix("keyhaven-demo").tempdir()?;
     let program = crate::root().join("target/debug/keyhaven");

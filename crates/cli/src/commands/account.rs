@@ -21,8 +21,10 @@ pub(crate) enum AccountCommand {
     /// Sign in on this computer, with password and second factor
     SignIn(SignInArgs),
     /// Sign out; this computer can still save keys
+    #[command(after_help = "Example: keyhaven account sign-out")]
     SignOut(ShowArgs),
     /// The account this computer is signed in to
+    #[command(after_help = "Example: keyhaven account show")]
     Show(ShowArgs),
 }
 
@@ -59,7 +61,6 @@ pub(crate) struct SignInArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: keyhaven account show")]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     account: AccountArgs,

@@ -12,13 +12,14 @@ use crate::times::time;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Everything that was done with the account, oldest first
+    #[command(after_help = "Example: keyhaven audit show")]
     Show(AuditArgs),
     /// Check the trail against everything this computer remembers
+    #[command(after_help = "Example: keyhaven audit verify")]
     Verify(AuditArgs),
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: keyhaven audit verify")]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     account: AccountArgs,

@@ -49,7 +49,9 @@ pub(crate) struct CreateArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
+    #[value(name = "xts-aes-128")]
     XtsAes128,
+    #[value(name = "xts-aes-256")]
     XtsAes256,
 }
 
@@ -71,6 +73,14 @@ impl Method {
 pub(crate) fn run(arguments: &CreateArgs, json: bool) -> Outcome {
     if arguments.filesystem == FileSystem::None && !arguments.add.is_empty() {
         return Err(Failure::could_not("--add needs a file system to put files into").hint("use `--filesystem fat32`"));
+    }
+    let mut to_add = 0;
+    for path in &arguments.add {
+        to_add += length_below(path)?;
+    }
+    if to_add > arguments.size {
+        return Err(Failure::no(format!("{} do not fit into {}", output::size(to_add), output::size(arguments.size)))
+            .hint("a larger --size makes room"));
     }
     let password = arguments.password_file.as_deref().map(secrets::password_from).transpose()?;
     let placement = placement(arguments)?;
@@ -160,6 +170,23 @@ fn is_full(error: &fve::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Bytes in a file, or in all files below a folder.
+fn length_below(path: &Path) -> Outcome<u64> {
+    let cannot_read = |error: &io::Error| Failure::could_not(format!("cannot read {}", path.display())).because(error);
+    let metadata = path.metadata().map_err(|error| cannot_read(&error))?;
+    if !metadata.is_dir() {
+        return Ok(metadata.len());
+    }
+    let mut length = 0;
+    for entry in std::fs::read_dir(path).map_err(|error| cannot_read(&error))? {
+        let entry = entry.map_err(|error| cannot_read(&error))?;
+        if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            length += length_below(&entry.path())?;
+        }
+    }
+    Ok(length)
 }
 
 /// Copies a file, or a folder with everything in it, into a directory of the new volume.

@@ -1,0 +1,10 @@
+//! Drives from the command line: made, looked at, opened, copied from, and everything that can be wrong with them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod corpus;
+mod create;
+mod files;
+mod harness;
+mod help;
