@@ -4,14 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use block_io::{BlockRead, BlockWrite, FileDisk};
 use fve::{CreateOptions, EncryptionMethod, Filetime, NewVolume, Placement, UnlockOptions, Volume};
 use secret::{RecoveryPassword, SecretString};
+use testkit::judges::{self, Secret};
 
 const VOLUME_BYTES: u64 = 64 * 1024 * 1024;
 /// ASCII: the judges that Debian 12 ships read other letters wrongly (cryptsetup before 2.8.1, dislocker by locale).
@@ -79,40 +78,25 @@ impl Made {
         plain
     }
 
-    fn assert_same_plaintext(&self, theirs: &Path, who: &str) {
-        let theirs = fs::read(theirs).expect("their plaintext");
-        let ours = fs::read(self.plain()).expect("our plaintext");
-        assert_eq!(theirs.len(), ours.len(), "{who}: length");
-        let differs = theirs.iter().zip(&ours).position(|(theirs, ours)| theirs != ours);
-        assert_eq!(differs, None, "{who}: first byte that differs");
+    fn theirs(&self) -> PathBuf {
+        self.folder.path().join("theirs.bin")
+    }
+
+    fn assert_same(&self, who: &str) {
+        judges::assert_same(&self.theirs(), &self.plain(), who);
+        fs::remove_file(self.theirs()).expect("their plaintext");
     }
 }
 
-fn run(program: &str, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    // A program that does not read its input may be gone already.
-    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    child.wait_with_output().expect("ends")
-}
-
-fn assert_accepts(program: &str, arguments: &[&str], input: &str) -> String {
-    let output = run(program, arguments, input);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?} says no ({}):\n{said}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    said
+/// Calls `judge` with a volume of each method and each of its secrets.
+fn each(methods: &[EncryptionMethod], mut judge: impl FnMut(&Made, Secret<'_>)) {
+    for method in methods {
+        let made = make(*method);
+        let recovery = made.recovery.to_text();
+        for secret in [Secret::Recovery(recovery.expose()), Secret::Password(PASSWORD)] {
+            judge(&made, secret);
+        }
+    }
 }
 
 const METHODS: [EncryptionMethod; 2] = [EncryptionMethod::AesXts128, EncryptionMethod::AesXts256];
@@ -122,17 +106,13 @@ fn cryptsetup_accepts_every_secret() {
     if !testkit::programs(&["cryptsetup"]) {
         return;
     }
-    for method in METHODS {
-        let made = make(method);
-        let image = made.image.to_str().expect("text");
-        let dump = assert_accepts("cryptsetup", &["bitlkDump", image], "");
+    each(&METHODS, |made, secret| {
+        let dump = judges::cryptsetup_dump(&made.image);
         assert!(dump.contains("Recovery passphrase") || dump.contains("VMK protected with recovery"), "{dump}");
-        for secret in [PASSWORD, made.recovery.to_text().expose()] {
-            assert_accepts("cryptsetup", &["bitlkOpen", "--test-passphrase", "--key-file", "-", image], secret);
-        }
-        let wrong = run("cryptsetup", &["bitlkOpen", "--test-passphrase", "--key-file", "-", image], "wrong");
-        assert!(!wrong.status.success(), "the judge says yes to everything");
-    }
+        let (Secret::Recovery(text) | Secret::Password(text)) = secret;
+        assert!(judges::cryptsetup_takes(&made.image, text), "{secret:?}");
+        assert!(!judges::cryptsetup_takes(&made.image, "wrong"), "the judge says yes to everything");
+    });
 }
 
 #[test]
@@ -140,21 +120,12 @@ fn dislocker_reads_the_same_plaintext() {
     if !testkit::programs(&["dislocker-file"]) {
         return;
     }
-    for method in METHODS {
-        let made = make(method);
-        let image = made.image.to_str().expect("text");
-        let recovery = format!("-p{}", made.recovery.to_text().expose());
-        let password = format!("-u{PASSWORD}");
-        for (index, secret) in [recovery, password].iter().enumerate() {
-            let theirs = made.folder.path().join(format!("dislocker-{index}.bin"));
-            assert_accepts("dislocker-file", &["-V", image, secret, "--", theirs.to_str().expect("text")], "");
-            made.assert_same_plaintext(&theirs, "dislocker");
-        }
-    }
+    each(&METHODS, |made, secret| {
+        judges::dislocker(&made.image, secret, &made.theirs());
+        made.assert_same("dislocker");
+    });
 }
 
-/// Debian 12's libbde cannot read AES-XTS 256 at all ("invalid tweak key value too small"), Windows' volumes included;
-/// the test below judges that method by a newer release.
 #[test]
 fn debians_libbde_mounts_the_same_plaintext() {
     if !testkit::programs(&["bdeinfo", "bdemount", "fusermount"]) {
@@ -164,51 +135,17 @@ fn debians_libbde_mounts_the_same_plaintext() {
         testkit::skip("no /dev/fuse, which bdemount needs");
         return;
     }
-    let made = make(EncryptionMethod::AesXts128);
-    let image = made.image.to_str().expect("text");
-    let recovery = made.recovery.to_text();
-    for (option, secret) in [("-r", recovery.expose()), ("-p", PASSWORD)] {
-        let said = assert_accepts("bdeinfo", &[option, secret, image], "");
-        assert!(!said.contains("Is locked"), "{said}");
-        let mount = made.folder.path().join(format!("mount{option}"));
-        fs::create_dir(&mount).expect("a folder");
-        let mount = mount.to_str().expect("text");
-        assert_accepts("bdemount", &[option, secret, image, mount], "");
-        let theirs = made.folder.path().join("libbde.bin");
-        let copied = fs::copy(Path::new(mount).join("bde1"), &theirs);
-        assert_accepts("fusermount", &["-u", mount], "");
-        copied.expect("the mounted plaintext");
-        made.assert_same_plaintext(&theirs, "libbde");
-    }
+    each(&[EncryptionMethod::AesXts128], |made, secret| {
+        judges::libbde_of_debian(&made.image, secret, made.folder.path(), &made.theirs());
+        made.assert_same("libbde");
+    });
 }
-
-/// Opens with pybde and writes the whole plaintext; arguments: image, output, kind of secret; the secret on stdin.
-const PYBDE: &str = "
-import sys, pybde
-volume = pybde.volume()
-secret = sys.stdin.read()
-volume.set_password(secret) if sys.argv[3] == 'password' else volume.set_recovery_password(secret)
-volume.open(sys.argv[1])
-assert not volume.is_locked(), 'still locked'
-with open(sys.argv[2], 'wb') as out:
-    left = volume.get_size()
-    while left:
-        part = volume.read_buffer(min(left, 1 << 20))
-        out.write(part)
-        left -= len(part)
-";
 
 #[test]
 fn libbde_of_2026_reads_the_same_plaintext() {
     let Some(python) = testkit::judges_python("pybde") else { return };
-    for method in METHODS {
-        let made = make(method);
-        let theirs = made.folder.path().join("pybde.bin");
-        let (image, out) = (made.image.to_str().expect("text"), theirs.to_str().expect("text"));
-        let recovery = made.recovery.to_text();
-        for (kind, secret) in [("recovery", recovery.expose()), ("password", PASSWORD)] {
-            assert_accepts(&python, &["-c", PYBDE, image, out, kind], secret);
-            made.assert_same_plaintext(&theirs, "pybde");
-        }
-    }
+    each(&METHODS, |made, secret| {
+        judges::libbde(&python, &made.image, secret, &made.theirs());
+        made.assert_same("pybde");
+    });
 }

@@ -5,6 +5,7 @@
 //! skipped check is never told as passed.
 
 mod authenticator;
+pub mod judges;
 pub mod leaks;
 
 use std::fs::File;

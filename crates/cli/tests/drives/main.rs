@@ -8,3 +8,4 @@ mod create;
 mod files;
 mod harness;
 mod help;
+mod judges;
