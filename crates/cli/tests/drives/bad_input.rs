@@ -88,7 +88,7 @@ fn wrong_secrets_name_what_they_were_tried_on() {
     bench.file("bad", bad.join(" ").as_bytes());
     let ran = bench.run("verify d.img --recovery-password-file bad");
     assert!(ran.refused(1).contains("group 5"), "{}", ran.stderr);
-    bench.file("short", digits[..40].as_bytes());
+    bench.file("short", &digits.as_bytes()[..40]);
     bench.run("verify d.img --recovery-password-file short").refused(1);
     bench.file("empty", b"");
     assert!(bench.run("verify d.img --password-file empty").refused(2).contains("holds no password"));
