@@ -139,10 +139,13 @@ impl Server {
     /// # Errors
     /// [`StartError::Serve`] when the listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let sweeper = tokio::spawn(sweep(self.app.clone()));
+        let (stop_sweeping, stopped) = tokio::sync::oneshot::channel();
+        let sweeper = tokio::spawn(sweep(self.app.clone(), stopped));
         let service = routes::router(self.app).into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(self.listener, service).with_graceful_shutdown(shutdown).await;
-        sweeper.abort();
+        // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
+        drop(stop_sweeping);
+        let _ = sweeper.await;
         self.store.close().await;
         served.map_err(StartError::Serve)
     }
@@ -199,10 +202,14 @@ async fn settle_origin(config: &Config, store: &SqliteStore, address: SocketAddr
     Ok(stored)
 }
 
-async fn sweep(app: App) {
+/// Forgets what is over, from time to time, until the other end of `stopped` is gone.
+async fn sweep(app: App, mut stopped: tokio::sync::oneshot::Receiver<()>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
-        interval.tick().await;
+        tokio::select! {
+            _ = interval.tick() => {}
+            _ = &mut stopped => return,
+        }
         if let Err(error) = app.store.sweep(app.now()).await {
             tracing::warn!(%error, "what is over could not be forgotten; trying again later");
         }
