@@ -5,7 +5,7 @@ use std::path::Path;
 
 use block_io::FileDisk;
 use clap::Args;
-use fve::{BackupInfo, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
+use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
 use serde_json::json;
 
 use crate::drive::{self, DriveArgs};
@@ -60,6 +60,7 @@ fn document(path: &Path, volume: &Volume<FileDisk>) -> serde_json::Value {
         "drive": path.display().to_string(),
         "layout": layout_name(volume.header().layout),
         "method": metadata.method.to_string(),
+        "method_supported": is_supported(metadata.method),
         "state": state_name(volume),
         "state_now": volume.state().0.value(),
         "state_next": volume.state().1.value(),
@@ -95,6 +96,10 @@ fn protector_document(protector: &KeyProtector) -> serde_json::Value {
     })
 }
 
+fn is_supported(method: EncryptionMethod) -> bool {
+    !matches!(method, EncryptionMethod::Unknown(_))
+}
+
 /// Kinds that this program can unlock with; the others need the PC they belong to.
 fn can_be_used(kind: ProtectorKind) -> bool {
     matches!(
@@ -127,7 +132,9 @@ fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  {label:<13} {value}");
     };
-    line("method", metadata.method.to_string());
+    let unsupported =
+        if is_supported(metadata.method) { "" } else { "; not supported, the drive cannot be opened here" };
+    line("method", format!("{}{unsupported}", metadata.method));
     line("state", state_name(volume));
     line("layout", layout_name(volume.header().layout).to_owned());
     line(

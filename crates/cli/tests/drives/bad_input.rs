@@ -64,6 +64,46 @@ fn each_damaged_metadata_copy_is_passed_over_and_told() {
     assert!(ran.refused(1).contains("copy 3: ") && ran.stderr.contains("make an image"), "{}", ran.stderr);
 }
 
+/// Changes all three metadata copies in the same way and makes their checksums right again, as a newer Windows could
+/// have written them.
+fn rewritten(bench: &Bench, name: &str, change: impl Fn(&mut [u8])) {
+    let offsets = metadata_offsets(bench);
+    bench.damaged(name, |bytes| {
+        for offset in offsets {
+            let length = 16 * usize::from(u16::from_le_bytes([bytes[offset + 8], bytes[offset + 9]]));
+            change(&mut bytes[offset..offset + length]);
+            let crc = crc32fast::hash(&bytes[offset..offset + length]);
+            bytes[offset + length + 4..offset + length + 8].copy_from_slice(&crc.to_le_bytes());
+        }
+    });
+}
+
+#[test]
+fn an_unknown_method_and_an_unknown_protector_are_listed_as_unsupported() {
+    let bench = Bench::with_drive();
+    // The method stands at 0x24 of the metadata header, which begins at 0x40.
+    rewritten(&bench, "method.img", |block| block[0x64..0x66].copy_from_slice(&[0x42, 0x99]));
+    let info = bench.run("info method.img").text();
+    assert!(info.contains("0x9942") && info.contains("not supported"), "{info}");
+    bench.run("cat method.img tree/hello.txt --password-file password").refused(1);
+
+    rewritten(&bench, "protector.img", |block| {
+        let mut at = 0x70;
+        // Entries of type 2 are protectors; what they are protected by stands 34 bytes into them.
+        while u16::from_le_bytes([block[at + 2], block[at + 3]]) != 2 || block[at + 34..at + 36] != [0x00, 0x20] {
+            at += usize::from(u16::from_le_bytes([block[at], block[at + 1]]));
+        }
+        block[at + 34..at + 36].copy_from_slice(&[0x00, 0x77]);
+    });
+    let info = bench.run("info protector.img").text();
+    assert!(info.contains("0x7700") && info.contains("not supported here"), "{info}");
+    let ran = bench.run("verify protector.img --password-file password");
+    assert!(ran.refused(1).contains("password"), "{}", ran.stderr);
+    // The other secret opens it, and shows that this was not BitLocker's own change.
+    let ran = bench.run("verify protector.img --recovery-password-file key.txt");
+    assert!(ran.refused(1).contains("its metadata was changed"), "{}", ran.stderr);
+}
+
 #[test]
 fn wrong_secrets_name_what_they_were_tried_on() {
     let bench = Bench::with_drive();
