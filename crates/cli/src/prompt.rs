@@ -14,8 +14,9 @@ fn terminal() -> Option<File> {
 
 /// Asks for a secret without echo.
 pub(crate) fn secret(question: &str) -> Outcome<SecretString> {
+    // Echo goes off before the question stands there: whoever answers at once is neither shown nor lost.
     ask(question, |tty| {
-        let line = without_echo(tty, read_line)?;
+        let line = without_echo(tty, |tty| put(tty, question).and_then(|()| read_line(tty)))?;
         // The Enter that was typed was not echoed either.
         writeln!(&*tty)?;
         Ok(line)
@@ -24,7 +25,8 @@ pub(crate) fn secret(question: &str) -> Outcome<SecretString> {
 
 /// Asks for something that is no secret.
 pub(crate) fn line(question: &str) -> Outcome<String> {
-    ask(question, read_line).map(|line| line.expose().trim().to_owned())
+    let line = ask(question, |tty| put(tty, question).and_then(|()| read_line(tty)))?;
+    Ok(line.expose().trim().to_owned())
 }
 
 /// Shows a text on the terminal, and only there: it is not for files or pipes.
@@ -36,13 +38,17 @@ pub(crate) fn show(text: &str) -> Outcome {
     written.map_err(|error| Failure::could_not("cannot write to the terminal").because(&error))
 }
 
-fn ask(question: &str, read: impl FnOnce(&File) -> io::Result<SecretString>) -> Outcome<SecretString> {
-    let Some(mut tty) = terminal() else {
+fn ask(question: &str, dialogue: impl FnOnce(&File) -> io::Result<SecretString>) -> Outcome<SecretString> {
+    let Some(tty) = terminal() else {
         return Err(Failure::could_not(format!("there is no terminal to ask for the {question}"))
             .hint("give it in a file or in the environment; `--help` lists the options"));
     };
-    let answer = write!(tty, "{question}: ").and_then(|()| tty.flush()).and_then(|()| read(&tty));
-    answer.map_err(|error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
+    dialogue(&tty).map_err(|error| Failure::could_not(format!("cannot ask for the {question}")).because(&error))
+}
+
+fn put(mut tty: &File, question: &str) -> io::Result<()> {
+    write!(tty, "{question}: ")?;
+    tty.flush()
 }
 
 fn read_line(tty: &File) -> io::Result<SecretString> {
