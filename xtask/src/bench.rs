@@ -105,12 +105,8 @@ fn create(program: &Path, folder: &Path, name: &str, size: &str) -> Result<PathB
 
 /// The 48 digits in a file of the form Windows writes.
 fn recovery_digits(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path)?;
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16_lossy(&units);
-    let line =
-        text.lines().map(str::trim).find(|line| line.len() == 55 && line.starts_with(|c: char| c.is_ascii_digit()));
-    Ok(line.context("no recovery key in the file")?.to_owned())
+    let password = testkit::recovery_password_in(&std::fs::read(path)?).context("no recovery key in the file")?;
+    Ok(password.to_text().expose().to_owned())
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

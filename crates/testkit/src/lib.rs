@@ -7,6 +7,7 @@
 mod authenticator;
 pub mod judges;
 pub mod leaks;
+mod program;
 
 use std::fs::File;
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use authenticator::Authenticator;
+pub use program::{clean_command, recovery_password_in};
 
 /// Says that the calling test was skipped. Under `CI=true` it fails.
 ///

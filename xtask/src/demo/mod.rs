@@ -303,15 +303,7 @@ fn read_back(
 /// The recovery password in a file, whatever else the file says.
 fn read_key(path: &Path) -> Result<RecoveryPassword> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text: String = match bytes.strip_prefix(&[0xFF, 0xFE]) {
-        Some(wide) => {
-            let units: Vec<u16> = wide.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            String::from_utf16_lossy(&units)
-        }
-        None => String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    let found = text.lines().find_map(|line| RecoveryPassword::parse(line.trim()).ok());
-    found.with_context(|| format!("no recovery key in {}", path.display()))
+    testkit::recovery_password_in(&bytes).with_context(|| format!("no recovery key in {}", path.display()))
 }
 
 fn text(value: &Value, field: &str) -> String {

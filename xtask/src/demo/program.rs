@@ -31,10 +31,9 @@ impl Computer {
         println!("     $ keyhaven {}", words(arguments));
         let mut command = self.command(arguments);
         command.arg("--json");
-        match code {
-            Some(code) => command.env("KEYHAVEN_CODE", code),
-            None => command.env_remove("KEYHAVEN_CODE"),
-        };
+        if let Some(code) = code {
+            command.env("KEYHAVEN_CODE", code);
+        }
         command.stdin(Stdio::null()).output().context("the program does not start")
     }
 
@@ -49,12 +48,9 @@ impl Computer {
     }
 
     fn command(&self, arguments: &[&dyn AsRef<OsStr>]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = testkit::clean_command(&self.program);
         for argument in arguments {
             command.arg(argument.as_ref());
-        }
-        for variable in ["KEYHAVEN_RECOVERY_PASSWORD", "KEYHAVEN_PASSWORD", "KEYHAVEN_INVITE"] {
-            command.env_remove(variable);
         }
         command.env("KEYHAVEN_STATE", &self.state).env("KEYHAVEN_SERVER", &self.server);
         // The password is not typed here; a file stands in for the person's memory.
@@ -97,12 +93,9 @@ pub(super) struct Service {
 impl Service {
     /// Starts the service on any free port of this computer, logging to a file.
     pub(super) fn start(program: &Path, data: &Path, log: &Path) -> Result<Self> {
-        let mut child = Command::new(program)
+        let mut child = testkit::clean_command(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(data)
-            .env_remove("KEYHAVEN_ORIGIN")
-            .env_remove("KEYHAVEN_KEY_FILE")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(log)?)
             .spawn()

@@ -81,8 +81,10 @@ fn verify(arguments: &AuditArgs, json: bool) -> Outcome {
     });
     if report.problems.is_empty() {
         let text = format!(
-            "The audit trail is sound: {} entries in an unbroken chain, {} receipts of this computer found in it, \
-             {} saved keys with a true signature, {} times a key was shown.\n",
+            "The audit trail is sound: {} entries in an unbroken chain.\n  \
+             receipts of this computer found in it  {}\n  \
+             saved keys with a true signature       {}\n  \
+             times a key was shown                  {}\n",
             report.entries, report.receipts, report.records, report.reveals
         );
         return output::report(json, &document, &text);

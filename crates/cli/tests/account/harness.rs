@@ -16,14 +16,7 @@ pub(crate) const PASSWORD: &str = "seven slow otters crossed the road";
 pub(crate) const DRIVE_PASSWORD: &str = "blue kettle 1962";
 
 pub(crate) fn keyhaven() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyhaven"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("KEYHAVEN_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null());
-    command
+    testkit::clean_command(env!("CARGO_BIN_EXE_keyhaven"))
 }
 
 /// What a command gave.
@@ -261,10 +254,8 @@ impl Drive {
 
 /// The recovery key in a file of the form Windows uses.
 pub(crate) fn digits_in(file: &Path) -> String {
-    let bytes = std::fs::read(file).unwrap();
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16(&units).unwrap();
-    text.lines().map(str::trim).find(|line| line.len() == 55 && line.split('-').count() == 8).unwrap().to_owned()
+    let password = testkit::recovery_password_in(&std::fs::read(file).unwrap()).unwrap();
+    password.to_text().expose().to_owned()
 }
 
 /// The first line of a file that another process writes.

@@ -11,14 +11,7 @@ use tempfile::TempDir;
 pub(crate) const PASSWORD: &str = "blue kettle 1962";
 
 pub(crate) fn keyhaven() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyhaven"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("KEYHAVEN_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null());
-    command
+    testkit::clean_command(env!("CARGO_BIN_EXE_keyhaven"))
 }
 
 /// What a command gave.
@@ -129,8 +122,6 @@ pub(crate) fn same(one: &Path, other: &Path) -> bool {
 
 /// The recovery key in a file of the form Windows uses.
 pub(crate) fn digits_in(bytes: &[u8]) -> String {
-    assert_eq!(bytes[..2], [0xFF, 0xFE]);
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16(&units).unwrap();
-    text.lines().map(str::trim).find(|line| line.len() == 55 && line.split('-').count() == 8).unwrap().to_owned()
+    assert_eq!(bytes[..2], [0xFF, 0xFE], "the byte-order mark");
+    testkit::recovery_password_in(bytes).unwrap().to_text().expose().to_owned()
 }
