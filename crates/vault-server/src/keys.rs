@@ -111,8 +111,7 @@ impl ServerKeys {
         if text.lines().next() != Some(FIRST_LINE) {
             return Err(KeyFileError::Malformed { line: "first line" });
         }
-        let opaque = field(&text, "opaque")?;
-        let opaque = ServerSetup::deserialize(&opaque).map_err(|_| KeyFileError::Malformed { line: "opaque" })?;
+        let opaque = opaque_setup(&field(&text, "opaque")?).ok_or(KeyFileError::Malformed { line: "opaque" })?;
         let seal = key(&text, "seal")?;
         Ok(Self {
             opaque,
@@ -123,6 +122,12 @@ impl ServerKeys {
             log: SigningKey::from_bytes(key(&text, "log")?.expose()),
         })
     }
+}
+
+/// The setup in these bytes, when they hold it and nothing else: the library does not look at what follows.
+fn opaque_setup(bytes: &[u8]) -> Option<ServerSetup<Suite>> {
+    let setup = ServerSetup::deserialize(bytes).ok()?;
+    (setup.serialize().as_slice() == bytes).then_some(setup)
 }
 
 fn derived(root: &SecretBytes<32>, info: &str) -> SecretBytes<32> {
