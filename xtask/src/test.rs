@@ -1,6 +1,7 @@
 //! `cargo xtask test`: set-up, then every test that needs no special hardware, then what was skipped and why.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -25,7 +26,11 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     if let Some(corpus) = &ready.corpus {
         tests.env("KEYHAVEN_CORPUS_UNPACKED", corpus);
     }
-    let passed = tests.status().context("cannot start cargo")?.success();
+    let mut passed = tests.status().context("cannot start cargo")?.success();
+    if rest.is_empty() {
+        section("sector ciphers on the portable back end");
+        passed &= portable_ciphers().status().context("cannot start cargo")?.success();
+    }
     section("summary");
     summary(&skipped)?;
     if !passed {
@@ -33,6 +38,13 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     }
     println!("every other test passed");
     Ok(())
+}
+
+/// The tests of the ciphers without the processor's AES instructions, built apart so that nothing else is built anew.
+fn portable_ciphers() -> Command {
+    let mut tests = cargo(&["test", "--quiet", "-p", "fve-crypto", "--target-dir", "target/portable"]);
+    tests.env("RUSTFLAGS", "--cfg aes_backend=\"soft\"");
+    tests
 }
 
 /// Tells which tests did not run and why: a skipped test is never counted as passed.

@@ -3,16 +3,19 @@
 //! `IV = E(k, byte offset of the sector as 128-bit LE)`, for every sector size the byte offset, not a sector number.
 //!
 //! Source: Ferguson 2006; observed in volumes of methods 0x8000 to 0x8003.
+//!
+//! Decryption is parallel by nature. Encryption is a chain inside a sector, so up to 64 sectors advance side by side, one
+//! block of each at a time. See [`crate::batch`] for how the loops come to the widest registers.
 
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U16};
+use aes::cipher::{
+    BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure,
+    BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U16,
+};
 
-use crate::sector::address_block;
+use crate::batch::{BATCH_SECTORS, Block, address_blocks, decrypt_in_place, encrypt_in_place, wipe, xor_into};
 
-type Block = Array<u8, U16>;
-
-/// Sectors that are encrypted side by side: CBC encryption is a chain inside a sector, so other sectors fill the
-/// cipher's pipeline meanwhile.
-const LANES: usize = 16;
+/// Blocks that are decrypted together; their ciphertext is kept meanwhile, for the chaining. Divides every sector.
+const UNIT_BLOCKS: usize = 64;
 
 pub(crate) struct Cbc<C> {
     cipher: C,
@@ -26,56 +29,137 @@ where
         Some(Self { cipher: C::new_from_slice(key).ok()? })
     }
 
-    /// Vectors of consecutive sectors; `vectors` has one place per sector.
-    fn vectors(&self, offset_bytes: u64, sector_bytes: usize, vectors: &mut [Block]) {
-        let mut offset = offset_bytes;
-        for vector in vectors.iter_mut() {
-            *vector = address_block(offset).into();
-            offset += sector_bytes as u64;
-        }
-        self.cipher.encrypt_blocks(vectors);
-    }
-
     pub(crate) fn decrypt(&self, offset_bytes: u64, sector_bytes: usize, data: &mut [u8]) {
-        let mut offset = offset_bytes;
-        let mut previous = [Block::default(); 256];
-        for sector in data.chunks_exact_mut(sector_bytes) {
-            let (blocks, _) = Block::slice_as_chunks_mut(sector);
-            let previous = &mut previous[..blocks.len()];
-            previous[1..].copy_from_slice(&blocks[..blocks.len() - 1]);
-            self.vectors(offset, sector_bytes, &mut previous[..1]);
-            self.cipher.decrypt_blocks(blocks);
-            for (block, before) in blocks.iter_mut().zip(previous.iter()) {
-                xor_into(block, before);
-            }
-            offset += sector_bytes as u64;
-        }
+        self.for_each_batch(offset_bytes, sector_bytes, data, |vectors, data| {
+            self.cipher.decrypt_with_backend(Decrypt { vectors, sector_bytes, data });
+        });
     }
 
     pub(crate) fn encrypt(&self, offset_bytes: u64, sector_bytes: usize, data: &mut [u8]) {
+        self.for_each_batch(offset_bytes, sector_bytes, data, |vectors, data| {
+            self.cipher.encrypt_with_backend(Encrypt { vectors, sector_bytes, data });
+        });
+    }
+
+    /// Hands out up to 64 sectors at a time, with their vectors.
+    fn for_each_batch(
+        &self,
+        offset_bytes: u64,
+        sector_bytes: usize,
+        data: &mut [u8],
+        work: impl Fn(&[Block], &mut [u8]),
+    ) {
         let mut offset = offset_bytes;
-        for group in data.chunks_mut(sector_bytes * LANES) {
-            let sectors = group.len() / sector_bytes;
-            let mut chain = [Block::default(); LANES];
-            let chain = &mut chain[..sectors];
-            self.vectors(offset, sector_bytes, chain);
-            let (blocks, _) = Block::slice_as_chunks_mut(group);
-            let blocks_per_sector = sector_bytes / 16;
-            for position in 0..blocks_per_sector {
-                for (sector, link) in chain.iter_mut().enumerate() {
-                    xor_into(link, &blocks[sector * blocks_per_sector + position]);
+        let mut vectors = [Block::default(); BATCH_SECTORS];
+        for data in data.chunks_mut(sector_bytes * BATCH_SECTORS) {
+            let vectors = &mut vectors[..data.len() / sector_bytes];
+            address_blocks(offset, sector_bytes as u64, vectors);
+            self.cipher.encrypt_blocks(vectors);
+            work(vectors, data);
+            offset += data.len() as u64;
+        }
+        wipe(&mut vectors);
+    }
+}
+
+struct Decrypt<'a> {
+    vectors: &'a [Block],
+    sector_bytes: usize,
+    data: &'a mut [u8],
+}
+
+impl BlockSizeUser for Decrypt<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherDecClosure for Decrypt<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
+        let blocks_per_sector = self.sector_bytes / 16;
+        let mut vectors = self.vectors.iter();
+        // What each block of a unit is chained to: the ciphertext before it. The first place is the last block of the
+        // unit before.
+        let mut previous = [Block::default(); UNIT_BLOCKS + 1];
+        let (blocks, _) = Block::slice_as_chunks_mut(self.data);
+        let mut place = 0;
+        for unit in blocks.chunks_mut(UNIT_BLOCKS) {
+            previous[0] = previous[UNIT_BLOCKS];
+            previous[1..=unit.len()].copy_from_slice(unit);
+            // Sector starts inside this unit take their vectors; `place` counts blocks from the start of a sector.
+            let mut start = if place == 0 { 0 } else { blocks_per_sector - place };
+            while start < unit.len() {
+                if let Some(vector) = vectors.next() {
+                    previous[start] = *vector;
                 }
-                self.cipher.encrypt_blocks(chain);
-                for (sector, link) in chain.iter().enumerate() {
-                    blocks[sector * blocks_per_sector + position] = *link;
-                }
+                start += blocks_per_sector;
             }
-            offset += group.len() as u64;
+            place = (place + unit.len()) % blocks_per_sector;
+            decrypt_in_place(backend, unit);
+            for (block, before) in unit.iter_mut().zip(&previous) {
+                xor_into(block, before);
+            }
         }
     }
 }
 
-fn xor_into(target: &mut Block, other: &Block) {
-    let mixed = u128::from_le_bytes((*target).into()) ^ u128::from_le_bytes((*other).into());
-    *target = mixed.to_le_bytes().into();
+struct Encrypt<'a> {
+    vectors: &'a [Block],
+    sector_bytes: usize,
+    data: &'a mut [u8],
+}
+
+impl BlockSizeUser for Encrypt<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Encrypt<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let lanes = self.vectors.len();
+        let mut lines = Lines([[Block::default(); BATCH_SECTORS]; LINE_BLOCKS]);
+        lines.0[LINE_BLOCKS - 1][..lanes].copy_from_slice(self.vectors);
+        for line in 0..self.sector_bytes / LINE_BYTES {
+            let mut before = lines.0[LINE_BLOCKS - 1];
+            lines.gather(self.data, self.sector_bytes, line);
+            for step in &mut lines.0 {
+                for (block, before) in step[..lanes].iter_mut().zip(&before) {
+                    xor_into(block, before);
+                }
+                encrypt_in_place(backend, &mut step[..lanes]);
+                before[..lanes].copy_from_slice(&step[..lanes]);
+            }
+            lines.scatter(self.data, self.sector_bytes, line);
+        }
+    }
+}
+
+/// What is taken from every sector at once: a cache line. Sectors lie a power of two apart and so compete for the same
+/// places in the cache; block by block, each line would be fetched again for every one of its blocks.
+const LINE_BLOCKS: usize = 4;
+const LINE_BYTES: usize = 16 * LINE_BLOCKS;
+
+/// One line of each sector: first the first block of all, then the second of all, and so on.
+#[repr(align(64))]
+struct Lines([[Block; BATCH_SECTORS]; LINE_BLOCKS]);
+
+impl Lines {
+    #[inline(always)]
+    fn gather(&mut self, data: &[u8], sector_bytes: usize, line: usize) {
+        for (lane, sector) in data.chunks_exact(sector_bytes).enumerate() {
+            let (blocks, _) = Block::slice_as_chunks(&sector[line * LINE_BYTES..(line + 1) * LINE_BYTES]);
+            for (step, block) in self.0.iter_mut().zip(blocks) {
+                step[lane] = *block;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn scatter(&self, data: &mut [u8], sector_bytes: usize, line: usize) {
+        for (lane, sector) in data.chunks_exact_mut(sector_bytes).enumerate() {
+            let (blocks, _) = Block::slice_as_chunks_mut(&mut sector[line * LINE_BYTES..(line + 1) * LINE_BYTES]);
+            for (step, block) in self.0.iter().zip(blocks) {
+                *block = step[lane];
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //!
 //! What is not done here: on-disk structures and input/output.
 
+mod batch;
 mod cbc;
 mod diffuser;
 pub mod key_wrap;

@@ -1,7 +1,7 @@
 //! The sector cipher of a volume: which method, which keys, which sector size.
 
+use aes::cipher::KeyInit;
 use aes::{Aes128, Aes256};
-use zeroize::Zeroize;
 
 use crate::cbc::Cbc;
 use crate::diffuser;
@@ -94,11 +94,11 @@ impl SectorCipher {
             SectorMethod::Cbc256 => Keys::Cbc256(Cbc::new(fvek).ok_or_else(key_length)?),
             SectorMethod::Cbc128Diffuser => Keys::Elephant128 {
                 data: Cbc::new(&fvek[..16]).ok_or_else(key_length)?,
-                tweak: diffuser::tweak_cipher(&fvek[32..48]).ok_or_else(key_length)?,
+                tweak: Aes128::new_from_slice(&fvek[32..48]).map_err(|_| key_length())?,
             },
             SectorMethod::Cbc256Diffuser => Keys::Elephant256 {
                 data: Cbc::new(&fvek[..32]).ok_or_else(key_length)?,
-                tweak: diffuser::tweak_cipher(&fvek[32..]).ok_or_else(key_length)?,
+                tweak: Aes256::new_from_slice(&fvek[32..]).map_err(|_| key_length())?,
             },
             SectorMethod::Xts128 => Keys::Xts128(Xts::new(fvek).ok_or_else(key_length)?),
             SectorMethod::Xts256 => Keys::Xts256(Xts::new(fvek).ok_or_else(key_length)?),
@@ -168,14 +168,4 @@ impl std::fmt::Debug for SectorCipher {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("SectorCipher").field("sector_bytes", &self.sector_bytes).finish_non_exhaustive()
     }
-}
-
-/// A 16-byte block that holds a byte offset or a unit number, little-endian.
-pub(crate) fn address_block(address: u64) -> [u8; 16] {
-    u128::from(address).to_le_bytes()
-}
-
-/// Wipes a buffer of sector keys or tweaks.
-pub(crate) fn wipe<T: Zeroize>(buffer: &mut T) {
-    buffer.zeroize();
 }

@@ -76,10 +76,10 @@ fn batches_equal_single_sectors() {
     use SectorMethod as M;
     let fvek = FVEK_8001;
     for method in [M::Cbc128Diffuser, M::Cbc256Diffuser, M::Cbc128, M::Cbc256, M::Xts128, M::Xts256] {
-        for sector_bytes in [512_u32, 4096] {
+        for sector_bytes in [512_u32, 1024, 2048, 4096] {
             let cipher = SectorCipher::new(method, &fvek[..method.key_bytes()], sector_bytes).expect("fits");
             let size = sector_bytes as usize;
-            for count in [1_usize, 2, 7, 8, 9, 15, 16, 17, 33] {
+            for count in [1_usize, 2, 7, 8, 15, 16, 17, 33, 63, 64, 65, 130] {
                 let mut together = plain(size * count);
                 cipher.encrypt(OFFSET, &mut together);
                 let mut single = plain(size * count);
