@@ -18,6 +18,12 @@ pub enum Structure {
     Validation,
     /// A `.BEK` file.
     ExternalKeyFile,
+    /// The descriptor of an encrypt-on-write conversion.
+    ConversionDescriptor,
+    /// A map of the chunks that such a conversion has encrypted.
+    BlockMap,
+    /// The log of such a conversion.
+    ConversionLog,
 }
 
 impl fmt::Display for Structure {
@@ -29,6 +35,9 @@ impl fmt::Display for Structure {
             Self::Entry => "metadata entry",
             Self::Validation => "metadata validation record",
             Self::ExternalKeyFile => "external key file",
+            Self::ConversionDescriptor => "conversion descriptor",
+            Self::BlockMap => "conversion map",
+            Self::ConversionLog => "conversion log",
         })
     }
 }
@@ -70,7 +79,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// The CRC-32 of the block differs from the stored one: the copy is damaged.
-    #[error("metadata block checksum is {found:#010x}, stored is {stored:#010x}")]
+    #[error("the checksum is {found:#010x}, stored is {stored:#010x}")]
     Checksum {
         /// Computed over the block.
         found: u32,

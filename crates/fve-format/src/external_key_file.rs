@@ -24,6 +24,19 @@ pub struct ExternalKeyFile {
     pub saved: Filetime,
     /// Name, volume identifier, key, in the order of the file.
     pub entries: Vec<MetadataEntry>,
+    /// What else the file holds; kept, so that writing it back loses nothing.
+    rest: Rest,
+}
+
+/// The parts of a file around the external key.
+#[derive(Debug, Clone)]
+struct Rest {
+    header: MetadataHeader,
+    /// The entry's own type and flags.
+    entry_type: u16,
+    flags: u16,
+    before: Vec<MetadataEntry>,
+    behind: Vec<MetadataEntry>,
 }
 
 impl ExternalKeyFile {
@@ -46,12 +59,17 @@ impl ExternalKeyFile {
         if size != bytes.len() {
             return Err(bad_size(size));
         }
-        let entries = parse_entries(&bytes[METADATA_HEADER_BYTES..], METADATA_HEADER_BYTES)?;
-        let entry = entries
+        let mut before = parse_entries(&bytes[METADATA_HEADER_BYTES..], METADATA_HEADER_BYTES)?;
+        let place = before
             .iter()
-            .find(|entry| entry.value_type == value_type::EXTERNAL_KEY)
+            .position(|entry| entry.value_type == value_type::EXTERNAL_KEY)
             .ok_or(Error::NoSignature { structure: Structure::ExternalKeyFile })?;
-        Ok(Self { saved: header.created, ..Self::from_entry(entry)? })
+        let behind = before.split_off(place + 1);
+        let entry = before.pop().ok_or(Error::NoSignature { structure: Structure::ExternalKeyFile })?;
+        let mut file = Self::from_entry(&entry)?;
+        file.saved = header.created;
+        file.rest = Rest { header, entry_type: entry.entry_type, flags: entry.flags, before, behind };
+        Ok(file)
     }
 
     pub(crate) fn from_entry(entry: &MetadataEntry) -> Result<Self, Error> {
@@ -60,7 +78,16 @@ impl ExternalKeyFile {
         let modified = reader.filetime()?;
         let base = reader.position();
         let entries = parse_entries(reader.rest(), base)?;
-        Ok(Self { identifier, modified, saved: modified, entries })
+        let header = MetadataHeader {
+            identifier,
+            next_nonce: 1,
+            method: EncryptionMethod::None,
+            preferred_method: EncryptionMethod::None,
+            created: modified,
+        };
+        let rest =
+            Rest { header, entry_type: entry.entry_type, flags: entry.flags, before: Vec::new(), behind: Vec::new() };
+        Ok(Self { identifier, modified, saved: modified, entries, rest })
     }
 
     /// The 32-byte key; `None` when the file holds none.
@@ -94,19 +121,21 @@ impl ExternalKeyFile {
         data.extend_from_slice(&self.identifier.to_bytes());
         data.extend_from_slice(&self.modified.0.to_le_bytes());
         encode_entries(&self.entries, &mut data)?;
-        let entry = MetadataEntry::stored(entry_type::EXTERNAL_KEY, value_type::EXTERNAL_KEY, data);
-        let size = METADATA_HEADER_BYTES + entry.encoded_bytes();
-        let header = MetadataHeader {
-            identifier: self.identifier,
-            next_nonce: 1,
-            method: EncryptionMethod::None,
-            preferred_method: EncryptionMethod::None,
-            created: self.saved,
+        let Rest { header, entry_type, flags, before, behind } = &self.rest;
+        let entry = MetadataEntry {
+            entry_type: *entry_type,
+            value_type: value_type::EXTERNAL_KEY,
+            flags: *flags,
+            data: Zeroizing::new(data),
         };
+        let around = before.iter().chain(behind).map(MetadataEntry::encoded_bytes).sum::<usize>();
+        let size = METADATA_HEADER_BYTES + entry.encoded_bytes() + around;
         let mut out = Zeroizing::new(Vec::with_capacity(size));
         let size = u32::try_from(size).map_err(|_| Error::TooLarge { needed: size, available: MAX_FILE_BYTES })?;
-        header.encode(size, &mut out);
+        MetadataHeader { created: self.saved, ..*header }.encode(size, &mut out);
+        encode_entries(before, &mut out)?;
         entry.encode(&mut out)?;
+        encode_entries(behind, &mut out)?;
         Ok(out)
     }
 }

@@ -8,6 +8,7 @@
 //!   metadata entries   typed records, some nested                                      entry, value
 //!     key protector    the VMK wrapped one way                                         protector
 //!   validation         CRC-32 and wrapped SHA-256 of the block                         validation
+//! conversion records   which chunks are encrypted, while an encrypt-on-write runs       encrypt_on_write
 //! .BEK file            an external key                                                 external_key_file
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! decided in `fve`.
 
 mod block_header;
+pub mod encrypt_on_write;
 mod entry;
 mod error;
 mod external_key_file;

@@ -39,8 +39,12 @@ pub struct VolumeHeader {
     pub sectors_per_cluster: u8,
     /// Where the metadata blocks start, in bytes; on Vista only the first is known here.
     pub metadata_offsets: [Option<u64>; 3],
+    /// Sectors of the NTFS inside, without its backup boot sector; only on Vista, whose header is that of the NTFS.
+    pub file_system_sectors: Option<u64>,
     /// Where the two descriptors of an encrypt-on-write conversion are, while one runs.
     pub encrypt_on_write: Option<[u64; 2]>,
+    /// The sector as it was read: boot code, texts and geometry are kept.
+    sector: [u8; VOLUME_HEADER_BYTES],
 }
 
 impl VolumeHeader {
@@ -63,13 +67,15 @@ impl VolumeHeader {
             let cluster = Reader::new(&header[0x38..], 0x38, Structure::VolumeHeader).u64()?;
             let cluster_bytes = u64::from(bytes_per_sector) * u64::from(sectors_per_cluster);
             let first = cluster.checked_mul(cluster_bytes).filter(|offset| *offset > 0);
-            let metadata_offsets = [first, None, None];
+            let sectors = Reader::new(&header[0x28..], 0x28, Structure::VolumeHeader).u64()?;
             return Ok(Self {
                 layout,
                 bytes_per_sector,
                 sectors_per_cluster,
-                metadata_offsets,
+                metadata_offsets: [first, None, None],
+                file_system_sectors: Some(sectors),
                 encrypt_on_write: None,
+                sector: header,
             });
         }
         let record_at = if layout == VolumeLayout::Fixed { 0xA0 } else { 0x1A8 };
@@ -80,7 +86,44 @@ impl VolumeHeader {
         }
         let metadata_offsets = [Some(record.u64()?), Some(record.u64()?), Some(record.u64()?)];
         let encrypt_on_write = if guid == ENCRYPT_ON_WRITE { Some([record.u64()?, record.u64()?]) } else { None };
-        Ok(Self { layout, bytes_per_sector, sectors_per_cluster, metadata_offsets, encrypt_on_write })
+        Ok(Self {
+            layout,
+            bytes_per_sector,
+            sectors_per_cluster,
+            metadata_offsets,
+            file_system_sectors: None,
+            encrypt_on_write,
+            sector: header,
+        })
+    }
+
+    /// The sector: as it was read, with the fields above written into it.
+    #[must_use]
+    pub fn encode(&self) -> [u8; VOLUME_HEADER_BYTES] {
+        let mut out = self.sector;
+        let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0x0B, &self.bytes_per_sector.to_le_bytes());
+        put(0x0D, &[self.sectors_per_cluster]);
+        let record_at = match self.layout {
+            VolumeLayout::Fixed => 0xA0,
+            VolumeLayout::ToGo => 0x1A8,
+            VolumeLayout::Vista => {
+                let cluster_bytes = u64::from(self.bytes_per_sector) * u64::from(self.sectors_per_cluster);
+                if let Some(cluster) = self.metadata_offsets[0].and_then(|offset| offset.checked_div(cluster_bytes)) {
+                    put(0x38, &cluster.to_le_bytes());
+                }
+                if let Some(sectors) = self.file_system_sectors {
+                    put(0x28, &sectors.to_le_bytes());
+                }
+                return out;
+            }
+        };
+        put(record_at, &if self.encrypt_on_write.is_some() { ENCRYPT_ON_WRITE } else { BITLOCKER }.to_bytes());
+        let descriptors = self.encrypt_on_write.into_iter().flatten();
+        for (index, offset) in self.metadata_offsets.into_iter().flatten().chain(descriptors).enumerate() {
+            put(record_at + 16 + index * 8, &offset.to_le_bytes());
+        }
+        out
     }
 
     /// A header of the fixed form for a volume of `volume_bytes`. `file_system` is the first sector of the file system

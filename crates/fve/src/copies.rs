@@ -3,7 +3,7 @@
 use std::fmt;
 
 use block_io::BlockRead;
-use fve_format::{METADATA_REGION_BYTES, MetadataBlock};
+use fve_format::MetadataBlock;
 
 /// One of the three copies, as it was found.
 #[derive(Debug)]
@@ -61,12 +61,13 @@ pub(crate) struct Copies {
 
 impl Copies {
     /// Reads the copies at the places that the volume header names.
-    pub(crate) fn read(storage: &impl BlockRead, offsets: [Option<u64>; 3]) -> Self {
+    /// `region_bytes` is the length of each.
+    pub(crate) fn read(storage: &impl BlockRead, offsets: [Option<u64>; 3], region_bytes: usize) -> Self {
         let mut blocks = [None, None, None];
         let copies = [0, 1, 2].map(|index| {
             let health = match offsets[index] {
                 None => CopyHealth::Unknown,
-                Some(offset_bytes) => match read_copy(storage, offset_bytes) {
+                Some(offset_bytes) => match read_copy(storage, offset_bytes, region_bytes) {
                     Ok(block) if !names_same_places(&block, offsets) => CopyHealth::Misplaced,
                     Ok(block) => {
                         blocks[index] = Some(block);
@@ -101,8 +102,13 @@ impl Copies {
     }
 }
 
-fn read_copy(storage: &impl BlockRead, offset_bytes: u64) -> Result<MetadataBlock, CopyHealth> {
-    let mut region = vec![0; METADATA_REGION_BYTES];
+/// Reads and checks one copy.
+pub(crate) fn read_copy(
+    storage: &impl BlockRead,
+    offset_bytes: u64,
+    region_bytes: usize,
+) -> Result<MetadataBlock, CopyHealth> {
+    let mut region = vec![0; region_bytes];
     storage.read_exact_at(offset_bytes, &mut region).map_err(CopyHealth::Unreadable)?;
     MetadataBlock::parse(&region).map_err(CopyHealth::Damaged)
 }

@@ -10,13 +10,14 @@ use fve_crypto::{SectorCipher, key_wrap, stretch};
 use fve_format::{
     BlockHeader, EncryptionMethod, ExtendedVirtualization, Filetime, Guid, KeyProtector, METADATA_REGION_BYTES,
     MetadataBlock, MetadataEntry, MetadataHeader, ProtectorKind, VOLUME_HEADER_BYTES, Virtualization, VolumeHeader,
-    VolumeState, entry_type, key_type,
+    VolumeLayout, VolumeState, entry_type, key_type,
 };
 use secret::{RecoveryPassword, SecretBytes, SecretString};
 use zeroize::Zeroizing;
 
 use crate::keys::sector_method;
-use crate::map::{AddressMap, Source};
+use crate::map::{AddressMap, Ground, Source};
+use crate::unlocked::Parts;
 use crate::wrapping::{NonceSource, wrap_key};
 use crate::{Error, Fvek, UnlockedVolume, Vmk};
 
@@ -135,10 +136,26 @@ impl<D: BlockWrite> NewVolume<D> {
         let fvek = Fvek::random(options.method)?;
         let recovery_identifier = random_guid();
         let block = metadata_block(options, &vmk, &fvek, recovery_identifier)?;
-        let map = AddressMap::build(&block, placement.volume_bytes, SECTOR_BYTES)?;
+        let ground = Ground {
+            layout: VolumeLayout::Fixed,
+            volume_bytes: placement.volume_bytes,
+            sector_bytes: SECTOR_BYTES,
+            region_bytes: METADATA_REGION_BYTES as u64,
+            conversion: None,
+            patched_backup: None,
+        };
+        let map = AddressMap::build(&block, ground)?;
         let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), SECTOR_BYTES)
             .map_err(|_| Error::UnsupportedMethod(fvek.method))?;
-        let volume = UnlockedVolume::new(storage, cipher, map, placement.volume_bytes, None);
+        let parts = Parts {
+            cipher: Some(cipher),
+            sector_bytes: SECTOR_BYTES,
+            map,
+            length_bytes: placement.volume_bytes,
+            read_only: None,
+            boot_sector: None,
+        };
+        let volume = UnlockedVolume::new(storage, parts);
         Ok(Self { volume, block, recovery_identifier, placement })
     }
 
@@ -249,7 +266,7 @@ fn metadata_block(
 }
 
 /// The hash of the block as a wrapped key entry.
-fn wrap_hash(vmk: &Vmk, nonce: &[u8; 12], block: &[u8]) -> MetadataEntry {
+pub(crate) fn wrap_hash(vmk: &Vmk, nonce: &[u8; 12], block: &[u8]) -> MetadataEntry {
     let mut inner = MetadataEntry::key(0, key_type::METADATA_HASH, &fve_crypto::sha256(block));
     inner.flags = 0;
     let mut plain = Zeroizing::new(Vec::new());

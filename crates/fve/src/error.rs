@@ -59,6 +59,15 @@ pub enum Error {
     /// A kind of volume that cannot be read yet, or not safely.
     #[error("this volume cannot be read: {0}")]
     Unsupported(&'static str),
+    /// An encrypt-on-write conversion is under way, and what it has encrypted cannot be known.
+    #[error("a conversion (encrypt-on-write) is under way, and which parts are encrypted is not known: {reason}")]
+    NoConversionMap {
+        /// What is wrong with its records.
+        reason: &'static str,
+    },
+    /// The volume is decrypted: there is no key to find, and none is needed.
+    #[error("the volume is decrypted: its data is not encrypted and it has no keys")]
+    Decrypted,
     /// The storage ends before the volume does.
     #[error("the storage has {storage_bytes} bytes, the volume {volume_bytes}: the end is missing")]
     Short {

@@ -6,6 +6,7 @@
 //!
 //! What is not done here: file systems, mounts, partition tables, talking to people.
 
+mod conversion;
 mod copies;
 mod create;
 mod error;
@@ -13,8 +14,11 @@ mod keys;
 mod map;
 mod material;
 mod recovery;
+#[cfg(test)]
+mod state_tests;
 mod stream;
 mod unlocked;
+mod vista;
 mod volume;
 mod wrapping;
 

@@ -1,16 +1,23 @@
 //! The address map: where each byte of the plain volume comes from.
 //!
 //! First match wins:
-//! 1. The first sectors (the relocated volume header) come from where they were moved to.
-//! 2. The metadata regions and the place of the relocated header read as zeros.
+//! 1. The first sectors (the relocated volume header) come from where they were moved to. On Vista they were not moved:
+//!    they are stored plain, the first one patched.
+//! 2. The metadata regions, the place of the relocated header and the records of a conversion read as zeros.
 //! 3. In state 2, the sectors that were being converted read as zeros.
-//! 4. Below the encrypted size data is encrypted at its own address, above it is stored plain.
+//! 4. During an encrypt-on-write conversion the map of chunks decides; otherwise data below the encrypted size is encrypted
+//!    at its own address, and above it stored plain.
+//!
+//! The map is computed place by place, so a volume of any size and any pattern of chunks costs the same memory.
 //!
 //! Source: the rules of `docs/format`; cryptsetup, dislocker and libbde agree on 1, 2 and 4.
 
-use fve_format::{METADATA_REGION_BYTES, MetadataBlock, VolumeState};
+use std::ops::Range;
 
-use crate::Error;
+use fve_format::{MetadataBlock, VolumeState};
+
+use crate::conversion::Conversion;
+use crate::{Error, VolumeLayout};
 
 /// Where the bytes of a segment come from. Addresses are bytes from the start of the volume on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +28,20 @@ pub enum Source {
     Plain(u64),
     /// Encrypted, from this address on.
     Cipher(u64),
+    /// A boot sector at this address that Windows Vista patched; reading undoes the patch.
+    Patched(u64),
+}
+
+impl Source {
+    /// The source `bytes` further on in the same segment.
+    pub(crate) fn advanced(self, bytes: u64) -> Self {
+        match self {
+            Self::Zeros => Self::Zeros,
+            Self::Plain(at) => Self::Plain(at + bytes),
+            Self::Cipher(at) => Self::Cipher(at + bytes),
+            Self::Patched(at) => Self::Patched(at + bytes),
+        }
+    }
 }
 
 /// A run of the plain volume with one source.
@@ -34,128 +55,209 @@ pub struct Segment {
     pub source: Source,
 }
 
-/// Sorted, disjoint segments that cover the plain volume.
-#[derive(Debug, Clone)]
-pub(crate) struct AddressMap {
-    segments: Vec<Segment>,
+impl Segment {
+    pub(crate) fn continues_into(&self, next: &Self) -> bool {
+        // A patched sector stands alone: reading undoes the patch of a whole sector.
+        !matches!(next.source, Source::Patched(_))
+            && self.source.advanced(self.end_bytes - self.start_bytes) == next.source
+    }
 }
 
+/// What decides whether a stored sector is encrypted.
+#[derive(Debug)]
+pub(crate) enum Encrypted {
+    /// Everything before this address.
+    Below(u64),
+    /// An encrypt-on-write conversion.
+    Chunks(Conversion),
+}
+
+/// What the map is made from, beside the metadata block.
+pub(crate) struct Ground {
+    pub(crate) layout: VolumeLayout,
+    pub(crate) volume_bytes: u64,
+    pub(crate) sector_bytes: u32,
+    /// Length of a metadata region: 64 KiB; on Vista 16 KiB rounded up to a cluster.
+    pub(crate) region_bytes: u64,
+    pub(crate) conversion: Option<Conversion>,
+    /// A patched backup of the boot sector (Vista).
+    pub(crate) patched_backup: Option<u64>,
+}
+
+/// The map of a volume.
+#[derive(Debug)]
+pub(crate) struct AddressMap {
+    volume_bytes: u64,
+    sector_bytes: u64,
+    /// Length of what was moved away from the start, and where to.
+    relocated: Option<(u64, u64)>,
+    /// Vista: bytes at the start that are stored plain.
+    plain_start_bytes: u64,
+    patched: Vec<u64>,
+    /// Sorted, disjoint.
+    zeros: Vec<Range<u64>>,
+    encrypted: Encrypted,
+}
+
+/// Vista leaves this much at the start as it is.
+const VISTA_PLAIN_BYTES: u64 = 0x2000;
+
 impl AddressMap {
-    /// Builds the map of a version-2 volume of `volume_bytes`, checking that every place makes sense.
-    pub(crate) fn build(block: &MetadataBlock, volume_bytes: u64, sector_bytes: u32) -> Result<Self, Error> {
-        let places = Places::check(block, volume_bytes, u64::from(sector_bytes))?;
-        let mut borders: Vec<u64> = places.borders().into_iter().filter(|border| *border < volume_bytes).collect();
-        borders.push(volume_bytes);
-        borders.sort_unstable();
-        borders.dedup();
-        let mut segments: Vec<Segment> = Vec::new();
-        for pair in borders.windows(2) {
-            let segment = Segment { start_bytes: pair[0], end_bytes: pair[1], source: places.source(pair[0]) };
-            match segments.last_mut() {
-                Some(last) if last.continues_into(&segment) => last.end_bytes = segment.end_bytes,
-                _ => segments.push(segment),
+    /// Builds the map, checking that every place makes sense.
+    pub(crate) fn build(block: &MetadataBlock, ground: Ground) -> Result<Self, Error> {
+        let mut places = Places::new(&ground);
+        let header = &block.header;
+        let vista = ground.layout == VolumeLayout::Vista;
+        let relocated = if vista { None } else { Some(places.relocated_header(block)?) };
+        for offset in header.metadata_offsets {
+            places.take("a metadata block", offset, ground.region_bytes)?;
+        }
+        if let Some(conversion) = &ground.conversion {
+            for range in conversion.own_ranges() {
+                places.take("a record of the conversion", range.start, range.end - range.start)?;
             }
         }
-        Ok(Self { segments })
+        if header.state == VolumeState::Converting {
+            let converting = u64::from(header.conversion_bytes);
+            // These sectors hold data, so other structures may lie in their midst.
+            places.inside("the sectors being converted", header.encrypted_bytes, converting)?;
+            places.zeros.push(header.encrypted_bytes..header.encrypted_bytes + converting);
+        }
+        let zeros = merged(places.zeros);
+        let encrypted = match ground.conversion {
+            Some(conversion) => Encrypted::Chunks(conversion),
+            // Vista does not keep the size: all of the volume is encrypted.
+            None if vista && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
+            None if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
+                Encrypted::Below(header.encrypted_bytes)
+            }
+            None => return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: header.encrypted_bytes }),
+        };
+        Ok(Self {
+            volume_bytes: ground.volume_bytes,
+            sector_bytes: u64::from(ground.sector_bytes),
+            relocated,
+            plain_start_bytes: if vista { VISTA_PLAIN_BYTES } else { 0 },
+            patched: if vista { std::iter::once(0).chain(ground.patched_backup).collect() } else { Vec::new() },
+            zeros,
+            encrypted,
+        })
+    }
+
+    /// A run that starts at `offset_bytes` and has one source; it may end before the segment does. `None` past the end.
+    pub(crate) fn run_at(&self, offset_bytes: u64) -> Option<Segment> {
+        if offset_bytes >= self.volume_bytes {
+            return None;
+        }
+        let (end_bytes, source) = self.resolve(offset_bytes);
+        Some(Segment { start_bytes: offset_bytes, end_bytes: end_bytes.min(self.volume_bytes), source })
     }
 
     /// All segments, in order.
-    pub(crate) fn segments(&self) -> &[Segment] {
-        &self.segments
-    }
-
-    /// The segment that holds `offset_bytes`; `None` past the end.
-    pub(crate) fn segment_at(&self, offset_bytes: u64) -> Option<&Segment> {
-        let index = self.segments.partition_point(|segment| segment.end_bytes <= offset_bytes);
-        self.segments.get(index)
-    }
-}
-
-impl Segment {
-    fn continues_into(&self, next: &Self) -> bool {
-        let length = self.end_bytes - self.start_bytes;
-        match (self.source, next.source) {
-            (Source::Zeros, Source::Zeros) => true,
-            (Source::Plain(at), Source::Plain(next)) | (Source::Cipher(at), Source::Cipher(next)) => {
-                at + length == next
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Segment> {
+        let mut next = self.run_at(0);
+        std::iter::from_fn(move || {
+            let mut segment = next?;
+            loop {
+                next = self.run_at(segment.end_bytes);
+                match next {
+                    Some(run) if segment.continues_into(&run) => segment.end_bytes = run.end_bytes,
+                    _ => return Some(segment),
+                }
             }
-            _ => false,
+        })
+    }
+
+    /// Where a byte comes from, and up to where that holds.
+    fn resolve(&self, offset: u64) -> (u64, Source) {
+        if let Some(at) = self.patched.iter().find(|at| (**at..**at + self.sector_bytes).contains(&offset)) {
+            return (at + self.sector_bytes, Source::Patched(offset));
         }
+        let patched = self.patched.iter().copied().filter(|at| *at > offset).min().unwrap_or(u64::MAX);
+        if let Some((length, moved_to)) = self.relocated.filter(|(length, _)| offset < *length) {
+            let at = moved_to + offset;
+            let (end, source) = self.stored(at);
+            return (length.min(offset.saturating_add(end - at)), source);
+        }
+        let index = self.zeros.partition_point(|range| range.end <= offset);
+        let border = match self.zeros.get(index) {
+            Some(range) if range.start <= offset => return (range.end, Source::Zeros),
+            Some(range) => range.start.min(patched),
+            None => patched,
+        };
+        if offset < self.plain_start_bytes {
+            return (border.min(self.plain_start_bytes), Source::Plain(offset));
+        }
+        let (end, source) = self.stored(offset);
+        (end.min(border), source)
+    }
+
+    /// Whether the sector stored at `at` is encrypted, and up to where that holds.
+    fn stored(&self, at: u64) -> (u64, Source) {
+        let (end, encrypted) = match &self.encrypted {
+            Encrypted::Below(size) if at < *size => (*size, true),
+            Encrypted::Below(_) => (u64::MAX, false),
+            Encrypted::Chunks(conversion) => conversion.state_at(at),
+        };
+        (end, if encrypted { Source::Cipher(at) } else { Source::Plain(at) })
     }
 }
 
-/// The places that decide the map, checked.
-struct Places {
-    header_at: u64,
-    header_bytes: u64,
-    metadata: [u64; 3],
-    encrypted_bytes: u64,
-    converting: std::ops::Range<u64>,
+/// Checks places as they are named: inside the volume, whole sectors, disjoint.
+struct Places<'a> {
+    ground: &'a Ground,
+    taken: Vec<Range<u64>>,
+    zeros: Vec<Range<u64>>,
 }
 
-impl Places {
-    fn check(block: &MetadataBlock, volume_bytes: u64, sector_bytes: u64) -> Result<Self, Error> {
-        let header = &block.header;
-        let (header_at, header_bytes) = match block.virtualization() {
+impl<'a> Places<'a> {
+    fn new(ground: &'a Ground) -> Self {
+        Self { ground, taken: Vec::new(), zeros: Vec::new() }
+    }
+
+    /// Length of what was moved, and where to.
+    fn relocated_header(&mut self, block: &MetadataBlock) -> Result<(u64, u64), Error> {
+        let sector_bytes = u64::from(self.ground.sector_bytes);
+        let (at, length) = match block.virtualization() {
             Some(virtualization) => (virtualization.offset_bytes, virtualization.length_bytes),
-            None => (header.header_offset_bytes, u64::from(header.header_sectors) * sector_bytes),
+            None => (block.header.header_offset_bytes, u64::from(block.header.header_sectors) * sector_bytes),
         };
-        let inside = |what, start: u64, length: u64| match start.checked_add(length) {
-            Some(end) if end <= volume_bytes && start.is_multiple_of(sector_bytes) => Ok(start..end),
+        self.inside("the end of the relocated volume header", length, 0)?;
+        self.taken.push(0..length);
+        self.take("the relocated volume header", at, length)?;
+        Ok((length, at))
+    }
+
+    fn inside(&self, what: &'static str, start: u64, length: u64) -> Result<Range<u64>, Error> {
+        let whole = start.is_multiple_of(u64::from(self.ground.sector_bytes));
+        match start.checked_add(length) {
+            Some(end) if end <= self.ground.volume_bytes && whole => Ok(start..end),
             _ => Err(Error::BadPlace { what, offset_bytes: start }),
-        };
-        let first_sectors = inside("the end of the relocated volume header", header_bytes, 0)?;
-        let mut taken = Vec::with_capacity(5);
-        taken.push(0..first_sectors.start);
-        let mut add = |what, start, length| {
-            let range = inside(what, start, length)?;
-            if taken.iter().any(|other| range.start < other.end && other.start < range.end) {
-                return Err(Error::BadPlace { what, offset_bytes: start });
-            }
-            taken.push(range);
-            Ok(())
-        };
-        add("the relocated volume header", header_at, header_bytes)?;
-        for offset in header.metadata_offsets {
-            add("a metadata block", offset, METADATA_REGION_BYTES as u64)?;
         }
-        let encrypted_bytes = header.encrypted_bytes;
-        if !encrypted_bytes.is_multiple_of(sector_bytes) {
-            return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: encrypted_bytes });
-        }
-        let converting = if header.state == VolumeState::Converting {
-            inside("the sectors being converted", encrypted_bytes, u64::from(header.conversion_bytes))?
-        } else {
-            0..0
-        };
-        Ok(Self { header_at, header_bytes, metadata: header.metadata_offsets, encrypted_bytes, converting })
     }
 
-    /// Every offset at which the source may change.
-    fn borders(&self) -> Vec<u64> {
-        let region = METADATA_REGION_BYTES as u64;
-        let mut borders = vec![0, self.header_bytes, self.header_at, self.header_at + self.header_bytes];
-        borders.extend(self.metadata.iter().flat_map(|offset| [*offset, offset + region]));
-        borders.extend([self.encrypted_bytes, self.converting.start, self.converting.end]);
-        // The relocated header changes source where its stored place crosses the encrypted size.
-        borders.extend(self.encrypted_bytes.checked_sub(self.header_at).filter(|at| *at < self.header_bytes));
-        borders
-    }
-
-    fn source(&self, offset: u64) -> Source {
-        let region = METADATA_REGION_BYTES as u64;
-        if offset < self.header_bytes {
-            return self.stored(self.header_at + offset);
+    /// A region of BitLocker's own, which reads as zeros.
+    fn take(&mut self, what: &'static str, start: u64, length: u64) -> Result<(), Error> {
+        let range = self.inside(what, start, length)?;
+        if self.taken.iter().any(|other| range.start < other.end && other.start < range.end) {
+            return Err(Error::BadPlace { what, offset_bytes: start });
         }
-        let in_header = (self.header_at..self.header_at + self.header_bytes).contains(&offset);
-        let in_metadata = self.metadata.iter().any(|start| (*start..start + region).contains(&offset));
-        if in_header || in_metadata || self.converting.contains(&offset) {
-            return Source::Zeros;
-        }
-        self.stored(offset)
+        self.taken.push(range.clone());
+        self.zeros.push(range);
+        Ok(())
     }
+}
 
-    fn stored(&self, at: u64) -> Source {
-        if at < self.encrypted_bytes { Source::Cipher(at) } else { Source::Plain(at) }
+/// Sorted, touching and overlapping ranges joined, empty ones left out.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut out: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => out.push(range),
+        }
     }
+    out
 }

@@ -4,9 +4,9 @@ use std::sync::{PoisonError, RwLock};
 
 use block_io::{BlockRead, BlockWrite, Error, Geometry, check_range};
 use fve_crypto::SectorCipher;
-use zeroize::Zeroizing;
 
 use crate::map::{AddressMap, Segment, Source};
+use crate::vista::BootSectorPatch;
 
 /// Data encrypted in one go before it is written: bounds the memory of a write.
 const WRITE_CHUNK_BYTES: usize = 256 * 1024;
@@ -18,34 +18,36 @@ const WRITE_CHUNK_BYTES: usize = 256 * 1024;
 /// forged sectors decrypt to noise without an error.
 pub struct UnlockedVolume<D> {
     storage: D,
-    cipher: SectorCipher,
-    map: AddressMap,
-    length_bytes: u64,
-    read_only: Option<&'static str>,
+    parts: Parts,
     /// Writes of whole sectors share it; a write of part of a sector holds it alone, because it reads, changes and
     /// writes back bytes that another write may be changing.
     partial: RwLock<()>,
 }
 
+/// What an unlocked volume is put together from.
+pub(crate) struct Parts {
+    /// `None` where nothing is encrypted.
+    pub(crate) cipher: Option<SectorCipher>,
+    pub(crate) sector_bytes: u32,
+    pub(crate) map: AddressMap,
+    pub(crate) length_bytes: u64,
+    pub(crate) read_only: Option<&'static str>,
+    pub(crate) boot_sector: Option<BootSectorPatch>,
+}
+
 impl<D: BlockRead> UnlockedVolume<D> {
-    pub(crate) fn new(
-        storage: D,
-        cipher: SectorCipher,
-        map: AddressMap,
-        length_bytes: u64,
-        read_only: Option<&'static str>,
-    ) -> Self {
-        Self { storage, cipher, map, length_bytes, read_only, partial: RwLock::new(()) }
+    pub(crate) fn new(storage: D, parts: Parts) -> Self {
+        Self { storage, parts, partial: RwLock::new(()) }
     }
 
     /// Why writing is refused; `None` when it is allowed.
     pub fn why_read_only(&self) -> Option<&'static str> {
-        self.read_only
+        self.parts.read_only
     }
 
     /// Runs of the plain volume and where they come from, in order.
-    pub fn segments(&self) -> &[Segment] {
-        self.map.segments()
+    pub fn segments(&self) -> impl Iterator<Item = Segment> {
+        self.parts.map.segments()
     }
 
     /// The storage underneath.
@@ -54,7 +56,15 @@ impl<D: BlockRead> UnlockedVolume<D> {
     }
 
     fn sector(&self) -> usize {
-        self.cipher.sector_bytes()
+        // 4096 at most, checked before the volume is unlocked.
+        usize::try_from(self.parts.sector_bytes).unwrap_or(512)
+    }
+
+    fn cipher(&self, at: u64) -> Result<&SectorCipher, Error> {
+        self.parts.cipher.as_ref().ok_or(Error::Refused {
+            offset_bytes: at,
+            reason: "the volume is decrypted and has no key, but its conversion map calls this place encrypted",
+        })
     }
 
     /// Calls `work` for each part of a request that lies in one segment: where it starts inside the request, its
@@ -65,26 +75,46 @@ impl<D: BlockRead> UnlockedVolume<D> {
         length: usize,
         mut work: impl FnMut(std::ops::Range<usize>, Source) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        check_range(offset_bytes, length, self.length_bytes)?;
+        check_range(offset_bytes, length, self.parts.length_bytes)?;
         let mut done = 0;
         while done < length {
             let here = offset_bytes + done as u64;
-            let segment = self.map.segment_at(here).ok_or(Error::OutOfRange {
-                offset_bytes: here,
-                length_bytes: (length - done) as u64,
-                storage_bytes: self.length_bytes,
-            })?;
-            let left = usize::try_from(segment.end_bytes - here).unwrap_or(usize::MAX);
+            let mut run = self.run_at(here, length - done)?;
+            // Neighbouring chunks of a conversion are mostly in the same state: one request for all of them.
+            let end = offset_bytes + length as u64;
+            while run.end_bytes < end {
+                let next = self.run_at(run.end_bytes, length - done)?;
+                if !run.continues_into(&next) {
+                    break;
+                }
+                run.end_bytes = next.end_bytes;
+            }
+            let left = usize::try_from(run.end_bytes - here).unwrap_or(usize::MAX);
             let part = done..length.min(done.saturating_add(left));
-            let inside = here - segment.start_bytes;
-            let source = match segment.source {
-                Source::Zeros => Source::Zeros,
-                Source::Plain(at) => Source::Plain(at + inside),
-                Source::Cipher(at) => Source::Cipher(at + inside),
-            };
             done = part.end;
-            work(part, source)?;
+            work(part, run.source)?;
         }
+        Ok(())
+    }
+
+    fn run_at(&self, offset_bytes: u64, length: usize) -> Result<Segment, Error> {
+        self.parts.map.run_at(offset_bytes).ok_or(Error::OutOfRange {
+            offset_bytes,
+            length_bytes: length as u64,
+            storage_bytes: self.parts.length_bytes,
+        })
+    }
+
+    /// Part of a boot sector that Windows Vista patched.
+    fn read_patched(&self, at: u64, out: &mut [u8]) -> Result<(), Error> {
+        let (sector_at, skip) = self.sector_of(at);
+        let mut sector = [0; 4096];
+        let sector = &mut sector[..self.sector()];
+        self.storage.read_exact_at(sector_at, sector)?;
+        if let Some(patch) = &self.parts.boot_sector {
+            patch.undo(sector);
+        }
+        out.copy_from_slice(&sector[skip..skip + out.len()]);
         Ok(())
     }
 
@@ -97,7 +127,7 @@ impl<D: BlockRead> UnlockedVolume<D> {
         let whole_at = at + head.len() as u64;
         if !whole.is_empty() {
             self.storage.read_exact_at(whole_at, whole)?;
-            self.cipher.decrypt(whole_at, whole);
+            self.cipher(whole_at)?.decrypt(whole_at, whole);
         }
         self.read_partial(whole_at + whole.len() as u64, tail)
     }
@@ -108,10 +138,10 @@ impl<D: BlockRead> UnlockedVolume<D> {
             return Ok(());
         }
         let (sector_at, skip) = self.sector_of(at);
-        let mut sector = Zeroizing::new([0; 4096]);
+        let mut sector = [0; 4096];
         let sector = &mut sector[..self.sector()];
         self.storage.read_exact_at(sector_at, sector)?;
-        self.cipher.decrypt(sector_at, sector);
+        self.cipher(sector_at)?.decrypt(sector_at, sector);
         out.copy_from_slice(&sector[skip..skip + out.len()]);
         Ok(())
     }
@@ -133,11 +163,11 @@ impl<D: BlockWrite> UnlockedVolume<D> {
         let mut here = at + head.len() as u64;
         if !whole.is_empty() {
             let _shared = self.partial.read().unwrap_or_else(PoisonError::into_inner);
-            let mut buffer = Zeroizing::new(vec![0; whole.len().min(WRITE_CHUNK_BYTES)]);
+            let mut buffer = vec![0; whole.len().min(WRITE_CHUNK_BYTES)];
             for chunk in whole.chunks(WRITE_CHUNK_BYTES) {
                 let buffer = &mut buffer[..chunk.len()];
                 buffer.copy_from_slice(chunk);
-                self.cipher.encrypt(here, buffer);
+                self.cipher(here)?.encrypt(here, buffer);
                 self.storage.write_all_at(here, buffer)?;
                 here += chunk.len() as u64;
             }
@@ -151,12 +181,12 @@ impl<D: BlockWrite> UnlockedVolume<D> {
         }
         let _alone = self.partial.write().unwrap_or_else(PoisonError::into_inner);
         let (sector_at, skip) = self.sector_of(at);
-        let mut sector = Zeroizing::new([0; 4096]);
+        let mut sector = [0; 4096];
         let sector = &mut sector[..self.sector()];
         self.storage.read_exact_at(sector_at, sector)?;
-        self.cipher.decrypt(sector_at, sector);
+        self.cipher(sector_at)?.decrypt(sector_at, sector);
         sector[skip..skip + data.len()].copy_from_slice(data);
-        self.cipher.encrypt(sector_at, sector);
+        self.cipher(sector_at)?.encrypt(sector_at, sector);
         self.storage.write_all_at(sector_at, sector)
     }
 }
@@ -169,32 +199,32 @@ impl<D: BlockRead> BlockRead for UnlockedVolume<D> {
                 Source::Zeros => out.fill(0),
                 Source::Plain(at) => self.storage.read_exact_at(at, out)?,
                 Source::Cipher(at) => self.read_cipher(at, out)?,
+                Source::Patched(at) => self.read_patched(at, out)?,
             }
             Ok(())
         })
     }
 
     fn geometry(&self) -> Geometry {
-        // 4096 at most, checked when the cipher was made.
-        Geometry { length_bytes: self.length_bytes, sector_bytes: u32::try_from(self.sector()).unwrap_or(512) }
+        Geometry { length_bytes: self.parts.length_bytes, sector_bytes: self.parts.sector_bytes }
     }
 }
 
 impl<D: BlockWrite> BlockWrite for UnlockedVolume<D> {
     fn write_all_at(&self, offset_bytes: u64, data: &[u8]) -> Result<(), Error> {
-        if let Some(reason) = self.read_only {
+        if let Some(reason) = self.parts.read_only {
             return Err(Error::Refused { offset_bytes, reason });
         }
         // First pass: a request that touches BitLocker's own regions is refused whole.
         self.for_each_part(offset_bytes, data.len(), |part, source| match source {
-            Source::Zeros => Err(Error::Refused {
+            Source::Zeros | Source::Patched(_) => Err(Error::Refused {
                 offset_bytes: offset_bytes + part.start as u64,
                 reason: "BitLocker's own metadata lies there",
             }),
             _ => Ok(()),
         })?;
         self.for_each_part(offset_bytes, data.len(), |part, source| match source {
-            Source::Zeros => Ok(()),
+            Source::Zeros | Source::Patched(_) => Ok(()),
             Source::Plain(at) => self.storage.write_all_at(at, &data[part]),
             Source::Cipher(at) => self.write_cipher(at, &data[part]),
         })

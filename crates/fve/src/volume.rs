@@ -3,15 +3,18 @@
 use block_io::BlockRead;
 use fve_crypto::SectorCipher;
 use fve_format::{
-    EncryptionMethod, Guid, KeyProtector, MetadataBlock, MetadataHeader, VOLUME_HEADER_BYTES, Value, VolumeHeader,
-    VolumeLayout, VolumeState, key_type,
+    EncryptionMethod, Guid, KeyProtector, METADATA_REGION_BYTES, MetadataBlock, MetadataHeader, VOLUME_HEADER_BYTES,
+    Value, VolumeHeader, VolumeLayout, VolumeState, key_type,
 };
 use secret::SecretBytes;
 
-use crate::copies::Copies;
+use crate::conversion::Conversion;
+use crate::copies::{Copies, read_copy};
 use crate::keys::sector_method;
-use crate::map::AddressMap;
+use crate::map::{AddressMap, Ground};
 use crate::material::try_protectors;
+use crate::unlocked::Parts;
+use crate::vista::BootSectorPatch;
 use crate::wrapping::{Unwrapped, unwrap_key};
 use crate::{Error, Fvek, KeyMaterial, MetadataCopy, UnlockedVolume, Vmk};
 
@@ -43,10 +46,7 @@ impl<D: BlockRead> Volume<D> {
         }
         storage.read_exact_at(0, &mut sector)?;
         let header = VolumeHeader::parse(&sector).map_err(|_| Error::NotBitLocker { found: recognise(&sector) })?;
-        if header.layout == VolumeLayout::Vista {
-            return Err(Error::Unsupported("it was made by Windows Vista, whose layout is not supported yet"));
-        }
-        let copies = Copies::read(&storage, header.metadata_offsets);
+        let copies = Copies::read(&storage, places_of_copies(&storage, &header), region_bytes(&header));
         let Some((chosen, block)) = copies.choose().and_then(|index| Some((index, copies.blocks[index].clone()?)))
         else {
             return Err(Error::NoMetadata { copies: Box::new(copies.copies) });
@@ -96,9 +96,14 @@ impl<D: BlockRead> Volume<D> {
 
     /// Size of the volume in bytes: the encrypted size when conversion is complete, else the size of the storage.
     pub fn volume_bytes(&self) -> u64 {
+        let stored = self.storage.geometry().length_bytes;
+        if let Some(sectors) = self.header.file_system_sectors {
+            // Vista: the file system, and behind it one sector with the backup of its first.
+            return sectors.saturating_add(1).saturating_mul(u64::from(self.sector_bytes()));
+        }
         match self.state() {
             (VolumeState::Encrypted, VolumeState::Encrypted) if self.encrypted_bytes() > 0 => self.encrypted_bytes(),
-            _ => self.storage.geometry().length_bytes,
+            _ => stored,
         }
     }
 
@@ -123,34 +128,106 @@ impl<D: BlockRead> Volume<D> {
     /// [`Error::WrongSecret`], [`Error::NoSuchProtector`], [`Error::BadProtector`], and [`Error::Tampered`] when the
     /// secret is right but no copy is what was sealed.
     pub fn unwrap_vmk(&self, material: &dyn KeyMaterial) -> Result<(Vmk, Guid), Error> {
-        let (vmk, identifier) = try_protectors(&self.protectors(), material)?;
-        self.verify_hash(&vmk)?;
+        let (vmk, identifier, _) = self.unwrap_with(material)?;
         Ok((vmk, identifier))
+    }
+
+    /// Finds a copy that the secret opens and that is what was sealed. The one in use comes first; others are tried where
+    /// they differ from it: its checksum may fit although it is damaged behind, or was changed.
+    fn unwrap_with(&self, material: &dyn KeyMaterial) -> Result<(Vmk, Guid, usize), Error> {
+        let mut first_error = None;
+        let different = (0..3)
+            .filter(|index| *index != self.chosen)
+            .filter(|index| self.copies.blocks[*index].as_ref().is_some_and(|block| *block != self.block));
+        for index in std::iter::once(self.chosen).chain(different) {
+            let Some(block) = &self.copies.blocks[index] else { continue };
+            match try_protectors(&block.protectors(), material)
+                .and_then(|(vmk, identifier)| verify_hash(block, &vmk).map(|()| (vmk, identifier, index)))
+            {
+                Ok(found) => return Ok(found),
+                Err(error) => first_error.get_or_insert(error),
+            };
+        }
+        Err(first_error.unwrap_or(Error::Tampered))
+    }
+
+    /// Whether the data is not encrypted at all, although the metadata is there: then there are no keys, and
+    /// [`Self::open_decrypted`] gives the data.
+    pub fn is_decrypted(&self) -> bool {
+        self.state() == (VolumeState::Decrypted, VolumeState::Decrypted)
+            && self.block.metadata.method == EncryptionMethod::None
     }
 
     /// Unlocks: unwraps the keys and builds the address map. Gives the protector that was used, too.
     ///
     /// # Errors
-    /// As [`Self::unwrap_vmk`]; [`Error::Short`]; [`Error::Unsupported`] for states that cannot be read;
-    /// [`Error::UnsupportedMethod`]; [`Error::BadPlace`]; [`Error::BadFvek`].
+    /// As [`Self::unwrap_vmk`]; [`Error::Decrypted`]; [`Error::Short`]; [`Error::NoConversionMap`] and
+    /// [`Error::Unsupported`] for states that cannot be read; [`Error::UnsupportedMethod`]; [`Error::BadPlace`];
+    /// [`Error::BadFvek`].
     pub fn unlock(
-        self,
+        mut self,
         material: &dyn KeyMaterial,
         options: UnlockOptions,
     ) -> Result<(UnlockedVolume<D>, Guid), Error> {
-        let (vmk, identifier) = self.unwrap_vmk(material)?;
-        if self.header.encrypt_on_write.is_some() {
-            return Err(Error::Unsupported("an encrypt-on-write conversion is under way, which is not supported yet"));
+        if self.is_decrypted() {
+            return Err(Error::Decrypted);
+        }
+        let (vmk, identifier, index) = self.unwrap_with(material)?;
+        if let Some(block) = self.copies.blocks[index].take() {
+            (self.block, self.chosen) = (block, index);
         }
         let fvek = self.unwrap_fvek(&vmk)?;
-        let sector_bytes = self.sector_bytes();
-        let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), sector_bytes)
+        let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), self.sector_bytes())
             .map_err(|_| Error::BadFvek { reason: "its length does not fit the encryption method or sector size" })?;
-        let map = AddressMap::build(&self.block, self.volume_bytes(), sector_bytes)?;
-        let length_bytes = self.readable_bytes(options)?;
-        let read_only = self.why_read_only();
-        let unlocked = UnlockedVolume::new(self.storage, cipher, map, length_bytes, read_only);
-        Ok((unlocked, identifier))
+        Ok((self.assemble(Some(cipher), options)?, identifier))
+    }
+
+    /// The data of a volume that is decrypted; see [`Self::is_decrypted`].
+    ///
+    /// # Errors
+    /// [`Error::Tampered`], and as [`Self::unlock`] where the places make no sense.
+    pub fn open_decrypted(self, options: UnlockOptions) -> Result<UnlockedVolume<D>, Error> {
+        verify_clear_hash(&self.block)?;
+        self.assemble(None, options)
+    }
+
+    fn assemble(self, cipher: Option<SectorCipher>, options: UnlockOptions) -> Result<UnlockedVolume<D>, Error> {
+        let sector_bytes = self.sector_bytes();
+        if !matches!(sector_bytes, 512 | 1024 | 2048 | 4096) {
+            return Err(Error::Unsupported("its sectors are of a size that BitLocker does not use"));
+        }
+        let (length_bytes, volume_bytes) = (self.readable_bytes(options)?, self.volume_bytes());
+        let vista = self.header.layout == VolumeLayout::Vista;
+        if vista && self.state() != (VolumeState::Encrypted, VolumeState::Encrypted) {
+            return Err(Error::Unsupported("Windows Vista was converting it, and does not write down how far it came"));
+        }
+        let conversion = match self.header.encrypt_on_write {
+            Some(offsets) => Some(Conversion::read(&self.storage, offsets, volume_bytes, sector_bytes)?),
+            None => None,
+        };
+        let interrupted = conversion.as_ref().is_some_and(Conversion::is_interrupted);
+        let ground = Ground {
+            layout: self.header.layout,
+            volume_bytes,
+            sector_bytes,
+            region_bytes: region_bytes(&self.header) as u64,
+            conversion,
+            patched_backup: if vista { self.patched_backup(length_bytes) } else { None },
+        };
+        let map = AddressMap::build(&self.block, ground)?;
+        let read_only = self.why_read_only(interrupted, length_bytes);
+        let boot_sector = vista.then(|| BootSectorPatch::new(&self.block));
+        let parts = Parts { cipher, sector_bytes, map, length_bytes, read_only, boot_sector };
+        Ok(UnlockedVolume::new(self.storage, parts))
+    }
+
+    /// The last sector, where Vista patched the backup of the boot sector in it.
+    fn patched_backup(&self, length_bytes: u64) -> Option<u64> {
+        let sector_bytes = u64::from(self.sector_bytes());
+        let at = self.volume_bytes().checked_sub(sector_bytes).filter(|at| at + sector_bytes <= length_bytes)?;
+        let mut start = [0; 16];
+        self.storage.read_exact_at(at, &mut start).ok()?;
+        BootSectorPatch::applies_to(&start).then_some(at)
     }
 
     /// How much of the volume is there, in whole sectors.
@@ -166,31 +243,23 @@ impl<D: BlockRead> Volume<D> {
         Err(Error::Short { storage_bytes, volume_bytes })
     }
 
-    /// Writing is allowed only where nothing has to be guessed.
-    fn why_read_only(&self) -> Option<&'static str> {
-        if self.state() != (VolumeState::Encrypted, VolumeState::Encrypted) {
-            return Some("the volume is being converted");
+    /// Writing is allowed only where nothing has to be guessed. While a conversion is paused that is so: a sector is
+    /// written in the state that the boundary or the map of chunks gives it.
+    fn why_read_only(&self, interrupted: bool, length_bytes: u64) -> Option<&'static str> {
+        use VolumeState::{ConvertingPaused, Decrypted, Encrypted, Paused};
+        if self.header.layout == VolumeLayout::Vista {
+            return Some("volumes of Windows Vista are read only");
+        }
+        if interrupted || !matches!(self.state().0, Decrypted | Encrypted | Paused | ConvertingPaused) {
+            return Some("a conversion was interrupted, and some sectors are in between; let Windows finish it first");
+        }
+        if length_bytes < self.volume_bytes() {
+            return Some("the end of the volume is missing");
         }
         if self.copies.copies.iter().any(|copy| !matches!(copy.health, crate::CopyHealth::Good)) {
             return Some("the metadata copies are damaged or differ; they must be repaired first");
         }
         None
-    }
-
-    fn verify_hash(&self, vmk: &Vmk) -> Result<(), Error> {
-        let block = self.block.encode_block()?;
-        let hash = match unwrap_key(&vmk.0, &self.block.validation.hash, |found| found == key_type::METADATA_HASH) {
-            Unwrapped::Key(hash) => SecretBytes::<32>::from_slice(hash.expose()),
-            // A decrypted volume keeps the hash in the clear.
-            _ => match self.block.validation.hash.value() {
-                Ok(Value::Key(key)) if self.block.metadata.method == EncryptionMethod::None => {
-                    SecretBytes::from_slice(key.key)
-                }
-                _ => None,
-            },
-        };
-        let computed = SecretBytes::from_fn(|out| *out = fve_crypto::sha256(&block));
-        if hash.is_some_and(|hash| hash == computed) { Ok(()) } else { Err(Error::Tampered) }
     }
 
     fn unwrap_fvek(&self, vmk: &Vmk) -> Result<Fvek, Error> {
@@ -202,6 +271,49 @@ impl<D: BlockRead> Volume<D> {
             Unwrapped::WrongKey => Err(Error::BadFvek { reason: "AES-CCM tag mismatch under the volume master key" }),
             Unwrapped::Malformed(reason) => Err(Error::BadFvek { reason }),
         }
+    }
+}
+
+/// Whether the block is what was sealed under the VMK.
+fn verify_hash(block: &MetadataBlock, vmk: &Vmk) -> Result<(), Error> {
+    match unwrap_key(&vmk.0, &block.validation.hash, |found| found == key_type::METADATA_HASH) {
+        Unwrapped::Key(hash) => compare_hash(block, hash.expose()),
+        // A decrypted volume keeps the hash in the clear.
+        _ => verify_clear_hash(block),
+    }
+}
+
+fn verify_clear_hash(block: &MetadataBlock) -> Result<(), Error> {
+    match block.validation.hash.value() {
+        Ok(Value::Key(key)) if block.metadata.method == EncryptionMethod::None => compare_hash(block, key.key),
+        _ => Err(Error::Tampered),
+    }
+}
+
+fn compare_hash(block: &MetadataBlock, stored: &[u8]) -> Result<(), Error> {
+    let bytes = block.encode_block()?;
+    let computed = SecretBytes::<32>::from_fn(|out| *out = fve_crypto::sha256(&bytes));
+    if SecretBytes::from_slice(stored).is_some_and(|stored| stored == computed) { Ok(()) } else { Err(Error::Tampered) }
+}
+
+/// Length of a metadata region: 64 KiB; on Vista 16 KiB, rounded up to a cluster.
+fn region_bytes(header: &VolumeHeader) -> usize {
+    const VISTA_REGION_BYTES: usize = 0x4000;
+    if header.layout != VolumeLayout::Vista {
+        return METADATA_REGION_BYTES;
+    }
+    let cluster_bytes = usize::from(header.bytes_per_sector) * usize::from(header.sectors_per_cluster);
+    VISTA_REGION_BYTES.next_multiple_of(cluster_bytes.clamp(1, METADATA_REGION_BYTES))
+}
+
+/// Where the copies are. The header of Vista names the first only, which names the others.
+fn places_of_copies(storage: &impl BlockRead, header: &VolumeHeader) -> [Option<u64>; 3] {
+    match header.metadata_offsets {
+        [Some(first), None, None] => match read_copy(storage, first, region_bytes(header)) {
+            Ok(block) if block.header.metadata_offsets[0] == first => block.header.metadata_offsets.map(Some),
+            _ => [Some(first), None, None],
+        },
+        offsets => offsets,
     }
 }
 
