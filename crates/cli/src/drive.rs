@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use block_io::FileDisk;
 use clap::Args;
-use fve::{Error, Guid, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
+use fve::{Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -44,12 +44,23 @@ pub(crate) fn open(path: &Path) -> Outcome<Volume<FileDisk>> {
     Ok(volume)
 }
 
-/// Opens and unlocks the drive; gives the protector that was used, too.
-pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<(UnlockedVolume<FileDisk>, Guid)> {
+/// Opens and unlocks the drive. One that is decrypted needs no key, and none is asked for.
+pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<UnlockedVolume<FileDisk>> {
     let volume = open(path)?;
-    let given = arguments.secrets.resolve(&volume)?;
     let options = UnlockOptions { allow_short: arguments.allow_short };
-    volume.unlock(given.material(), options).map_err(|error| explain(path, &error))
+    if let Some(lost) = volume.interrupted_range() {
+        output::note(&format!(
+            "warning: a conversion was interrupted; the {} bytes from byte {} on were being rewritten and read as zeros",
+            lost.end - lost.start,
+            lost.start
+        ));
+    }
+    if volume.is_decrypted() {
+        output::note("this drive is decrypted: its data needs no key");
+        return volume.open_decrypted(options).map_err(|error| explain(path, &error));
+    }
+    let given = arguments.secrets.resolve(&volume)?;
+    volume.unlock(given.material(), options).map(|(unlocked, _)| unlocked).map_err(|error| explain(path, &error))
 }
 
 /// The kinds of protectors on the volume.
@@ -102,6 +113,12 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
         Error::Short { .. } => Failure::no(format!("{name} is incomplete"))
             .because(error)
             .hint("--allow-short reads as far as the image goes"),
+        Error::NoConversionMap { .. } => Failure::no(format!("the data of {name} cannot be told apart")).because(error).hint(
+            "the keys of this drive are sound (`keyhaven verify` tells); connect it to Windows, which finishes the conversion",
+        ),
+        Error::Decrypted => Failure::no(format!("{name} has no keys"))
+            .because(error)
+            .hint(format!("`keyhaven ls {name}` and `keyhaven decrypt {name}` work without one")),
         Error::Storage(_) => Failure::could_not(format!("cannot read {name}")).because(error),
         _ => Failure::no(format!("{name} cannot be opened")).because(error).hint(list),
     }

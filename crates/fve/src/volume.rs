@@ -1,10 +1,12 @@
 //! A BitLocker volume that is not unlocked: what can be known without a key.
 
+use std::ops::Range;
+
 use block_io::BlockRead;
 use fve_crypto::SectorCipher;
 use fve_format::{
     EncryptionMethod, Guid, KeyProtector, METADATA_REGION_BYTES, MetadataBlock, MetadataHeader, VOLUME_HEADER_BYTES,
-    Value, VolumeHeader, VolumeLayout, VolumeState, key_type,
+    Value, VolumeHeader, VolumeLayout, VolumeState, entry_type, key_type,
 };
 use secret::SecretBytes;
 
@@ -87,6 +89,18 @@ impl<D: BlockRead> Volume<D> {
     /// The key protectors, in the order of the metadata.
     pub fn protectors(&self) -> Vec<KeyProtector> {
         self.block.protectors()
+    }
+
+    /// Whether this is the drive of a system that unlocks other drives automatically: it holds the key for theirs.
+    pub fn unlocks_other_drives(&self) -> bool {
+        self.block.entries.iter().any(|entry| entry.entry_type == entry_type::AUTO_UNLOCK)
+    }
+
+    /// The sectors that were being rewritten when a conversion was interrupted (state 2); they read as zeros.
+    pub fn interrupted_range(&self) -> Option<Range<u64>> {
+        let header = &self.block.header;
+        let end = header.encrypted_bytes.checked_add(u64::from(header.conversion_bytes))?;
+        Some(header.encrypted_bytes..end).filter(|range| header.state == VolumeState::Converting && !range.is_empty())
     }
 
     /// Bytes from the start that are encrypted; the size of the volume when conversion is complete.

@@ -33,7 +33,7 @@ pub(crate) struct DecryptArgs {
 }
 
 pub(crate) fn run(arguments: &DecryptArgs, json: bool) -> Outcome {
-    let (volume, _) = drive::unlock(&arguments.drive.drive, &arguments.unlock)?;
+    let volume = drive::unlock(&arguments.drive.drive, &arguments.unlock)?;
     let length_bytes = volume.geometry().length_bytes;
     if arguments.output.as_os_str() == "-" {
         return copy(&volume, io::stdout().lock(), false, "to standard output");

@@ -12,7 +12,7 @@ use crate::output;
 
 /// Unlocks the drive and opens what is inside.
 pub(crate) fn open(path: &Path, unlock: &UnlockArgs) -> Outcome<FileSystem<UnlockedVolume<FileDisk>>> {
-    let (volume, _) = drive::unlock(path, unlock)?;
+    let volume = drive::unlock(path, unlock)?;
     FileSystem::open(volume).map_err(|error| {
         let failure = explain(&error, &format!("the files of {}", path.display()));
         match error {

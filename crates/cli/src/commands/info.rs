@@ -78,6 +78,8 @@ fn document(path: &Path, volume: &Volume<FileDisk>) -> serde_json::Value {
             "usable": copy.health.is_usable(),
             "health": copy.health.to_string(),
         })).collect::<Vec<_>>(),
+        "decrypted": volume.is_decrypted(),
+        "unlocks_other_drives": volume.unlocks_other_drives(),
         "protectors": volume.protectors().iter().map(protector_document).collect::<Vec<_>>(),
     })
 }
@@ -89,6 +91,7 @@ fn protector_document(protector: &KeyProtector) -> serde_json::Value {
         "identifier": protector.identifier.to_string(),
         "key_id": key_id(protector.identifier),
         "name": name(protector),
+        "explanation": explanation(protector),
         "modified": protector.modified.to_string(),
         "backed_up": backup(protector).map(|backup| json!({
             "at": backup.backed_up.to_string(), "method": backup.method,
@@ -149,8 +152,18 @@ fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
     if volume.storage_bytes() < volume.volume_bytes() {
         line("incomplete", format!("only {} bytes of it are there", volume.storage_bytes()));
     }
-    if volume.encrypted_bytes() != volume.volume_bytes() {
-        line("encrypted", format!("the first {} bytes", volume.encrypted_bytes()));
+    match volume.encrypted_bytes() {
+        // Vista does not write it down.
+        _ if volume.header().layout == VolumeLayout::Vista => {}
+        _ if volume.is_decrypted() => line("encrypted", "nothing; the data needs no key".to_owned()),
+        encrypted if encrypted != volume.volume_bytes() => line("encrypted", format!("the first {encrypted} bytes")),
+        _ => {}
+    }
+    if let Some(lost) = volume.interrupted_range() {
+        line(
+            "interrupted",
+            format!("{} bytes from byte {} on were being rewritten", lost.end - lost.start, lost.start),
+        );
     }
     line("identifier", format!("{{{}}}", metadata.identifier));
     line("created", metadata.created.to_string());
@@ -162,6 +175,9 @@ fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
         let used = if index == volume.copy_in_use() { ", in use" } else { "" };
         line(&format!("metadata {}", index + 1), format!("{}{used}{place}", copy.health));
     }
+    if volume.unlocks_other_drives() {
+        out.push_str("  a system drive: it also keeps the key with which its PC unlocks other drives by itself\n");
+    }
     out.push_str("\nKey protectors\n");
     for protector in volume.protectors() {
         out.push_str(&protector_line(&protector));
@@ -169,9 +185,30 @@ fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
     out
 }
 
+/// What a person must know about a protector, where its name alone does not tell.
+fn explanation(protector: &KeyProtector) -> Option<&'static str> {
+    Some(match protector.kind() {
+        ProtectorKind::ClearKey => "anyone can open this drive: its key lies in the clear",
+        ProtectorKind::Tpm => "opens only in the PC it belongs to, by itself; not supported here",
+        ProtectorKind::TpmAndPin => "opens only in the PC it belongs to, with its PIN; not supported here",
+        ProtectorKind::TpmAndStartupKey => "opens only in the PC it belongs to, with its .BEK file; not supported here",
+        ProtectorKind::TpmPinAndStartupKey => {
+            "opens only in the PC it belongs to, with its PIN and .BEK file; not supported here"
+        }
+        ProtectorKind::PublicKey => {
+            "opens with the smart card or the private key of its certificate; not supported here"
+        }
+        ProtectorKind::Unknown(_) => "not known to this program and not supported here; it is left as it is",
+        ProtectorKind::ExternalKey if name(protector).is_none() => {
+            "a key file without a name: made for a PC that unlocks this drive by itself, or by an older Windows"
+        }
+        _ => return None,
+    })
+}
+
 fn protector_line(protector: &KeyProtector) -> String {
     let mut line = format!(
-        "  {:<18} key ID {}  {{{}}}  {}",
+        "  {:<25} key ID {}  {{{}}}  {}",
         protector.kind().to_string(),
         key_id(protector.identifier),
         protector.identifier,
@@ -180,10 +217,9 @@ fn protector_line(protector: &KeyProtector) -> String {
     if let Some(name) = name(protector) {
         let _ = write!(line, "  \"{name}\"");
     }
-    match protector.kind() {
-        ProtectorKind::ClearKey => line.push_str("\n    anyone can open this drive: its key lies in the clear"),
-        kind if !can_be_used(kind) => line.push_str("\n    works only in the PC it belongs to; not supported here"),
-        _ => {}
+    if let Some(explained) = explanation(protector) {
+        line.push_str("\n    ");
+        line.push_str(explained);
     }
     line.push('\n');
     line
