@@ -1,6 +1,8 @@
 //! Volumes in every state a conversion can leave them in, made from a finished one: what is plain on disk is put there
 //! plain, and the metadata is sealed anew.
 
+#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, reason = "tests, of numbers below 64 MiB")]
+
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,6 +1,6 @@
 //! Random, unaligned writes into volumes made by Windows: afterwards dislocker and libbde read the same plaintext as we.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 use std::fs;
 use std::path::Path;
