@@ -8,3 +8,8 @@ pub(crate) fn name() -> String {
     let name = std::env::var("COMPUTERNAME").unwrap_or_default();
     name
 }
+
+/// Threads for long work: as many as there are cores.
+pub(crate) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

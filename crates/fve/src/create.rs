@@ -4,6 +4,7 @@
 //! the header is there the storage does not look like a BitLocker volume, and nothing else either.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use block_io::BlockWrite;
 use fve_crypto::{SectorCipher, key_wrap, stretch};
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::sector_method;
 use crate::map::{AddressMap, Ground, Source};
+use crate::stream::in_parallel;
 use crate::unlocked::Parts;
 use crate::wrapping::{NonceSource, wrap_key};
 use crate::{Error, Fvek, UnlockedVolume, Vmk};
@@ -110,7 +112,7 @@ impl Placement {
 }
 
 /// Progress of [`NewVolume::fill`]: bytes done, bytes in all.
-pub type FillProgress<'a> = &'a mut dyn FnMut(u64, u64);
+pub type FillProgress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
 
 /// A volume being made: sectors can be written through [`Self::volume`]; nothing is a BitLocker volume before
 /// [`Self::finish`].
@@ -169,26 +171,29 @@ impl<D: BlockWrite> NewVolume<D> {
         self.recovery_identifier
     }
 
-    /// Encrypts zeros over the whole volume, so that nothing tells used from free space.
+    /// Encrypts zeros over the whole volume, on `workers` threads, so that nothing tells used from free space.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub fn fill(&self, progress: FillProgress<'_>) -> Result<(), Error> {
+    pub fn fill(&self, workers: usize, progress: FillProgress<'_>) -> Result<(), Error> {
         let zeros = vec![0; FILL_CHUNK_BYTES];
         let total = self.placement.volume_bytes;
-        for segment in self.volume.segments() {
-            if segment.source == Source::Zeros {
-                continue;
-            }
-            let mut at = segment.start_bytes;
-            while at < segment.end_bytes {
-                let count = FILL_CHUNK_BYTES.min(usize::try_from(segment.end_bytes - at).unwrap_or(FILL_CHUNK_BYTES));
-                self.volume.write_all_at(at, &zeros[..count])?;
-                at += count as u64;
-                progress(at, total);
-            }
+        let progress = Mutex::new((0, progress));
+        for segment in self.volume.segments().filter(|segment| segment.source != Source::Zeros) {
+            let length = segment.end_bytes - segment.start_bytes;
+            in_parallel(workers, length.div_ceil(FILL_CHUNK_BYTES as u64), |index, _| {
+                let inside = index * FILL_CHUNK_BYTES as u64;
+                let count = FILL_CHUNK_BYTES.min(usize::try_from(length - inside).unwrap_or(FILL_CHUNK_BYTES));
+                self.volume.write_all_at(segment.start_bytes + inside, &zeros[..count])?;
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.0 += count as u64;
+                let done = progress.0;
+                (progress.1)(done, total);
+                Ok::<(), Error>(())
+            })?;
         }
-        progress(total, total);
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        (progress.1)(total, total);
         Ok(())
     }
 

@@ -32,6 +32,6 @@ pub use fve_format::{
 pub use keys::{Fvek, Vmk};
 pub use map::{Segment, Source};
 pub use material::{ClearKey, ExternalKey, KeyMaterial, Password, UnwrapError};
-pub use stream::STREAM_CHUNK_BYTES;
+pub use stream::{MAX_WORKERS, STREAM_CHUNK_BYTES};
 pub use unlocked::UnlockedVolume;
 pub use volume::{UnlockOptions, Volume};

@@ -52,7 +52,7 @@ fn make(method: EncryptionMethod) -> Made {
         placement: Placement::choose(VOLUME_BYTES, 4096, 0).expect("a good size"),
     };
     let new = NewVolume::begin(disk, &options).expect("begins");
-    new.fill(&mut |_, _| {}).expect("fills");
+    new.fill(2, &mut |_, _| {}).expect("fills");
     new.volume().write_all_at(0, &boot_sector()).expect("writes");
     for at in [512, 5000, 1 << 20, (33 << 20) + 0x1_2000, VOLUME_BYTES - 100_000] {
         let mut noise = vec![0; 90_000];

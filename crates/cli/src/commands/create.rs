@@ -13,7 +13,7 @@ use secret::{RecoveryPassword, SecretString};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
-use crate::{output, progress, recovery_file, secrets};
+use crate::{host, output, progress, recovery_file, secrets};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven create safe.img --size 256M --filesystem fat32 --recovery-out key.txt")]
@@ -137,7 +137,7 @@ fn make(arguments: &CreateArgs, disk: FileDisk, options: &CreateOptions) -> Outc
     let new = NewVolume::begin(disk, options).map_err(|error| failed(&error))?;
     if !arguments.used_space_only {
         let bar = progress::bytes(arguments.size, "encrypting");
-        new.fill(&mut |done, _| bar.set_position(done)).map_err(|error| failed(&error))?;
+        new.fill(host::workers(), &mut |done, _| bar.set_position(done)).map_err(|error| failed(&error))?;
         bar.finish_and_clear();
     }
     if arguments.filesystem == FileSystem::Fat32 {
