@@ -10,6 +10,13 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::secrets::SecretArgs;
 
+/// What a drive lies on.
+pub(crate) type Disk = FileDisk;
+/// A drive that is open, without its key.
+pub(crate) type Locked = Volume<Disk>;
+/// The plain view of a drive.
+pub(crate) type Unlocked = UnlockedVolume<Disk>;
+
 /// Which drive.
 #[derive(Debug, Args)]
 pub(crate) struct DriveArgs {
@@ -29,7 +36,7 @@ pub(crate) struct UnlockArgs {
 }
 
 /// Opens the drive without a key.
-pub(crate) fn open(path: &Path) -> Outcome<Volume<FileDisk>> {
+pub(crate) fn open(path: &Path) -> Outcome<Locked> {
     let disk = FileDisk::open(path)
         .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
     let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
@@ -45,7 +52,7 @@ pub(crate) fn open(path: &Path) -> Outcome<Volume<FileDisk>> {
 }
 
 /// Opens and unlocks the drive. One that is decrypted needs no key, and none is asked for.
-pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<UnlockedVolume<FileDisk>> {
+pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
     let volume = open(path)?;
     let options = UnlockOptions { allow_short: arguments.allow_short };
     if let Some(lost) = volume.interrupted_range() {
@@ -64,7 +71,7 @@ pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<UnlockedVol
 }
 
 /// The kinds of protectors on the volume.
-pub(crate) fn kinds(volume: &Volume<FileDisk>) -> Vec<ProtectorKind> {
+pub(crate) fn kinds(volume: &Locked) -> Vec<ProtectorKind> {
     volume.protectors().iter().map(fve::KeyProtector::kind).collect()
 }
 

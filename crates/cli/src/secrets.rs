@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use block_io::FileDisk;
 use clap::Args;
-use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind, Volume};
+use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind};
 use secret::{RecoveryPassword, SecretString};
 use zeroize::Zeroizing;
 
 use crate::account::{AccountArgs, PersonArgs, explain};
+use crate::drive::Locked;
 use crate::failure::{Failure, Outcome};
 use crate::{drive, output, prompt, recovery_file};
 
@@ -73,7 +73,7 @@ impl SecretArgs {
     }
 
     /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
-    pub(crate) fn resolve(&self, volume: &Volume<FileDisk>) -> Outcome<Given> {
+    pub(crate) fn resolve(&self, volume: &Locked) -> Outcome<Given> {
         if let Some(path) = &self.recovery_password_file {
             return recovery_password_from(path).map(Given::recovery);
         }
@@ -102,7 +102,7 @@ impl SecretArgs {
 }
 
 /// The recovery password of this drive, released by the account after a fresh confirmation.
-fn from_account(volume: &Volume<FileDisk>, account: &AccountArgs, person: &PersonArgs) -> Outcome<RecoveryPassword> {
+fn from_account(volume: &Locked, account: &AccountArgs, person: &PersonArgs) -> Outcome<RecoveryPassword> {
     let wanted: Vec<String> = volume
         .protectors()
         .iter()

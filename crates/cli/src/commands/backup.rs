@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use block_io::FileDisk;
 use clap::Args;
-use fve::{Guid, ProtectorKind, Volume, VolumeLayout};
+use fve::{Guid, ProtectorKind, VolumeLayout};
 use secret::RecoveryPassword;
 use serde_json::{Value, json};
 use vault_client::{Error, KeyToSave, Meta, Outcome as Saving};
 
 use crate::account::explain;
-use crate::drive::{self, DriveArgs};
+use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
 use crate::{files, output, recovery_file};
@@ -81,7 +80,7 @@ pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
 }
 
 /// All recovery passwords of the drive, each tried on it: a key that does not open it would be worse than none.
-fn recovery_keys(arguments: &BackupArgs, volume: &Volume<FileDisk>) -> Outcome<Vec<Key>> {
+fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
     let path = &arguments.drive.drive;
     let given = arguments.secrets.resolve(volume)?;
     let (vmk, opened_with) = volume.unwrap_vmk(given.material()).map_err(|error| drive::explain(path, &error))?;
@@ -114,7 +113,7 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Volume<FileDisk>) -> Outcome<V
     Ok(keys)
 }
 
-fn to_account(arguments: &BackupArgs, volume: &Volume<FileDisk>, key: &Key) -> Outcome<(Value, String)> {
+fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<(Value, String)> {
     let client = arguments.secrets.account().client()?;
     let to_save = KeyToSave { password: key.password.clone(), meta: meta(&arguments.drive.drive, volume, key) };
     let key_id = key.identifier.to_string()[..8].to_owned();
@@ -149,7 +148,7 @@ pub(crate) fn not_yet_saved(why: &Error, count: usize) -> Failure {
     failure
 }
 
-fn meta(path: &Path, volume: &Volume<FileDisk>, key: &Key) -> Meta {
+fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
     let protector = volume.protectors().into_iter().find(|protector| protector.identifier == key.identifier);
     Meta {
         key_id: key.identifier.to_string(),

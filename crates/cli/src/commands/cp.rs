@@ -5,15 +5,13 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use block_io::FileDisk;
 use clap::Args;
 use fs_view::{Entry, EntryKind, FileSystem, Problem, Visited};
-use fve::UnlockedVolume;
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::files::{self, shown};
-use crate::drive::{DriveArgs, UnlockArgs};
+use crate::drive::{DriveArgs, UnlockArgs, Unlocked};
 use crate::failure::{Failure, Outcome};
 use crate::{output, progress};
 
@@ -29,7 +27,7 @@ pub(crate) struct CpArgs {
     unlock: UnlockArgs,
 }
 
-type Drive = FileSystem<UnlockedVolume<FileDisk>>;
+type Drive = FileSystem<Unlocked>;
 
 /// What was done so far.
 #[derive(Default)]

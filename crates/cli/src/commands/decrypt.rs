@@ -8,10 +8,9 @@ use std::thread;
 
 use block_io::{BlockRead, BlockWrite, FileDisk};
 use clap::Args;
-use fve::UnlockedVolume;
 use serde_json::json;
 
-use crate::drive::{self, DriveArgs, UnlockArgs};
+use crate::drive::{self, DriveArgs, UnlockArgs, Unlocked};
 use crate::failure::{Failure, Outcome};
 use crate::{host, output, progress};
 
@@ -87,7 +86,7 @@ fn cannot_read(error: &block_io::Error) -> Failure {
     Failure::could_not("cannot read the drive any further").because(error)
 }
 
-fn to_standard_output(volume: &UnlockedVolume<FileDisk>) -> Outcome {
+fn to_standard_output(volume: &Unlocked) -> Outcome {
     let bar = progress::bytes(volume.geometry().length_bytes, "decrypting");
     let mut target = io::stdout().lock();
     let copied = volume.stream(host::workers(), |chunk| {
@@ -102,7 +101,7 @@ fn to_standard_output(volume: &UnlockedVolume<FileDisk>) -> Outcome {
 }
 
 /// Every worker writes what it decrypted, at its place: reading, decrypting, writing and making durable all go on at once.
-fn to_file(volume: &UnlockedVolume<FileDisk>, target: &FileDisk, sparse: bool, name: &str) -> Outcome {
+fn to_file(volume: &Unlocked, target: &FileDisk, sparse: bool, name: &str) -> Outcome {
     let bar = progress::bytes(volume.geometry().length_bytes, "decrypting");
     let written_bytes = AtomicU64::new(0);
     let copied = thread::scope(|scope| {

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use block_io::FileDisk;
 use fs_view::{Error, FileSystem, Problem};
-use fve::UnlockedVolume;
 
-use crate::drive::{self, UnlockArgs};
+use crate::drive::{self, UnlockArgs, Unlocked};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// Unlocks the drive and opens what is inside.
-pub(crate) fn open(path: &Path, unlock: &UnlockArgs) -> Outcome<FileSystem<UnlockedVolume<FileDisk>>> {
+pub(crate) fn open(path: &Path, unlock: &UnlockArgs) -> Outcome<FileSystem<Unlocked>> {
     let volume = drive::unlock(path, unlock)?;
     FileSystem::open(volume).map_err(|error| {
         let failure = explain(&error, &format!("the files of {}", path.display()));

@@ -3,12 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use block_io::FileDisk;
 use clap::Args;
-use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
+use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, VolumeLayout, VolumeState};
 use serde_json::json;
 
-use crate::drive::{self, DriveArgs};
+use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::Outcome;
 use crate::output;
 
@@ -39,7 +38,7 @@ fn layout_name(layout: VolumeLayout) -> &'static str {
 }
 
 /// State in words: now, on the way to, and an encrypt-on-write conversion that only the volume header tells.
-fn state_name(volume: &Volume<FileDisk>) -> String {
+fn state_name(volume: &Locked) -> String {
     let (now, next) = volume.state();
     let converting = volume.header().encrypt_on_write.is_some();
     let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
@@ -54,7 +53,7 @@ fn state_name(volume: &Volume<FileDisk>) -> String {
     name
 }
 
-fn document(path: &Path, volume: &Volume<FileDisk>) -> serde_json::Value {
+fn document(path: &Path, volume: &Locked) -> serde_json::Value {
     let metadata = volume.metadata();
     json!({
         "drive": path.display().to_string(),
@@ -128,7 +127,7 @@ fn backup(protector: &KeyProtector) -> Option<BackupInfo> {
     })
 }
 
-fn text(path: &Path, volume: &Volume<FileDisk>) -> String {
+fn text(path: &Path, volume: &Locked) -> String {
     let metadata = volume.metadata();
     let mut out = format!("{}: BitLocker volume\n", path.display());
     let mut line = |label: &str, value: String| {
