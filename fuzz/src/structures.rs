@@ -1,8 +1,10 @@
 //! One structure at a time: headers, metadata blocks, key files, text.
 
+use std::sync::LazyLock;
+
 use fve_format::{ExternalKeyFile, Guid, METADATA_REGION_BYTES, MetadataBlock, VolumeHeader};
 use secret::RecoveryPassword;
-use testkit::volumes::seal;
+use testkit::volumes::{METADATA_OFFSETS, SmallVolume, State, seal};
 
 use crate::entries;
 
@@ -45,8 +47,10 @@ fn block(region: &[u8]) {
 
 /// A validation record behind a block that is good.
 pub fn validation(data: &[u8]) {
-    let volume = testkit::volumes::SmallVolume::new(testkit::volumes::State::Decrypted);
-    let mut region = volume.disk.bytes(testkit::volumes::METADATA_OFFSETS[0], METADATA_REGION_BYTES);
+    static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        SmallVolume::new(State::Decrypted).disk.bytes(METADATA_OFFSETS[0], METADATA_REGION_BYTES)
+    });
+    let mut region = GOOD.clone();
     let Some(end) = seal::block_bytes(&region) else { return };
     let record = &data[..data.len().min(METADATA_REGION_BYTES - end)];
     region[end..end + record.len()].copy_from_slice(record);
