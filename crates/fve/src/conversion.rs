@@ -74,11 +74,21 @@ impl Conversion {
             own.push(range(offset, round(descriptor.encoded_bytes() as u64))?);
         }
         let mut regions = Vec::with_capacity(descriptor.maps.len());
+        let mut logs = Vec::with_capacity(descriptor.maps.len());
         for offset in &descriptor.maps {
             let map = read_map(storage, *offset)?;
             own.push(range(*offset, round(u64::from(map.map_bytes)))?);
-            own.push(range(map.log_offset_bytes, round(u64::from(descriptor.log_bytes)))?);
-            regions.push(Region::new(storage, map, chunk_bytes, volume_bytes, sector)?);
+            let log = range(map.log_offset_bytes, u64::from(descriptor.log_bytes))?;
+            own.push(range(log.start, round(u64::from(descriptor.log_bytes)))?);
+            logs.push(log);
+            regions.push(Region::new(map, chunk_bytes, volume_bytes, sector)?);
+        }
+        // Before the logs are read: apart from each other they are shorter than the storage, and so is what is read.
+        if !are_disjoint(own.clone()) {
+            return Err(unknown("its records overlap"));
+        }
+        for (region, log) in regions.iter_mut().zip(logs) {
+            region.in_between = region.settle(storage, log, chunk_bytes, sector)?;
         }
         regions.sort_unstable_by_key(|region| region.start);
         if regions.windows(2).any(|pair| pair[0].end > pair[1].start) {
@@ -116,13 +126,7 @@ impl Conversion {
 }
 
 impl Region {
-    fn new(
-        storage: &impl BlockRead,
-        map: BlockMap,
-        chunk_bytes: u64,
-        volume_bytes: u64,
-        sector_bytes: u64,
-    ) -> Result<Self, Error> {
+    fn new(map: BlockMap, chunk_bytes: u64, volume_bytes: u64, sector_bytes: u64) -> Result<Self, Error> {
         let start = map.region_offset_bytes;
         let end = range(start, map.region_bytes)?.end;
         if end > volume_bytes || !start.is_multiple_of(sector_bytes) || !end.is_multiple_of(sector_bytes) {
@@ -132,20 +136,18 @@ impl Region {
         if u64::from(record.chunks) < map.region_bytes.div_ceil(chunk_bytes) {
             return Err(unknown("one of its maps has too few bits"));
         }
-        let mut region = Self { start, end, record, in_between: None };
-        region.in_between = region.settle(storage, map.log_offset_bytes, chunk_bytes, sector_bytes)?;
-        Ok(region)
+        Ok(Self { start, end, record, in_between: None })
     }
 
     /// Finds a chunk in between and tells its sectors apart.
     fn settle(
         &self,
         storage: &impl BlockRead,
-        log_at: u64,
+        log: Range<u64>,
         chunk_bytes: u64,
         sector_bytes: u64,
     ) -> Result<Option<MixedChunk>, Error> {
-        let Some((log, record, body)) = newest_record(storage, log_at)? else { return Ok(None) };
+        let Some((log, record, body)) = newest_record(storage, log)? else { return Ok(None) };
         if record.chunk_offset_bytes == 0 || record.sequence <= self.record.sequence {
             return Ok(None);
         }
@@ -161,9 +163,10 @@ impl Region {
             // Already plain, and decrypting leaves plain chunks alone.
             return Ok(None);
         }
-        let end = self.end.min(start + chunk_bytes);
+        let end = self.end.min(start.saturating_add(chunk_bytes));
         let step = u64::from(log.sector_bytes);
         if !step.is_multiple_of(sector_bytes)
+            || !(end - start).is_multiple_of(step)
             || (end - start) / step * KEPT_BYTES as u64 != u64::from(record.body_bytes)
         {
             return Err(unknown("a record of its log does not fit the chunk it names"));
@@ -213,6 +216,13 @@ fn range(start: u64, length: u64) -> Result<Range<u64>, Error> {
     Ok(start..end)
 }
 
+/// Whether no two of the ranges have a byte in common.
+fn are_disjoint(mut ranges: Vec<Range<u64>>) -> bool {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.windows(2).all(|pair| pair[0].end <= pair[1].start)
+}
+
 /// The first of the two copies that is good.
 fn read_descriptor(storage: &impl BlockRead, offsets: [u64; 2]) -> Result<Descriptor, Error> {
     for offset in offsets {
@@ -242,22 +252,28 @@ fn read_map(storage: &impl BlockRead, offset: u64) -> Result<BlockMap, Error> {
 /// does not fit; its chunk had not been touched.
 fn newest_record(
     storage: &impl BlockRead,
-    log_at: u64,
+    place: Range<u64>,
 ) -> Result<Option<(ConversionLog, ConversionLogRecord, Vec<u8>)>, Error> {
     let mut sector = vec![0; 512];
-    storage.read_exact_at(log_at, &mut sector)?;
+    storage.read_exact_at(place.start, &mut sector)?;
     // A conversion that has not begun yet may have no log.
     let Ok(log) = ConversionLog::parse(&sector) else { return Ok(None) };
-    let step = u64::from(log.sector_bytes);
+    let (step, record_bytes) = (u64::from(log.sector_bytes), u64::from(log.record_bytes));
+    // Below 2^37: 16 records at most.
+    if 2 * step + u64::from(log.records) * record_bytes > place.end - place.start {
+        return Err(unknown("one of its logs is longer than the space it has"));
+    }
     let mut newest: Option<(ConversionLogRecord, Vec<u8>)> = None;
     for index in 0..u64::from(log.records) {
-        let at = log_at + step + index * u64::from(log.record_bytes);
+        let at = place.start + step + index * record_bytes;
         storage.read_exact_at(at, &mut sector)?;
         let Ok(record) = ConversionLogRecord::parse(&sector) else { continue };
-        if record.body_bytes > MAX_BODY_BYTES
-            || newest.as_ref().is_some_and(|(newest, _)| newest.sequence >= record.sequence)
-        {
+        if newest.as_ref().is_some_and(|(newest, _)| newest.sequence >= record.sequence) {
             continue;
+        }
+        // Its checksum fits, so this is no torn record: it must not be passed over.
+        if record.body_bytes > MAX_BODY_BYTES || u64::from(record.body_bytes) + 2 * step > record_bytes {
+            return Err(unknown("a record of one of its logs is longer than the space it has"));
         }
         let mut body = vec![0; usize::try_from(record.body_bytes).unwrap_or(0)];
         storage.read_exact_at(at + step, &mut body)?;

@@ -36,6 +36,14 @@ pub enum Error {
         /// The protector the secret names, where it names one (a `.BEK` file does).
         wanted: Option<Guid>,
     },
+    /// More protectors than a volume of Windows has; each may cost a second to try.
+    #[error("the volume has {found} key protectors; {most} are the most that are tried")]
+    TooManyProtectors {
+        /// Protectors in the metadata.
+        found: usize,
+        /// How many are accepted.
+        most: usize,
+    },
     /// A protector holds something that cannot be interpreted.
     #[error("key protector {{{identifier}}} is damaged: {reason}")]
     BadProtector {

@@ -29,6 +29,10 @@ pub struct Volume<D> {
     block: MetadataBlock,
 }
 
+/// Protectors that are tried: a password is stretched anew for each, so a volume with thousands would take hours to
+/// refuse one.
+const MAX_PROTECTORS: usize = 64;
+
 /// How tolerant unlocking is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnlockOptions {
@@ -131,9 +135,14 @@ impl<D: BlockRead> Volume<D> {
         if self.header.bytes_per_sector != 0 {
             return u32::from(self.header.bytes_per_sector);
         }
+        self.sealed_sector_bytes().unwrap_or(512)
+    }
+
+    /// Sector size in bytes, by the length of the relocated header in bytes and in sectors.
+    fn sealed_sector_bytes(&self) -> Option<u32> {
         let sectors = u64::from(self.block.header.header_sectors);
         let relocated = self.block.virtualization().map_or(0, |virtualization| virtualization.length_bytes);
-        relocated.checked_div(sectors).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0).unwrap_or(512)
+        relocated.checked_div(sectors).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0)
     }
 
     /// Finds the protector that `material` opens and gives the VMK.
@@ -155,7 +164,8 @@ impl<D: BlockRead> Volume<D> {
             .filter(|index| self.copies.blocks[*index].as_ref().is_some_and(|block| *block != self.block));
         for index in std::iter::once(self.chosen).chain(different) {
             let Some(block) = &self.copies.blocks[index] else { continue };
-            match try_protectors(&block.protectors(), material)
+            match protectors_to_try(block)
+                .and_then(|protectors| try_protectors(&protectors, material))
                 .and_then(|(vmk, identifier)| verify_hash(block, &vmk).map(|()| (vmk, identifier, index)))
             {
                 Ok(found) => return Ok(found),
@@ -209,6 +219,10 @@ impl<D: BlockRead> Volume<D> {
         let sector_bytes = self.sector_bytes();
         if !matches!(sector_bytes, 512 | 1024 | 2048 | 4096) {
             return Err(Error::Unsupported("its sectors are of a size that BitLocker does not use"));
+        }
+        // The volume header is not sealed, and with another sector size every sector decrypts to noise.
+        if self.sealed_sector_bytes().is_some_and(|sealed| sealed != sector_bytes) {
+            return Err(Error::Unsupported("its header and its metadata tell different sector sizes"));
         }
         let (length_bytes, volume_bytes) = (self.readable_bytes(options)?, self.volume_bytes());
         let vista = self.header.layout == VolumeLayout::Vista;
@@ -286,6 +300,14 @@ impl<D: BlockRead> Volume<D> {
             Unwrapped::Malformed(reason) => Err(Error::BadFvek { reason }),
         }
     }
+}
+
+fn protectors_to_try(block: &MetadataBlock) -> Result<Vec<KeyProtector>, Error> {
+    let protectors = block.protectors();
+    if protectors.len() > MAX_PROTECTORS {
+        return Err(Error::TooManyProtectors { found: protectors.len(), most: MAX_PROTECTORS });
+    }
+    Ok(protectors)
 }
 
 /// Whether the block is what was sealed under the VMK.
