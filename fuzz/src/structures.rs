@@ -41,7 +41,7 @@ fn block(region: &[u8]) {
     for protector in block.protectors() {
         assert!(block.protector(protector.identifier).is_some());
     }
-    let _ = (block.virtualization(), block.description(), block.wrapped_fvek().is_some());
+    let _ = (block.virtualization(), block.description(), block.wrapped_fveks().count());
     let _ = (block.header.state.to_string(), block.metadata.method.to_string(), block.metadata.created.to_string());
 }
 

@@ -119,12 +119,13 @@ impl AddressMap {
                 places.take("a record of the conversion", range.start, range.end - range.start)?;
             }
         }
-        let in_between = if header.state == VolumeState::Converting {
+        // Outside state 2 no volume with a length here was seen; what it would mean there is not guessed either.
+        let in_between = match header.conversion_bytes {
+            0 => 0..0,
             // These sectors hold data, so other structures may lie in their midst.
-            let converting = u64::from(header.conversion_bytes);
-            places.inside("the sectors being converted", header.encrypted_bytes, converting)?
-        } else {
-            0..0
+            converting => {
+                places.inside("the sectors being converted", header.encrypted_bytes, u64::from(converting))?
+            }
         };
         let zeros = merged(places.zeros);
         let encrypted = match ground.conversion {
