@@ -127,9 +127,10 @@ impl Ring {
     /// The entries of the active sequence, in order.
     fn active(&self) -> Option<Vec<Vec<u8>>> {
         let entries = self.entries()?;
-        let mut heads: Vec<usize> = entries.keys().copied().collect();
-        heads.sort_by_key(|at| std::cmp::Reverse(entries[at].sequence));
-        heads.into_iter().find_map(|head| self.sequence(&entries, head))
+        // An entry that was not finished is not valid, and what it announces has not begun. Where the newest valid one has
+        // lost an older one, an even older sequence would be an older disk.
+        let head = entries.iter().max_by_key(|(_, entry)| entry.sequence).map(|(at, _)| *at)?;
+        self.sequence(&entries, head)
     }
 
     /// The valid entries by their place.
