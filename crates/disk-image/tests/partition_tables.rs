@@ -151,6 +151,9 @@ fn a_damaged_gpt_is_read_from_its_backup() {
         assert!(matches!(table.problems[..], [TableProblem::BackupDamaged { .. }]), "{:?}", table.problems);
         assert_eq!(table.partitions, good.partitions);
     }
+    // A disk that has become larger has its backup before its end.
+    let table = read(&|bytes| bytes.resize(end + (1 << 20), 0)).unwrap();
+    assert_eq!((&table.problems[..], &table.partitions), (&[][..], &good.partitions));
     let both = |bytes: &mut Vec<u8>| {
         bytes[512 + 40] ^= 1;
         bytes[end - 500] ^= 1;

@@ -18,13 +18,6 @@ const MAX_ENTRIES: u32 = 16 << 10;
 const ENTRY_BYTES: u32 = 128;
 const SIGNATURE: &[u8] = b"EFI PART";
 
-/// Which copy.
-#[derive(Clone, Copy)]
-enum Copy {
-    First,
-    Backup,
-}
-
 /// Reads the table; `None` when there is none.
 pub(super) fn read(disk: &dyn BlockRead, announced: bool) -> Result<Option<PartitionTable>, Error> {
     let own = disk.geometry().sector_bytes;
@@ -37,11 +30,14 @@ pub(super) fn read(disk: &dyn BlockRead, announced: bool) -> Result<Option<Parti
             4096 => LogicalBlockSize::Lb4096,
             _ => continue,
         };
-        if !is_there(disk, size, Copy::First) && !is_there(disk, size, Copy::Backup) {
+        let first = u64::from(size);
+        let backups = places_of_backup(disk, first);
+        let backup_at = backups.iter().copied().find(|place| is_there(disk, *place));
+        if !is_there(disk, first) && backup_at.is_none() {
             continue;
         }
-        let backup = read_copy(disk, units, size, Copy::Backup);
-        match (read_copy(disk, units, size, Copy::First), backup) {
+        let backup = read_copy(disk, units, size, backup_at.unwrap_or(backups[0]));
+        match (read_copy(disk, units, size, first), backup) {
             (Ok(table), Ok(_)) => return Ok(Some(table)),
             (Ok(table), Err(reason)) => return Ok(Some(with(table, TableProblem::BackupDamaged { reason }))),
             (Err(reason), Ok(table)) => return Ok(Some(with(table, TableProblem::BackupUsed { reason }))),
@@ -67,26 +63,31 @@ fn with(mut table: PartitionTable, problem: TableProblem) -> PartitionTable {
     table
 }
 
-/// Where the header of a copy lies.
-fn place(disk: &dyn BlockRead, size: u32, copy: Copy) -> Option<u64> {
-    let (length, size) = (disk.geometry().length_bytes, u64::from(size));
-    match copy {
-        Copy::First => Some(size),
-        Copy::Backup => (length / size).checked_sub(1)?.checked_mul(size),
+/// Where the header of the backup may lie: at the end of the disk, or where the first header says. They differ when an
+/// image has become larger, as `qemu-img` makes it for VHD. What the first says may be damaged; the checksum of the
+/// backup tells.
+fn places_of_backup(disk: &dyn BlockRead, size: u64) -> [u64; 2] {
+    let at_end = (disk.geometry().length_bytes / size).saturating_sub(1) * size;
+    let mut named = [0; 8];
+    match disk.read_exact_at(size + 32, &mut named) {
+        Ok(()) => [at_end, u64::from_le_bytes(named).saturating_mul(size)],
+        Err(_) => [at_end, at_end],
     }
 }
 
-fn is_there(disk: &dyn BlockRead, size: u32, copy: Copy) -> bool {
+fn is_there(disk: &dyn BlockRead, place: u64) -> bool {
     let mut start = [0; 8];
-    place(disk, size, copy).is_some_and(|place| disk.read_exact_at(place, &mut start).is_ok() && start == *SIGNATURE)
+    disk.read_exact_at(place, &mut start).is_ok() && start == *SIGNATURE
 }
 
-fn read_copy(disk: &dyn BlockRead, units: LogicalBlockSize, size: u32, copy: Copy) -> Result<PartitionTable, String> {
+/// Reads the copy whose header is at byte `place`.
+fn read_copy(disk: &dyn BlockRead, units: LogicalBlockSize, size: u32, place: u64) -> Result<PartitionTable, String> {
     let length = disk.geometry().length_bytes;
-    let place = place(disk, size, copy).ok_or_else(|| "the disk is too small".to_owned())?;
+    let too_small = || "the disk is too small".to_owned();
     // The crate looks for a header in the second sector of what it is given.
-    let start = place.checked_sub(u64::from(size)).ok_or_else(|| "the disk is too small".to_owned())?;
-    let around = Slice::new(disk, start, length - start).map_err(|error| error.to_string())?;
+    let start = place.checked_sub(u64::from(size)).ok_or_else(too_small)?;
+    let around = Slice::new(disk, start, length.checked_sub(start).ok_or_else(too_small)?);
+    let around = around.map_err(|error| error.to_string())?;
     let header =
         read_header_from_arbitrary_device(&mut Cursor::new(around), units).map_err(|error| error.to_string())?;
     check(&header, place / u64::from(size))?;
