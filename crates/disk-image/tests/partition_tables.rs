@@ -215,6 +215,23 @@ fn nonsense_in_an_mbr_is_told() {
 }
 
 #[test]
+fn the_unit_of_an_mbr_is_that_of_its_boot_sectors() {
+    let boot = |unit: u16| {
+        let mut sector = record(&[]);
+        sector[11..13].copy_from_slice(&unit.to_le_bytes());
+        sector
+    };
+    let table =
+        |records: &[(usize, [u8; 512])]| mbr(&[&[(0, record(&[(7, 16, 32), (0x83, 64, 8)]))], records].concat());
+    assert_eq!(places(&table(&[(16 * 8, boot(4096))])), [(1, 65_536, 131_072), (2, 262_144, 32_768)]);
+    assert_eq!(places(&table(&[(16, boot(512))])), [(1, 8192, 16_384), (2, 32_768, 4096)]);
+    // Without a boot sector, and with one that belongs to something else, the disk's own.
+    assert_eq!(table(&[]).sector_bytes, 512);
+    assert_eq!(table(&[(16 * 8, boot(512))]).sector_bytes, 512);
+    assert_eq!(table(&[(16, boot(512)), (16 * 8, boot(4096))]).sector_bytes, 512);
+}
+
+#[test]
 fn a_long_chain_ends() {
     let mut bytes = vec![0; 4 << 20];
     bytes[..512].copy_from_slice(&record(&[(5, 1, 8000)]));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use block_io::BlockRead;
 
 use super::{Partition, PartitionTable, TableKind, TableProblem, partition};
-use crate::bytes::u32_le;
+use crate::bytes::{u16_le, u32_le};
 
 const ENTRIES_AT: usize = 446;
 const ENTRY_BYTES: usize = 16;
@@ -69,7 +69,7 @@ pub(super) fn parse(sector: &[u8; 512]) -> Option<Record> {
 
 /// The partitions that the record names, and the logical ones.
 pub(super) fn read(disk: &dyn BlockRead, record: &Record) -> PartitionTable {
-    let sector_bytes = disk.geometry().sector_bytes;
+    let sector_bytes = unit(disk, record);
     let mut table = PartitionTable { kind: TableKind::Mbr, sector_bytes, partitions: Vec::new(), problems: Vec::new() };
     for (number, entry) in (1..).zip(&record.entries) {
         if entry.is_used() && !entry.is_extended() {
@@ -81,6 +81,22 @@ pub(super) fn read(disk: &dyn BlockRead, record: &Record) -> PartitionTable {
         next = read_logical(disk, &mut table, u64::from(extended.first), next);
     }
     table
+}
+
+/// In which unit the record counts. That is the sector size of the disk, but not always of what we have: an image tells
+/// none, and a disk that was taken out of its case may have another than before. The record itself does not say; boot
+/// sectors at the start of partitions do, as they lie where the right unit leads and name it.
+fn unit(disk: &dyn BlockRead, record: &Record) -> u32 {
+    let own = disk.geometry().sector_bytes;
+    let leads_to_boot_sectors = |unit: u32| {
+        record.entries.iter().filter(|entry| entry.is_used() && !entry.is_extended()).any(|entry| {
+            let mut sector = [0; 512];
+            let read = disk.read_exact_at(u64::from(entry.first) * u64::from(unit), &mut sector);
+            read.is_ok() && sector[510..] == [0x55, 0xAA] && u32::from(u16_le(&sector, 11)) == unit
+        })
+    };
+    let other = [512, 4096].into_iter().filter(|unit| *unit != own);
+    std::iter::once(own).chain(other).find(|unit| leads_to_boot_sectors(*unit)).unwrap_or(own)
 }
 
 fn add(table: &mut PartitionTable, number: u32, first: u64, entry: &Entry) {
