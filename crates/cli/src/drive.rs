@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use block_io::FileDisk;
+use block_io::{BlockRead, Slice};
 use clap::Args;
+use disk_image::DiskImage;
 use fve::{Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
 
+use crate::disk;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::secrets::SecretArgs;
 
-/// What a drive lies on.
-pub(crate) type Disk = FileDisk;
+/// What a drive lies on: an image of any format or a device, or one partition of it.
+pub(crate) type Disk = Slice<DiskImage>;
 /// A drive that is open, without its key.
 pub(crate) type Locked = Volume<Disk>;
 /// The plain view of a drive.
@@ -20,7 +22,7 @@ pub(crate) type Unlocked = UnlockedVolume<Disk>;
 /// Which drive.
 #[derive(Debug, Args)]
 pub(crate) struct DriveArgs {
-    /// Disk image file or block device that holds the BitLocker volume
+    /// Disk image (raw, VHD, VHDX, qcow2, VMDK, E01) or block device; a number names a partition: disk.img:2
     #[arg(value_name = "DRIVE")]
     pub(crate) drive: PathBuf,
 }
@@ -37,9 +39,7 @@ pub(crate) struct UnlockArgs {
 
 /// Opens the drive without a key.
 pub(crate) fn open(path: &Path) -> Outcome<Locked> {
-    let disk = FileDisk::open(path)
-        .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
-    let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
+    let volume = disk::open_volume(path)?;
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
             "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
@@ -71,7 +71,7 @@ pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
 }
 
 /// The kinds of protectors on the volume.
-pub(crate) fn kinds(volume: &Locked) -> Vec<ProtectorKind> {
+pub(crate) fn kinds<D: BlockRead>(volume: &Volume<D>) -> Vec<ProtectorKind> {
     volume.protectors().iter().map(fve::KeyProtector::kind).collect()
 }
 

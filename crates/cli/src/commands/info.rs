@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use block_io::BlockRead;
 use clap::Args;
-use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, VolumeLayout, VolumeState};
+use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
 use serde_json::json;
 
+use super::files::shown;
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::Outcome;
 use crate::output;
@@ -38,7 +40,7 @@ fn layout_name(layout: VolumeLayout) -> &'static str {
 }
 
 /// State in words: now, on the way to, and an encrypt-on-write conversion that only the volume header tells.
-fn state_name(volume: &Locked) -> String {
+pub(crate) fn state_name<D: BlockRead>(volume: &Volume<D>) -> String {
     let (now, next) = volume.state();
     let converting = volume.header().encrypt_on_write.is_some();
     let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
@@ -167,7 +169,7 @@ fn text(path: &Path, volume: &Locked) -> String {
     line("identifier", format!("{{{}}}", metadata.identifier));
     line("created", metadata.created.to_string());
     if let Some(description) = volume.description() {
-        line("description", description);
+        line("description", shown(&description));
     }
     for (index, copy) in volume.copies().iter().enumerate() {
         let place = copy.offset_bytes.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
@@ -214,7 +216,7 @@ fn protector_line(protector: &KeyProtector) -> String {
         protector.modified
     );
     if let Some(name) = name(protector) {
-        let _ = write!(line, "  \"{name}\"");
+        let _ = write!(line, "  \"{}\"", shown(&name));
     }
     if let Some(explained) = explanation(protector) {
         line.push_str("\n    ");
