@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use block_io::{BlockRead, Slice};
 use clap::Args;
 use disk_image::DiskImage;
-use fve::{Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
+use fve::{CopyHealth, Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
 
 use crate::disk;
 use crate::failure::{Failure, Outcome};
@@ -48,6 +48,9 @@ pub(crate) fn open(path: &Path) -> Outcome<Locked> {
             volume.copy_in_use() + 1
         ));
     }
+    if volume.copies().iter().any(|copy| matches!(copy.health, CopyHealth::Differs)) {
+        output::note("warning: the metadata copies are not the same; a change of the keys may have been interrupted");
+    }
     Ok(volume)
 }
 
@@ -63,8 +66,20 @@ pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
         ));
     }
     if volume.is_decrypted() {
+        // Nothing proves such a drive genuine, least of all a key that is not looked at.
+        if arguments.secrets.are_named() {
+            return Err(Failure::no(format!("{} has no key to compare with", path.display()))
+                .cause("it is decrypted: its data is stored plain, by whoever wrote it last")
+                .hint("to read it all the same, leave the key out"));
+        }
         output::note("this drive is decrypted: its data needs no key");
         return volume.open_decrypted(options).map_err(|error| explain(path, &error));
+    }
+    if volume.header().encrypt_on_write.is_some() && !volume.is_encrypt_on_write_sealed() {
+        output::note(
+            "warning: the first sector calls for a conversion that the sealed metadata does not know of; some of the data \
+             may have been put there by somebody without the key",
+        );
     }
     let given = arguments.secrets.resolve(&volume)?;
     volume.unlock(given.material(), options).map(|(unlocked, _)| unlocked).map_err(|error| explain(path, &error))
@@ -105,13 +120,23 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
                     .collect::<Vec<_>>()
                     .join("; "),
             )
-            .hint(list),
-        Error::NoSuchProtector { kind, wanted: Some(wanted) } => {
+            .hint(match (kind, tried.first()) {
+                (ProtectorKind::RecoveryPassword, Some(first)) => {
+                    format!("look for the recovery key whose key ID begins with {}; {list}", &first.to_string()[..8])
+                }
+                _ => list,
+            }),
+        Error::NoSuchProtector { kind, found: Some(found), .. } => {
+            Failure::no(format!("this {kind} alone does not open {name}"))
+                .cause(format!("it belongs to a protector that asks for more: {found}"))
+                .hint(format!("use the drive's recovery key; {list}"))
+        }
+        Error::NoSuchProtector { kind, wanted: Some(wanted), .. } => {
             Failure::no(format!("this {kind} belongs to another drive than {name}"))
                 .cause(format!("the drive has no protector {{{wanted}}}"))
                 .hint(list)
         }
-        Error::NoSuchProtector { kind, wanted: None } => {
+        Error::NoSuchProtector { kind, wanted: None, .. } => {
             Failure::no(format!("{name} cannot be opened with a {kind}")).because(error).hint(list)
         }
         Error::Tampered => Failure::no(format!("{name} is not opened: its metadata was changed"))
@@ -121,12 +146,21 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
             .because(error)
             .hint("--allow-short reads as far as the image goes"),
         Error::NoConversionMap { .. } => Failure::no(format!("the data of {name} cannot be told apart")).because(error).hint(
-            "the keys of this drive are sound (`keyhaven verify` tells); connect it to Windows, which finishes the conversion",
+            "the keys are not affected (`keyhaven verify` tells); make an image of the drive, then connect it to Windows: it \
+             may be able to finish the conversion",
         ),
         Error::Decrypted => Failure::no(format!("{name} has no keys"))
             .because(error)
             .hint(format!("`keyhaven ls {name}` and `keyhaven decrypt {name}` work without one")),
         Error::Storage(_) => Failure::could_not(format!("cannot read {name}")).because(error),
+        Error::BadFvek { .. } | Error::BadPlace { .. } | Error::Unsupported(_) | Error::Format(_) => {
+            Failure::no(format!("{name} cannot be opened"))
+                .because(error)
+                .hint("the key is not at fault; make an image of the drive before anything else and work on the image")
+        }
+        Error::UnsupportedMethod(_) => Failure::no(format!("{name} cannot be opened"))
+            .because(error)
+            .hint("the key is not at fault; a newer version of this program may know the method"),
         _ => Failure::no(format!("{name} cannot be opened")).because(error).hint(list),
     }
 }

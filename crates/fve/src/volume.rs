@@ -154,6 +154,15 @@ impl<D: BlockRead> Volume<D> {
         flags.is_some_and(|flags| flags & ENCRYPT_ON_WRITE_FLAG != 0)
     }
 
+    /// Why an encrypt-on-write conversion that is under way cannot be read, if so: the keys are not needed to know.
+    pub fn conversion_problem(&self) -> Option<&'static str> {
+        let offsets = self.header.encrypt_on_write.filter(|_| !self.is_decrypted())?;
+        match Conversion::read(&self.storage, offsets, self.volume_bytes(), self.sector_bytes()) {
+            Err(Error::NoConversionMap { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Protectors that cannot be interpreted, by their identifiers where these can be told. They are kept as they are.
     pub fn unreadable_protectors(&self) -> Vec<Option<Guid>> {
         self.block.unreadable_protectors()

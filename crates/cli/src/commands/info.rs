@@ -45,6 +45,7 @@ pub(crate) fn state_name<D: BlockRead>(volume: &Volume<D>) -> String {
     let converting = volume.header().encrypt_on_write.is_some();
     let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
     let mut name = match (now, next) {
+        _ if volume.is_decrypted() => "decrypted".to_owned(),
         _ if converting => "encrypt-on-write conversion under way".to_owned(),
         (now, next) if now == next => now.to_string(),
         (now, next) => format!("{now}, on the way to {next}"),
@@ -81,7 +82,10 @@ fn document(path: &Path, volume: &Locked) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "decrypted": volume.is_decrypted(),
         "unlocks_other_drives": volume.unlocks_other_drives(),
+        "conversion_problem": volume.conversion_problem(),
         "protectors": volume.protectors().iter().map(protector_document).collect::<Vec<_>>(),
+        "unreadable_protectors": volume.unreadable_protectors().iter()
+            .map(|identifier| identifier.map(|identifier| identifier.to_string())).collect::<Vec<_>>(),
     })
 }
 
@@ -160,6 +164,13 @@ fn text(path: &Path, volume: &Locked) -> String {
         encrypted if encrypted != volume.volume_bytes() => line("encrypted", format!("the first {encrypted} bytes")),
         _ => {}
     }
+    if volume.storage_bytes() > volume.volume_bytes() {
+        let behind = volume.storage_bytes() - volume.volume_bytes();
+        line("behind it", format!("{behind} bytes that do not belong to the volume"));
+    }
+    if let Some(problem) = volume.conversion_problem() {
+        line("not readable", format!("what is encrypted cannot be told apart: {problem}"));
+    }
     if let Some(lost) = volume.interrupted_range() {
         line(
             "interrupted",
@@ -172,9 +183,9 @@ fn text(path: &Path, volume: &Locked) -> String {
         line("description", shown(&description));
     }
     for (index, copy) in volume.copies().iter().enumerate() {
-        let place = copy.offset_bytes.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+        let place = copy.offset_bytes.map(|offset| format!("at byte {offset}: ")).unwrap_or_default();
         let used = if index == volume.copy_in_use() { ", in use" } else { "" };
-        line(&format!("metadata {}", index + 1), format!("{}{used}{place}", copy.health));
+        line(&format!("metadata {}", index + 1), format!("{place}{}{used}", copy.health));
     }
     if volume.unlocks_other_drives() {
         out.push_str("  a system drive: it also keeps the key with which its PC unlocks other drives by itself\n");
@@ -182,6 +193,11 @@ fn text(path: &Path, volume: &Locked) -> String {
     out.push_str("\nKey protectors\n");
     for protector in volume.protectors() {
         out.push_str(&protector_line(&protector));
+    }
+    for identifier in volume.unreadable_protectors() {
+        let name =
+            identifier.map_or_else(|| "without an identifier".to_owned(), |identifier| format!("{{{identifier}}}"));
+        let _ = writeln!(out, "  one that cannot be read    {name}\n    it is left as it is");
     }
     out
 }
