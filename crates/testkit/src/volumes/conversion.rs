@@ -9,7 +9,7 @@ use fve_format::encrypt_on_write::{BitmapRecord, BlockMap, ConversionLog, Conver
 use super::{HEADER_BYTES, HEADER_OFFSET, METADATA_OFFSETS, SmallVolume, State, VOLUME_BYTES, pattern};
 
 /// Bytes that one bit stands for.
-pub const CHUNK_BYTES: u64 = 0x1_0000;
+pub const CHUNK_BYTES: u64 = 0x4000;
 /// The chunk of the first map that was being decrypted when the power failed: its first sector is done.
 pub const CONVERTING_CHUNK: u64 = 3;
 
@@ -22,7 +22,7 @@ const MAP_BYTES: u32 = 0x600;
 const RECORD_BYTES: u32 = 0x200;
 const BITMAP_BYTES: usize = 0x200 - 0x24;
 /// Two header sectors, and 16 bytes for each sector of a chunk.
-const LOG_RECORD_BYTES: u32 = 2 * 512 + 0x1_0000 / 32;
+const LOG_RECORD_BYTES: u32 = 2 * 512 + 0x4000 / 32;
 const LOG_BYTES: u32 = 2 * 512 + 2 * LOG_RECORD_BYTES;
 /// Sequence of the bitmap that counts.
 const SEQUENCE: u64 = 10;

@@ -129,6 +129,13 @@ impl Recipe {
         failed.map_or_else(|| Ok(Damaged::Volume(Box::new(volume))), Err)
     }
 
+    /// How it was sealed after it was damaged: `checksum`, `hash`, `records`. A change of the entries alone is sealed, too.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&str> {
+        let damaged = self.lines.iter().any(|(key, _)| matches!(key.as_str(), "set" | "bytes" | "fill"));
+        self.values("seal").last().or(if damaged { None } else { Some("hash") })
+    }
+
     fn values<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a str> {
         self.lines.iter().filter(move |(key, _)| key == wanted).map(|(_, value)| value.as_str())
     }
