@@ -47,9 +47,8 @@ fn block(region: &[u8]) {
 
 /// A validation record behind a block that is good.
 pub fn validation(data: &[u8]) {
-    static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        SmallVolume::new(State::Decrypted).disk.bytes(METADATA_OFFSETS[0], METADATA_REGION_BYTES)
-    });
+    static GOOD: LazyLock<Vec<u8>> =
+        LazyLock::new(|| SmallVolume::new(State::Decrypted).disk.bytes(METADATA_OFFSETS[0], METADATA_REGION_BYTES));
     let mut region = GOOD.clone();
     let Some(end) = seal::block_bytes(&region) else { return };
     let record = &data[..data.len().min(METADATA_REGION_BYTES - end)];

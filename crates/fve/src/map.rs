@@ -232,15 +232,19 @@ impl<'a> Places<'a> {
             None => (block.header.header_offset_bytes, u64::from(block.header.header_sectors) * sector_bytes),
         };
         self.inside("the end of the relocated volume header", length, 0)?;
+        if length == 0 {
+            // The first sector is BitLocker's own header: a write there would be the end of the volume.
+            return Err(Error::BadPlace { what: "the end of the relocated volume header", offset_bytes: 0 });
+        }
         self.taken.push(0..length);
         self.take("the relocated volume header", at, length)?;
         Ok((length, at))
     }
 
     fn inside(&self, what: &'static str, start: u64, length: u64) -> Result<Range<u64>, Error> {
-        let whole = start.is_multiple_of(u64::from(self.ground.sector_bytes));
+        let whole = |place: u64| place.is_multiple_of(u64::from(self.ground.sector_bytes));
         match start.checked_add(length) {
-            Some(end) if end <= self.ground.volume_bytes && whole => Ok(start..end),
+            Some(end) if end <= self.ground.volume_bytes && whole(start) && whole(end) => Ok(start..end),
             _ => Err(Error::BadPlace { what, offset_bytes: start }),
         }
     }

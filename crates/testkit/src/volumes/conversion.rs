@@ -9,7 +9,7 @@ use fve_format::encrypt_on_write::{BitmapRecord, BlockMap, ConversionLog, Conver
 use super::{HEADER_BYTES, HEADER_OFFSET, METADATA_OFFSETS, SmallVolume, State, VOLUME_BYTES, pattern};
 
 /// Bytes that one bit stands for.
-pub const CHUNK_BYTES: u64 = 0x1_0000;
+pub const CHUNK_BYTES: u64 = 0x4000;
 /// The chunk of the first map that was being decrypted when the power failed: its first sector is done.
 pub const CONVERTING_CHUNK: u64 = 3;
 
@@ -22,7 +22,7 @@ const MAP_BYTES: u32 = 0x600;
 const RECORD_BYTES: u32 = 0x200;
 const BITMAP_BYTES: usize = 0x200 - 0x24;
 /// Two header sectors, and 16 bytes for each sector of a chunk.
-const LOG_RECORD_BYTES: u32 = 2 * 512 + 0x1_0000 / 32;
+const LOG_RECORD_BYTES: u32 = 2 * 512 + 0x4000 / 32;
 const LOG_BYTES: u32 = 2 * 512 + 2 * LOG_RECORD_BYTES;
 /// Sequence of the bitmap that counts.
 const SEQUENCE: u64 = 10;
@@ -73,7 +73,7 @@ impl SmallVolume {
             self.note("descriptors", at);
         }
         for (index, (start, end)) in REGIONS.into_iter().enumerate() {
-            self.disk.put(MAPS[index], &map(index, start, end).encode().expect("the records fit"));
+            self.disk.put(MAPS[index], &map(self.state, index, start, end).encode().expect("the records fit"));
             for (name, inside) in [("", 0), (".record0", 0x200), (".record1", 0x400)] {
                 self.note(&format!("map{index}{name}"), MAPS[index] + inside);
             }
@@ -81,7 +81,7 @@ impl SmallVolume {
         }
     }
 
-    /// The log of a map. Its one record is newer than the bitmap only on an interrupted volume.
+    /// The log of a map: its newest record is that of the bitmap, or one newer where a chunk is in between.
     fn put_log(&mut self, index: usize, start: u64) {
         let log = ConversionLog {
             state: 2,
@@ -94,37 +94,64 @@ impl SmallVolume {
             watermark_bytes: start,
         };
         let at = LOGS[index];
-        let chunk_bytes = if index == 0 { CHUNK_BYTES } else { HEADER_BYTES };
-        let chunk = if index == 0 { first_sector_of_converting_chunk() } else { start };
-        let body: Vec<u8> = (chunk..chunk + chunk_bytes).step_by(512).flat_map(|sector| self.before(sector)).collect();
-        let newer = u64::from(self.state == State::EncryptOnWriteInterrupted && index == 0);
-        let record = ConversionLogRecord::new(SEQUENCE + newer, chunk, &body);
-        self.disk.put(at, &log.encode());
-        self.disk.put(at + SECTOR, &record.encode());
-        self.disk.put(at + 2 * SECTOR, &body);
+        // The header stands in the last sector, too.
+        let end = at + u64::from(LOG_BYTES) - SECTOR;
+        for at in [at, end] {
+            self.disk.put(at, &log.encode());
+        }
+        let interrupted = self.state == State::EncryptOnWriteInterrupted && index == 0;
+        let finished = finished_chunk(self.state, index);
+        if interrupted {
+            self.put_log_record(at + SECTOR, SEQUENCE + 1, start + CONVERTING_CHUNK * CHUNK_BYTES, CHUNK_BYTES, true);
+        }
+        let slot = at + SECTOR + if interrupted { u64::from(LOG_RECORD_BYTES) } else { 0 };
+        let bytes = if index == 0 { CHUNK_BYTES } else { HEADER_BYTES };
+        self.put_log_record(slot, SEQUENCE, start + finished * CHUNK_BYTES, bytes, false);
         self.note(&format!("log{index}"), at);
+        self.note(&format!("log{index}.end"), end);
         self.note(&format!("log{index}.record"), at + SECTOR);
         self.note(&format!("log{index}.body"), at + 2 * SECTOR);
     }
 
-    /// The first 16 bytes of a sector as they were stored before its chunk was converted.
-    fn before(&self, at: u64) -> Vec<u8> {
-        if self.state == State::EncryptOnWriteInterrupted && at == first_sector_of_converting_chunk() {
-            let mut sector = pattern(at, 512);
-            Self::cipher().encrypt(at, &mut sector);
-            sector.truncate(16);
-            return sector;
+    /// A record of a chunk that was encrypted before, or plain.
+    fn put_log_record(&mut self, at: u64, sequence: u64, chunk: u64, bytes: u64, encrypted_before: bool) {
+        let mut body = Vec::new();
+        for sector_at in (chunk..chunk + bytes).step_by(512) {
+            // The relocated header is the start of the plain volume.
+            let plain_at = if chunk == HEADER_OFFSET { sector_at - HEADER_OFFSET } else { sector_at };
+            let mut sector = pattern(plain_at, 512);
+            if encrypted_before && is_encrypted(self.state, sector_at) {
+                sector = self.disk.bytes(sector_at, 512);
+            } else if encrypted_before {
+                Self::cipher().encrypt(sector_at, &mut sector);
+            }
+            body.extend_from_slice(&sector[..16]);
         }
-        self.disk.bytes(at, 16)
+        let header = ConversionLogRecord::new(sequence, chunk, &body).encode();
+        self.disk.put(at, &header);
+        self.disk.put(at + SECTOR, &body);
+        self.disk.put(at + u64::from(LOG_RECORD_BYTES) - SECTOR, &header);
     }
 }
 
-fn map(index: usize, start: u64, end: u64) -> BlockMap {
+/// The chunk whose bit is the difference between the two records of a map.
+fn finished_chunk(state: State, index: usize) -> u64 {
+    match (state, index) {
+        (_, 1) => 0,
+        (State::EncryptOnWriteInterrupted, _) => 2 * CONVERTING_CHUNK,
+        _ => CONVERTING_CHUNK,
+    }
+}
+
+fn map(state: State, index: usize, start: u64, end: u64) -> BlockMap {
     let chunks = length((end - start).div_ceil(CHUNK_BYTES));
     let mut bitmap = vec![0; BITMAP_BYTES];
     for chunk in (0..chunks as usize).step_by(3) {
         bitmap[chunk / 8] |= 1 << (chunk % 8);
     }
+    let mut older = bitmap.clone();
+    let finished = usize::try_from(finished_chunk(state, index)).unwrap_or(0);
+    older[finished / 8] ^= 1 << (finished % 8);
     let record = |sequence, bitmap| Some(BitmapRecord { sequence, flags: 0, chunks, bitmap });
     BlockMap {
         index: u32::try_from(index).unwrap_or(0),
@@ -134,7 +161,6 @@ fn map(index: usize, start: u64, end: u64) -> BlockMap {
         map_bytes: MAP_BYTES,
         record_offsets: [0x200, 0x400],
         record_bytes: RECORD_BYTES,
-        // The older record says something else.
-        records: [record(SEQUENCE, bitmap), record(SEQUENCE - 1, vec![0xFF; BITMAP_BYTES])],
+        records: [record(SEQUENCE, bitmap), record(SEQUENCE - 1, older)],
     }
 }

@@ -195,7 +195,9 @@ impl SmallVolume {
         } else {
             self.store(0, HEADER_OFFSET, boot);
         }
-        for at in [HEADER_BYTES, 0x3_2000, 0x10_0000, BOUNDARY - 0x400, BOUNDARY + 0x1_0000, VOLUME_BYTES - 0x2000] {
+        // The first four are the first, fourth, fifth and seventh chunk of a conversion.
+        let starts = [0, 3, 4, 6].map(|chunk| HEADER_BYTES + chunk * CHUNK_BYTES);
+        for at in starts.into_iter().chain([0x10_0000, BOUNDARY - 0x400, BOUNDARY + 0x1_0000, VOLUME_BYTES - 0x2000]) {
             self.store(at, at, pattern(at, 0x400));
         }
     }

@@ -32,8 +32,12 @@ pub enum Expect {
     },
     /// Opening fails with this text.
     Open(String),
-    /// Opening fails because no copy can be used; this is what is wrong with each.
-    Copies(String),
+    /// It opens, and these 512 bytes of the plain volume are zeros.
+    Zeros(u64),
+    /// It opens, and reading its content fails with this text.
+    Read(String),
+    /// Opening fails because no copy can be used; this is what is wrong with the three, or with each of them.
+    Copies(Vec<String>),
     /// It opens, and unlocking fails with this text.
     Unlock(String),
     /// It is a key file, and parsing fails with this text.
@@ -125,6 +129,13 @@ impl Recipe {
         failed.map_or_else(|| Ok(Damaged::Volume(Box::new(volume))), Err)
     }
 
+    /// How it was sealed after it was damaged: `checksum`, `hash`, `records`. A change of the entries alone is sealed, too.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&str> {
+        let damaged = self.lines.iter().any(|(key, _)| matches!(key.as_str(), "set" | "bytes" | "fill"));
+        self.values("seal").last().or(if damaged { None } else { Some("hash") })
+    }
+
     fn values<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a str> {
         self.lines.iter().filter(move |(key, _)| key == wanted).map(|(_, value)| value.as_str())
     }
@@ -174,7 +185,9 @@ fn parse_expect(value: &str) -> Option<Expect> {
     Some(match kind {
         "opens" => Expect::Opens { copy: text.strip_prefix("copy ")?.parse().ok()? },
         "open" => Expect::Open(text),
-        "copies" => Expect::Copies(text),
+        "copies" => Expect::Copies(text.split(" | ").map(str::to_owned).collect()),
+        "zeros" => Expect::Zeros(number(&text)?),
+        "read" => Expect::Read(text),
         "unlock" => Expect::Unlock(text),
         "key file" => Expect::KeyFile(text),
         _ => return None,
@@ -289,6 +302,25 @@ fn change_entries(entries: &mut Vec<MetadataEntry>, change: &str) -> Option<()> 
         ["clear-key", "without", kind] => {
             let kind = u16::try_from(number(kind)?).ok()?;
             change_clear_key(entries, |protector| protector.entries.retain(|entry| entry.value_type != kind))?;
+        }
+        // The clear key, or the wrapped key beside it, cut to a length.
+        ["clear-key", "length" | "wrapped", length] => {
+            let (kind, fixed) = if words[1] == "length" { (value_type::KEY, 4) } else { (value_type::AES_CCM, 0) };
+            let length = fixed + usize::try_from(number(length)?).ok()?;
+            change_clear_key(entries, |protector| {
+                let chosen = protector.entries.iter_mut().filter(|entry| entry.value_type == kind);
+                chosen.for_each(|entry| entry.data.truncate(length));
+            })?;
+        }
+        ["clear-key", "truncated", length] => {
+            let length = usize::try_from(number(length)?).ok()?;
+            let entry = entries.iter_mut().find(|entry| entry.entry_type == entry_type::PROTECTOR)?;
+            entry.data.truncate(length);
+        }
+        ["description", ..] => {
+            let data = words[1..].iter().map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<_>>>()?;
+            let entry = entries.iter_mut().find(|entry| entry.entry_type == entry_type::DESCRIPTION)?;
+            *entry = MetadataEntry::stored(entry_type::DESCRIPTION, value_type::UNICODE, data);
         }
         _ => return None,
     }
