@@ -98,7 +98,7 @@ fn use_unlocked(volume: &UnlockedVolume<&SparseDisk>) {
         }
         assert!(volume.read_exact_at(length.saturating_sub(1), &mut [0; 2]).is_err() || length == 0);
     }
-    for at in [0, length / 2 | 1, length.saturating_sub(600)] {
+    for at in [0, (length / 2) | 1, length.saturating_sub(600)] {
         let data = [0xA5; 600];
         match volume.write_all_at(at, &data) {
             Ok(()) => {
