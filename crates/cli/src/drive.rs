@@ -37,8 +37,13 @@ pub(crate) struct UnlockArgs {
 
 /// Opens the drive without a key.
 pub(crate) fn open(path: &Path) -> Outcome<Locked> {
-    let disk = FileDisk::open(path)
-        .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
+    locked(path, FileDisk::open(path))
+}
+
+/// What was opened as a volume, with a word about damaged metadata.
+fn locked(path: &Path, opened: Result<Disk, block_io::Error>) -> Outcome<Locked> {
+    let disk =
+        opened.map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
     let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
@@ -53,7 +58,22 @@ pub(crate) fn open(path: &Path) -> Outcome<Locked> {
 
 /// Opens and unlocks the drive. One that is decrypted needs no key, and none is asked for.
 pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
-    let volume = open(path)?;
+    unlocked(path, open(path)?, arguments)
+}
+
+/// As [`unlock`], for writing. A drive that must not be written is refused.
+#[cfg(any(feature = "mount", feature = "export"))]
+pub(crate) fn unlock_writable(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
+    let volume = unlocked(path, locked(path, FileDisk::open_writable(path))?, arguments)?;
+    match volume.why_read_only() {
+        None => Ok(volume),
+        Some(reason) => Err(Failure::no(format!("{} cannot be written", path.display()))
+            .cause(reason)
+            .hint("without --write it can be read")),
+    }
+}
+
+fn unlocked(path: &Path, volume: Locked, arguments: &UnlockArgs) -> Outcome<Unlocked> {
     let options = UnlockOptions { allow_short: arguments.allow_short };
     if let Some(lost) = volume.interrupted_range() {
         output::note(&format!(

@@ -24,5 +24,5 @@ mod session;
 
 pub use disk::VOLUME_FILE;
 pub use error::Error;
-pub use place::unmount;
+pub use place::{check, unmount};
 pub use session::{Mount, Options, Stopper, Told, mount_disk};

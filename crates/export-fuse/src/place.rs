@@ -15,8 +15,11 @@ const HELPER: &str = "fusermount3";
 /// Also where the search path of services and of root may not lead.
 const HELPER_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin"];
 
-/// Checks all that can be told before anything is mounted.
-pub(crate) fn check(folder: &Path, options: &Options) -> Result<(), Error> {
+/// Checks all that can be told before anything is mounted, so that no secret is asked for in vain.
+///
+/// # Errors
+/// [`Error`] with what is missing.
+pub fn check(folder: &Path, options: &Options) -> Result<(), Error> {
     let failed = |source| Error::Folder { path: folder.to_owned(), source };
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
         return Err(Error::NotEmpty { path: folder.to_owned() });

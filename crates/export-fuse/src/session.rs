@@ -189,8 +189,6 @@ pub(crate) fn negotiate(config: &mut KernelConfig) {
     for wish in [
         InitFlags::FUSE_PARALLEL_DIROPS,
         InitFlags::FUSE_ASYNC_DIO,
-        InitFlags::FUSE_DO_READDIRPLUS,
-        InitFlags::FUSE_READDIRPLUS_AUTO,
         InitFlags::FUSE_CACHE_SYMLINKS,
         InitFlags::FUSE_HANDLE_KILLPRIV,
     ] {

@@ -1,0 +1,11 @@
+//! Drives that other programs use: mounted, and over the network.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../drives/harness.rs"]
+#[allow(dead_code, reason = "shared with the tests of drives, which use all of it")]
+mod harness;
+mod mount;
+mod ntfs;
+mod running;
