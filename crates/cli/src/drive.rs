@@ -42,8 +42,7 @@ pub(crate) fn open(path: &Path) -> Outcome<Locked> {
 
 /// What was opened as a volume, with a word about damaged metadata.
 fn locked(path: &Path, opened: Result<Disk, block_io::Error>) -> Outcome<Locked> {
-    let disk =
-        opened.map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
+    let disk = opened.map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
     let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(

@@ -30,11 +30,9 @@ impl Channel {
         self.encrypted = Some(encrypted);
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) fn is_encrypted(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.encrypted.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
+        self.encrypted.is_some()
     }
 
     pub(crate) fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {

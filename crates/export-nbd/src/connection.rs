@@ -193,7 +193,9 @@ impl Connection {
         while done < length {
             let here = start + done as u64;
             let piece = room(buffer, (length - done).min(limits::PIECE_BYTES));
-            if done > 0 && let Err(error) = self.disk.read_at(here, piece) {
+            if done > 0
+                && let Err(error) = self.disk.read_at(here, piece)
+            {
                 return reply.read_failed(errno_of(&error));
             }
             done += piece.len();
@@ -220,7 +222,12 @@ impl Connection {
         self.finish_write(request, done, reply)
     }
 
-    fn finish_write(&self, request: Request, written: Result<(), block_io::Error>, reply: &Reply<'_>) -> io::Result<()> {
+    fn finish_write(
+        &self,
+        request: Request,
+        written: Result<(), block_io::Error>,
+        reply: &Reply<'_>,
+    ) -> io::Result<()> {
         let through = request.flags & command::FLAG_FUA != 0;
         match written.and_then(|()| if through { self.disk.flush() } else { Ok(()) }) {
             Ok(()) => reply.done(),

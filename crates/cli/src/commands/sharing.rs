@@ -32,7 +32,8 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn take(path: &Path, write: bool) -> Outcome<Self> {
-        let cannot = |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
+        let cannot =
+            |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
         let file = File::open(path).map_err(|error| cannot(&error))?;
         match if write { file.try_lock() } else { file.try_lock_shared() } {
             Ok(()) => Ok(Self { _file: file }),
@@ -40,7 +41,9 @@ impl Lock {
                 .cause("it is mounted or exported already, here or there for writing")
                 .hint("end that one first: two at once would not see each other's changes")),
             // Some file systems of networks have no locks.
-            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(Self { _file: file }),
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                Ok(Self { _file: file })
+            }
             Err(TryLockError::Error(error)) => Err(cannot(&error)),
         }
     }

@@ -25,7 +25,8 @@ fn ntfs_3g_fills_a_raw_mount_and_others_agree() {
         return;
     }
     let bench = Bench::new();
-    bench.run("create d.img --size 256M --filesystem none --used-space-only --password-file password --recovery-out key")
+    bench
+        .run("create d.img --size 256M --filesystem none --used-space-only --password-file password --recovery-out key")
         .text();
     let running = Running::mount(&bench, "d.img m --raw --write --password-file password", "m");
     let volume = bench.path("m/volume.img");

@@ -99,7 +99,9 @@ fn address(arguments: &NbdArgs, tls: Option<&Tls>) -> Outcome<Address> {
         if !address.ip().is_loopback() && !tls.is_some_and(Tls::knows_clients) {
             return Err(Failure::no(format!("{address} can be reached from other computers"))
                 .cause("whoever connects there could read the drive")
-                .hint("listen on 127.0.0.1, or let clients show a certificate: --tls-cert, --tls-key, --tls-client-ca"));
+                .hint(
+                    "listen on 127.0.0.1, or let clients show a certificate: --tls-cert, --tls-key, --tls-client-ca",
+                ));
         }
         return Ok(Address::Tcp(address));
     }
@@ -146,7 +148,9 @@ fn explain(error: &Error) -> Failure {
         Error::Listen { .. } => failure.hint("choose another place with --socket or --listen"),
         Error::InUse { .. } => failure.hint("end the other server first, or choose another --socket"),
         Error::NotASocket { address } => failure.hint(format!("choose another --socket, or move {address} away")),
-        Error::Tls { .. } => failure.hint("certificates and keys are PEM files; the key must belong to the certificate"),
+        Error::Tls { .. } => {
+            failure.hint("certificates and keys are PEM files; the key must belong to the certificate")
+        }
         Error::Flush { .. } => Failure::could_not("the end of what was written may be lost")
             .because(error)
             .hint("look at the drive's connection, open it again and check what was written last"),
