@@ -46,3 +46,14 @@ pub(crate) fn errno_of_disk(error: &block_io::Error) -> Errno {
         Fault::Failed => Errno::EIO,
     }
 }
+
+/// The kernel's number for an error of a tree.
+pub(crate) fn errno_of_tree(error: &export::Error) -> Errno {
+    match error {
+        export::Error::NotFound { .. } => Errno::ENOENT,
+        export::Error::NotADirectory { .. } => Errno::ENOTDIR,
+        export::Error::NotALink { .. } => Errno::EINVAL,
+        export::Error::NotAFile { .. } | export::Error::Unsupported { .. } => Errno::EOPNOTSUPP,
+        _ => Errno::EIO,
+    }
+}

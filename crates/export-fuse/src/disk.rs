@@ -1,6 +1,5 @@
 //! The raw volume: a directory with one file.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use fuser::{
 };
 
 use crate::attributes::{BELIEVED, Owner, attributes, errno_of_disk};
+use crate::buffer::with_buffer;
 use crate::session::negotiate;
 
 /// Name of the only file of a raw mount. The ending says to people and programs what it is: a disk image, which they can
@@ -23,11 +23,6 @@ pub const VOLUME_FILE: &str = "volume.img";
 const VOLUME: INodeNo = INodeNo(2);
 /// Unit of the block counts that `statfs` gives.
 const BLOCK_BYTES: u32 = 4096;
-
-thread_local! {
-    /// What a read decrypts into, one per thread of the session and used again by each request.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 pub(crate) struct DiskFs {
     disk: Arc<Disk>,
@@ -60,16 +55,10 @@ impl DiskFs {
     /// Reads as far as the volume goes and answers from the buffer that was decrypted into.
     fn read_into_reply(&self, offset: u64, size: u32, reply: ReplyData) {
         let left = self.disk.length_bytes().saturating_sub(offset);
-        let length = usize::try_from(left.min(u64::from(size))).unwrap_or(0);
-        BUFFER.with_borrow_mut(|buffer| {
-            if buffer.len() < length {
-                buffer.resize(length, 0);
-            }
-            let part = &mut buffer[..length];
-            match self.disk.read_at(offset, part) {
-                Ok(()) => reply.data(part),
-                Err(_) => reply.error(Errno::EIO),
-            }
+        let length = u32::try_from(left).unwrap_or(u32::MAX).min(size);
+        with_buffer(length, |buffer| match self.disk.read_at(offset, buffer) {
+            Ok(()) => reply.data(buffer),
+            Err(_) => reply.error(Errno::EIO),
         });
     }
 

@@ -47,6 +47,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// There is no root directory to show.
+    #[error("the root directory cannot be read")]
+    Root {
+        /// Why.
+        #[source]
+        source: export::Error,
+    },
     /// Programs still use what is mounted.
     #[error("{} is in use", path.display())]
     Busy {

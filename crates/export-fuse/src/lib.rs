@@ -17,12 +17,15 @@
 #![cfg(target_os = "linux")]
 
 mod attributes;
+mod buffer;
 mod disk;
 mod error;
+mod files;
+mod inodes;
 mod place;
 mod session;
 
 pub use disk::VOLUME_FILE;
 pub use error::Error;
 pub use place::{check, unmount};
-pub use session::{Mount, Options, Stopper, Told, mount_disk};
+pub use session::{Mount, Options, Stopper, Told, mount_disk, mount_files};

@@ -8,11 +8,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use export::Disk;
+use export::{Disk, Tree};
 use fuser::{Config, Filesystem, InitFlags, KernelConfig, MountOption, Session, SessionACL};
 
 use crate::attributes::Owner;
 use crate::disk::DiskFs;
+use crate::files::FilesFs;
 use crate::{Error, place};
 
 /// The longest request the kernel sends or asks for, where its own limit is not lower.
@@ -39,6 +40,15 @@ pub struct Options {
 pub fn mount_disk(disk: Arc<Disk>, folder: &Path, options: &Options) -> Result<Mount, Error> {
     let writable = disk.is_writable();
     start(|owner| DiskFs::new(disk.clone(), owner), Some(disk.clone()), writable, folder, options)
+}
+
+/// Mounts the files of `tree` on `folder`, for reading. They are served when this returns.
+///
+/// # Errors
+/// [`Error`] with what is missing or refused; [`Error::Root`] when the tree has no root that can be read.
+pub fn mount_files(tree: Arc<dyn Tree>, folder: &Path, options: &Options) -> Result<Mount, Error> {
+    let root = tree.stat("").map_err(|source| Error::Root { source })?;
+    start(|owner| FilesFs::new(tree, root, owner), None, false, folder, options)
 }
 
 /// A mount that is being served.
@@ -186,12 +196,7 @@ pub(crate) fn negotiate(config: &mut KernelConfig) {
         let _ = config.set_max_readahead(nearest);
     }
     let _ = config.set_max_background(BACKGROUND);
-    for wish in [
-        InitFlags::FUSE_PARALLEL_DIROPS,
-        InitFlags::FUSE_ASYNC_DIO,
-        InitFlags::FUSE_CACHE_SYMLINKS,
-        InitFlags::FUSE_HANDLE_KILLPRIV,
-    ] {
+    for wish in [InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_ASYNC_DIO] {
         let _ = config.add_capabilities(wish);
     }
 }
