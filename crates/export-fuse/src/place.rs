@@ -64,13 +64,27 @@ fn helper() -> Option<std::path::PathBuf> {
 /// # Errors
 /// [`Error::Busy`], [`Error::NotMounted`], [`Error::NotUnmounted`].
 pub fn unmount(folder: &Path) -> Result<(), Error> {
-    let folder = &folder.canonicalize().map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+    let folder = &resolved(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     if !is_mounted(&mounts, folder.as_os_str()) {
         return Err(Error::NotMounted { path: folder.clone() });
     }
     settle(folder);
     take_down(folder, false)
+}
+
+/// The folder as the table of mounts has it. A mount whose process died answers nothing, so that its own name is left as
+/// it is.
+fn resolved(folder: &Path) -> io::Result<std::path::PathBuf> {
+    match (folder.canonicalize(), folder.parent(), folder.file_name()) {
+        (Err(error), Some(parent), Some(name))
+            if error.raw_os_error() == Some(rustix::io::Errno::NOTCONN.raw_os_error()) =>
+        {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(parent.canonicalize()?.join(name))
+        }
+        (result, ..) => result,
+    }
 }
 
 /// Everything that the kernel holds back for this mount is written and durable. What fails here fails again at the end,

@@ -7,5 +7,6 @@
 #[allow(dead_code, reason = "shared with the tests of drives, which use all of it")]
 mod harness;
 mod mount;
+mod nbd;
 mod ntfs;
 mod running;

@@ -80,8 +80,9 @@ impl Running {
         assert!(!ran.stderr.contains("error"), "{}", ran.stderr);
     }
 
-    /// Ends it without any warning, as a crash would.
+    /// Ends it without any warning, as a crash would; a mount stays, dead.
     pub(crate) fn kill(mut self) {
+        self.folder = None;
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
