@@ -22,7 +22,8 @@ cargo xtask COMMAND
   ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules
   setup    what the tests need: Debian packages, other implementations, the corpus
   tidy     the import rules between crates and a few house rules
-  bench    figures: unlocking, opening, memory
+  bench    figures for docs/benchmarks.md, with other programs beside ours; or the groups
+           named (keys, sectors, drives), printed only
 ";
 
 /// The folder of the workspace.
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "setup" => setup::run().map(|_| ()),
         "tidy" => tidy::run(),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest),
         "peak-memory" => bench::peak_memory(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -20,6 +20,11 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("mkntfs", "ntfs-3g"),
     ("xz", "xz-utils"),
     ("gcc", "gcc"),
+    ("qemu-img", "qemu-utils"),
+    ("ewfacquire", "ewf-tools"),
+    ("sfdisk", "fdisk"),
+    ("sgdisk", "gdisk"),
+    ("setpriv", "util-linux"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.

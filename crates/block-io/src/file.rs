@@ -54,7 +54,14 @@ impl FileDisk {
     fn from_file(mut file: File, writable: bool) -> Result<Self, Error> {
         // Seeking tells the size of block devices too, where the metadata says 0.
         let length_bytes = file.seek(SeekFrom::End(0)).map_err(|source| io_error("size", 0, source))?;
-        Ok(Self { file, writable, geometry: Geometry { length_bytes, sector_bytes: 512 } })
+        let sector_bytes = device_sector_bytes(&file).unwrap_or(512);
+        Ok(Self { file, writable, geometry: Geometry { length_bytes, sector_bytes } })
+    }
+
+    /// Whether this is a block device, not a file.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        device_number(&self.file).is_some()
     }
 }
 
@@ -86,6 +93,51 @@ impl BlockWrite for FileDisk {
 
 fn io_error(operation: &'static str, offset_bytes: u64, source: io::Error) -> Error {
     Error::Io { operation, offset_bytes, source }
+}
+
+/// Major and minor number of a block device; `None` for anything else.
+#[cfg(target_os = "linux")]
+fn device_number(file: &File) -> Option<(u64, u64)> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let metadata = file.metadata().ok()?;
+    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
+    // How Linux packs both into 64 bits for programs.
+    let major = ((number >> 32) & 0xFFFF_F000) | ((number >> 8) & 0xFFF);
+    let minor = ((number >> 12) & 0xFFFF_FF00) | (number & 0xFF);
+    Some((major, minor))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn device_number(file: &File) -> Option<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = file.metadata().ok()?.file_type();
+        // On macOS disks are character devices, too (`/dev/rdisk2`).
+        (kind.is_block_device() || kind.is_char_device()).then_some(())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
+}
+
+/// The logical sector size that the kernel tells for a block device.
+#[cfg(target_os = "linux")]
+fn device_sector_bytes(file: &File) -> Option<u32> {
+    let (major, minor) = device_number(file)?;
+    let device = format!("/sys/dev/block/{major}:{minor}");
+    // The queue belongs to the whole disk; the folder of a partition lies inside that of its disk.
+    let text = ["queue", "../queue"]
+        .iter()
+        .find_map(|queue| std::fs::read_to_string(format!("{device}/{queue}/logical_block_size")).ok())?;
+    text.trim().parse().ok().filter(|size: &u32| size.is_power_of_two() && (512..=65536).contains(size))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn device_sector_bytes(_file: &File) -> Option<u32> {
+    None
 }
 
 #[cfg(unix)]

@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// List the BitLocker drives of this computer, or those inside disk images
+    Drives(commands::drives::DrivesArgs),
     /// What a drive is: method, state, key protectors, health of its metadata; needs no key
     Info(commands::info::InfoArgs),
     /// Whether a key opens the drive, and which protector it belongs to; writes nothing

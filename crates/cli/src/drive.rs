@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use block_io::FileDisk;
+use block_io::{BlockRead, Slice};
 use clap::Args;
-use fve::{Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
+use disk_image::DiskImage;
+use fve::{CopyHealth, Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
 
+use crate::disk;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::secrets::SecretArgs;
 
-/// What a drive lies on.
-pub(crate) type Disk = FileDisk;
+/// What a drive lies on: an image of any format or a device, or one partition of it.
+pub(crate) type Disk = Slice<DiskImage>;
 /// A drive that is open, without its key.
 pub(crate) type Locked = Volume<Disk>;
 /// The plain view of a drive.
@@ -20,7 +22,7 @@ pub(crate) type Unlocked = UnlockedVolume<Disk>;
 /// Which drive.
 #[derive(Debug, Args)]
 pub(crate) struct DriveArgs {
-    /// Disk image file or block device that holds the BitLocker volume
+    /// Disk image (raw, VHD, VHDX, qcow2, VMDK, E01) or block device; a number names a partition: disk.img:2
     #[arg(value_name = "DRIVE")]
     pub(crate) drive: PathBuf,
 }
@@ -37,13 +39,11 @@ pub(crate) struct UnlockArgs {
 
 /// Opens the drive without a key.
 pub(crate) fn open(path: &Path) -> Outcome<Locked> {
-    locked(path, FileDisk::open(path))
+    disk::open_volume(path, DiskImage::open).map(told)
 }
 
-/// What was opened as a volume, with a word about damaged metadata.
-fn locked(path: &Path, opened: Result<Disk, block_io::Error>) -> Outcome<Locked> {
-    let disk = opened.map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
-    let volume = Volume::open(disk).map_err(|error| explain(path, &error))?;
+/// With a word about metadata that is damaged.
+fn told(volume: Locked) -> Locked {
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
             "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
@@ -52,7 +52,10 @@ fn locked(path: &Path, opened: Result<Disk, block_io::Error>) -> Outcome<Locked>
             volume.copy_in_use() + 1
         ));
     }
-    Ok(volume)
+    if volume.copies().iter().any(|copy| matches!(copy.health, CopyHealth::Differs)) {
+        output::note("warning: the metadata copies are not the same; a change of the keys may have been interrupted");
+    }
+    volume
 }
 
 /// Opens and unlocks the drive. One that is decrypted needs no key, and none is asked for.
@@ -63,7 +66,7 @@ pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
 /// As [`unlock`], for writing. A drive that must not be written is refused.
 #[cfg(any(feature = "mount", feature = "export"))]
 pub(crate) fn unlock_writable(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
-    let volume = unlocked(path, locked(path, FileDisk::open_writable(path))?, arguments)?;
+    let volume = unlocked(path, disk::open_volume(path, DiskImage::open_writable).map(told)?, arguments)?;
     match volume.why_read_only() {
         None => Ok(volume),
         Some(reason) => Err(Failure::no(format!("{} cannot be written", path.display()))
@@ -82,15 +85,27 @@ fn unlocked(path: &Path, volume: Locked, arguments: &UnlockArgs) -> Outcome<Unlo
         ));
     }
     if volume.is_decrypted() {
+        // Nothing proves such a drive genuine, least of all a key that is not looked at.
+        if arguments.secrets.are_named() {
+            return Err(Failure::no(format!("{} has no key to compare with", path.display()))
+                .cause("it is decrypted: its data is stored plain, by whoever wrote it last")
+                .hint("to read it all the same, leave the key out"));
+        }
         output::note("this drive is decrypted: its data needs no key");
         return volume.open_decrypted(options).map_err(|error| explain(path, &error));
+    }
+    if volume.header().encrypt_on_write.is_some() && !volume.is_encrypt_on_write_sealed() {
+        output::note(
+            "warning: the first sector calls for a conversion that the sealed metadata does not know of; some of the data \
+             may have been put there by somebody without the key",
+        );
     }
     let given = arguments.secrets.resolve(&volume)?;
     volume.unlock(given.material(), options).map(|(unlocked, _)| unlocked).map_err(|error| explain(path, &error))
 }
 
 /// The kinds of protectors on the volume.
-pub(crate) fn kinds(volume: &Locked) -> Vec<ProtectorKind> {
+pub(crate) fn kinds<D: BlockRead>(volume: &Volume<D>) -> Vec<ProtectorKind> {
     volume.protectors().iter().map(fve::KeyProtector::kind).collect()
 }
 
@@ -124,13 +139,23 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
                     .collect::<Vec<_>>()
                     .join("; "),
             )
-            .hint(list),
-        Error::NoSuchProtector { kind, wanted: Some(wanted) } => {
+            .hint(match (kind, tried.first()) {
+                (ProtectorKind::RecoveryPassword, Some(first)) => {
+                    format!("look for the recovery key whose key ID begins with {}; {list}", &first.to_string()[..8])
+                }
+                _ => list,
+            }),
+        Error::NoSuchProtector { kind, found: Some(found), .. } => {
+            Failure::no(format!("this {kind} alone does not open {name}"))
+                .cause(format!("it belongs to a protector that asks for more: {found}"))
+                .hint(format!("use the drive's recovery key; {list}"))
+        }
+        Error::NoSuchProtector { kind, wanted: Some(wanted), .. } => {
             Failure::no(format!("this {kind} belongs to another drive than {name}"))
                 .cause(format!("the drive has no protector {{{wanted}}}"))
                 .hint(list)
         }
-        Error::NoSuchProtector { kind, wanted: None } => {
+        Error::NoSuchProtector { kind, wanted: None, .. } => {
             Failure::no(format!("{name} cannot be opened with a {kind}")).because(error).hint(list)
         }
         Error::Tampered => Failure::no(format!("{name} is not opened: its metadata was changed"))
@@ -140,12 +165,21 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
             .because(error)
             .hint("--allow-short reads as far as the image goes"),
         Error::NoConversionMap { .. } => Failure::no(format!("the data of {name} cannot be told apart")).because(error).hint(
-            "the keys of this drive are sound (`keyhaven verify` tells); connect it to Windows, which finishes the conversion",
+            "the keys are not affected (`keyhaven verify` tells); make an image of the drive, then connect it to Windows: it \
+             may be able to finish the conversion",
         ),
         Error::Decrypted => Failure::no(format!("{name} has no keys"))
             .because(error)
             .hint(format!("`keyhaven ls {name}` and `keyhaven decrypt {name}` work without one")),
         Error::Storage(_) => Failure::could_not(format!("cannot read {name}")).because(error),
+        Error::BadFvek { .. } | Error::BadPlace { .. } | Error::Unsupported(_) | Error::Format(_) => {
+            Failure::no(format!("{name} cannot be opened"))
+                .because(error)
+                .hint("the key is not at fault; make an image of the drive before anything else and work on the image")
+        }
+        Error::UnsupportedMethod(_) => Failure::no(format!("{name} cannot be opened"))
+            .because(error)
+            .hint("the key is not at fault; a newer version of this program may know the method"),
         _ => Failure::no(format!("{name} cannot be opened")).because(error).hint(list),
     }
 }

@@ -72,6 +72,14 @@ impl SecretArgs {
         &self.account
     }
 
+    /// Whether the command line names a secret.
+    pub(crate) fn are_named(&self) -> bool {
+        self.recovery_password_file.is_some()
+            || self.password_file.is_some()
+            || self.startup_key.is_some()
+            || self.from_account
+    }
+
     /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
     pub(crate) fn resolve(&self, volume: &Locked) -> Outcome<Given> {
         if let Some(path) = &self.recovery_password_file {
@@ -156,9 +164,7 @@ fn name_the_options(failure: Failure) -> Failure {
 /// The recovery password in a file.
 pub(crate) fn recovery_password_from(path: &Path) -> Outcome<RecoveryPassword> {
     let bytes = read_secret_file(path)?;
-    let text = recovery_file::decode(&bytes)
-        .ok_or_else(|| Failure::could_not(format!("{} is not a text file", path.display())))?;
-    check_text(recovery_file::find_password(&text))
+    check_text(recovery_file::find_password(&recovery_file::decode_for_digits(&bytes)))
 }
 
 fn check_recovery_password(text: &SecretString) -> Outcome<RecoveryPassword> {

@@ -12,7 +12,7 @@ const FIRST: u64 = 2;
 
 /// The number of an entry below the root: the same at every mount, and the same for all names of one file.
 pub(crate) fn number_of(entry: &Entry) -> INodeNo {
-    INodeNo(entry.identity.checked_add(FIRST).unwrap_or(u64::MAX))
+    INodeNo(entry.identity.saturating_add(FIRST))
 }
 
 /// What the kernel holds on to. It tells when it forgets, so that this does not grow with the volume.

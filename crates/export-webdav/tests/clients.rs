@@ -51,8 +51,11 @@ impl Serving {
         let thread = Some(std::thread::spawn(move || server.serve()));
         let folder = tempfile::tempdir().unwrap();
         // On the command line, every account could read it.
-        fs::write(folder.path().join("netrc"), format!("machine 127.0.0.1 login {USER} password {}", password.expose()))
-            .unwrap();
+        fs::write(
+            folder.path().join("netrc"),
+            format!("machine 127.0.0.1 login {USER} password {}", password.expose()),
+        )
+        .unwrap();
         fs::write(folder.path().join("wrong"), format!("machine 127.0.0.1 login {USER} password wrong")).unwrap();
         Self { address, password, stopper, thread, folder }
     }
@@ -141,7 +144,8 @@ fn files_come_whole_in_parts_or_not_at_all() {
     assert_eq!(status(&head), 200);
     assert!(head.contains("content-length: 3000000") && head.contains("accept-ranges: bytes"), "{head}");
     assert!(body == expected);
-    for (range, from, to) in [("0-0", 0, 1), ("1000000-2000000", 1_000_000, 2_000_001), ("2999990-", 2_999_990, 3_000_000)]
+    for (range, from, to) in
+        [("0-0", 0, 1), ("1000000-2000000", 1_000_000, 2_000_001), ("2999990-", 2_999_990, 3_000_000)]
     {
         let (head, body) = serving.curl(&["-r", range], big);
         assert_eq!(status(&head), 206, "{head}");
@@ -174,7 +178,9 @@ fn files_come_whole_in_parts_or_not_at_all() {
     assert_eq!(serving.status(&["-H", "If-Modified-Since: Fri, 13 Feb 2009 23:31:30 GMT"], "/page.html"), 304);
     assert_eq!(serving.status(&["-H", "If-Modified-Since: Fri, 13 Feb 2009 23:31:29 GMT"], "/page.html"), 200);
     assert_eq!(serving.curl(&[], "/empty").1, b"");
-    for path in ["/nothing", "/empty/x", "/link", "/other", "/..%2f..%2fetc/passwd", "/../../etc/passwd", "/a%00", "/%FF"] {
+    for path in
+        ["/nothing", "/empty/x", "/link", "/other", "/..%2f..%2fetc/passwd", "/../../etc/passwd", "/a%00", "/%FF"]
+    {
         assert_eq!(serving.status(&[], path), 404, "{path}");
     }
     assert_eq!(serving.status(&[], "/deep"), 405);
@@ -299,7 +305,8 @@ fn davfs_mounts_it() {
     let lines = format!("secrets {}\ncache_dir {}\nuse_locks 0\nask_auth 0\n", secrets.display(), cache.display());
     fs::write(&settings, lines).unwrap();
     let options = format!("ro,conf={}", settings.display());
-    let mounted = Command::new("mount.davfs").arg(serving.url("/")).arg(&mount).args(["-o", &options]).output().unwrap();
+    let mounted =
+        Command::new("mount.davfs").arg(serving.url("/")).arg(&mount).args(["-o", &options]).output().unwrap();
     assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
     // Its listings fail on newer kernels, whatever the server is; every name on the way was found in one of ours.
     let missing = mount.join("nothing").exists();

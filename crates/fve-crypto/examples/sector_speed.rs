@@ -11,9 +11,9 @@ use std::time::Instant;
 use fve_crypto::{SectorCipher, SectorMethod};
 
 const REQUEST_BYTES: usize = 64 * 1024;
-/// Requests in one timed run: 64 MiB.
-const REQUESTS: usize = 1024;
-const RUNS: usize = 9;
+/// Requests in one timed run: 4 MiB.
+const REQUESTS: usize = 64;
+const RUNS: usize = 101;
 
 const METHODS: [(&str, SectorMethod); 6] = [
     ("xts-128", SectorMethod::Xts128),

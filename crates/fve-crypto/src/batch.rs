@@ -14,6 +14,10 @@ pub(crate) type Block = Array<u8, U16>;
 /// Sectors whose tweaks or vectors are computed together: as many blocks as the widest batch of the `aes` crate takes.
 pub(crate) const BATCH_SECTORS: usize = 64;
 
+/// Backends that take at most so many blocks at a time (AES-NI, ARMv8, none) are better served with a loop whose blocks stay
+/// in registers than with one that goes over arrays. Divides every sector.
+pub(crate) const NARROW_BLOCKS: usize = 8;
+
 /// Addresses as 16-byte little-endian blocks: `first`, `first + step`, and so on.
 pub(crate) fn address_blocks(first: u64, step: u64, blocks: &mut [Block]) {
     let mut address = first;

@@ -9,10 +9,12 @@
 
 use aes::cipher::{
     BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure,
-    BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U16,
+    BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U16, typenum::Unsigned,
 };
 
-use crate::batch::{BATCH_SECTORS, Block, address_blocks, decrypt_in_place, encrypt_in_place, wipe, xor_into};
+use crate::batch::{
+    BATCH_SECTORS, Block, NARROW_BLOCKS, address_blocks, decrypt_in_place, encrypt_in_place, wipe, xor_into,
+};
 
 /// Blocks that are decrypted together; their ciphertext is kept meanwhile, for the chaining. Divides every sector.
 const UNIT_BLOCKS: usize = 64;
@@ -75,6 +77,36 @@ impl BlockSizeUser for Decrypt<'_> {
 impl BlockCipherDecClosure for Decrypt<'_> {
     #[inline(always)]
     fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
+        if B::ParBlocksSize::USIZE <= NARROW_BLOCKS {
+            self.run_narrow(|blocks| decrypt_in_place(backend, blocks));
+        } else {
+            self.run_wide(|blocks| decrypt_in_place(backend, blocks));
+        }
+    }
+}
+
+impl Decrypt<'_> {
+    /// For batches of a few blocks: they stay in registers.
+    #[inline(always)]
+    fn run_narrow(self, cipher: impl Fn(&mut [Block])) {
+        for (vector, sector) in self.vectors.iter().zip(self.data.chunks_exact_mut(self.sector_bytes)) {
+            let mut chain = *vector;
+            for run in Block::slice_as_chunks_mut(sector).0.chunks_exact_mut(NARROW_BLOCKS) {
+                let mut plain = [Block::default(); NARROW_BLOCKS];
+                plain.copy_from_slice(run);
+                cipher(&mut plain);
+                for (block, plain) in run.iter_mut().zip(&mut plain) {
+                    xor_into(plain, &chain);
+                    chain = *block;
+                    *block = *plain;
+                }
+            }
+        }
+    }
+
+    /// For batches of many blocks: the chain of a whole unit at once.
+    #[inline(always)]
+    fn run_wide(self, cipher: impl Fn(&mut [Block])) {
         let blocks_per_sector = self.sector_bytes / 16;
         let mut vectors = self.vectors.iter();
         // What each block of a unit is chained to: the ciphertext before it. The first place is the last block of the
@@ -94,7 +126,7 @@ impl BlockCipherDecClosure for Decrypt<'_> {
                 start += blocks_per_sector;
             }
             place = (place + unit.len()) % blocks_per_sector;
-            decrypt_in_place(backend, unit);
+            cipher(unit);
             for (block, before) in unit.iter_mut().zip(&previous) {
                 xor_into(block, before);
             }

@@ -13,6 +13,7 @@ mod batch;
 mod cbc;
 mod diffuser;
 pub mod key_wrap;
+mod mask;
 mod sector;
 pub mod stretch;
 mod xts;

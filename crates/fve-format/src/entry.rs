@@ -33,6 +33,8 @@ pub mod entry_type {
     pub const EXTERNAL_KEY: u16 = 0x06;
     /// Description: computer, label or drive, date.
     pub const DESCRIPTION: u16 = 0x07;
+    /// A second full volume encryption key, as dislocker and dissect.fve document it; never seen.
+    pub const SECOND_FVEK: u16 = 0x0C;
     /// The key for automatic unlocking of other volumes, wrapped under the VMK of an operating-system volume.
     pub const AUTO_UNLOCK: u16 = 0x0B;
     /// Where the first sectors were moved to.

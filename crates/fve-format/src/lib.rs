@@ -49,5 +49,5 @@ pub use protector::{KeyProtector, ProtectorKind};
 pub use state::VolumeState;
 pub use validation::Validation;
 pub use value::{AesCcm, BackupInfo, KeyValue, StretchKey, UseKey, Value, key_type};
-pub use virtualization::{ExtendedVirtualization, Virtualization};
+pub use virtualization::{ENCRYPT_ON_WRITE_FLAG, ExtendedVirtualization, Virtualization};
 pub use volume_header::{VOLUME_HEADER_BYTES, VolumeHeader, VolumeLayout};

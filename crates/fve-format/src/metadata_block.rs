@@ -169,11 +169,23 @@ impl MetadataBlock {
         })
     }
 
-    /// The wrapped full volume encryption key.
+    /// The wrapped full volume encryption keys, in the order in which they are stored. One in every volume seen; others are
+    /// documented (dislocker, dissect.fve), so the one that opens counts.
+    pub fn wrapped_fveks(&self) -> impl Iterator<Item = &MetadataEntry> {
+        let is_fvek = |entry: &&MetadataEntry| {
+            matches!(entry.entry_type, entry_type::FVEK | entry_type::SECOND_FVEK)
+                && entry.value_type == value_type::AES_CCM
+        };
+        self.entries.iter().filter(is_fvek)
+    }
+
+    /// Protectors that cannot be interpreted: their identifier, where that much is there.
     #[must_use]
-    pub fn wrapped_fvek(&self) -> Option<&MetadataEntry> {
+    pub fn unreadable_protectors(&self) -> Vec<Option<Guid>> {
         self.entries
             .iter()
-            .find(|entry| entry.entry_type == entry_type::FVEK && entry.value_type == value_type::AES_CCM)
+            .filter(|entry| entry.entry_type == entry_type::PROTECTOR && !matches!(entry.value(), Ok(Value::Vmk(_))))
+            .map(|entry| entry.data.first_chunk().copied().map(Guid::from_bytes))
+            .collect()
     }
 }

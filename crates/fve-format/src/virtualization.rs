@@ -7,6 +7,10 @@ use crate::entry::{entry_type, value_type};
 use crate::reader::Reader;
 use crate::{Error, MetadataEntry, Structure};
 
+/// Set in the flags of volumes that are under encrypt-on-write: observed in `bitlk-aes-xts-128-eow`,
+/// `bitlk-partially-encrypted-aes-cbc-128` and dissect.fve's `eow_partial`. To Go volumes have it, too.
+pub const ENCRYPT_ON_WRITE_FLAG: u64 = 0x40;
+
 /// The relocated volume header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Virtualization {
@@ -39,6 +43,18 @@ impl Virtualization {
     pub(crate) fn parse(data: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(data, 0, Structure::Entry);
         Ok(Self { offset_bytes: reader.u64()?, length_bytes: reader.u64()?, extension: reader.rest().to_vec() })
+    }
+
+    /// Flags of the extension; `None` on Windows 7, which has none.
+    #[must_use]
+    pub fn flags(&self) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.extension.get(8..)?.first_chunk()?))
+    }
+
+    /// Logical sector size in bytes by the extension; `None` where there is none, or it is too old to have the field.
+    #[must_use]
+    pub fn sector_bytes(&self) -> Option<u32> {
+        Some(u32::from_le_bytes(*self.extension.get(0x1C..)?.first_chunk()?)).filter(|size| *size > 0)
     }
 
     /// The entry that is stored in the metadata block.

@@ -5,6 +5,9 @@
 //! | fixed (Windows 7 and later) | `EB 58 90 -FVE-FS-` | 0xA0 | 0xB0 |
 //! | To Go (FAT) | `EB 58 90 MSWIN4.1` | 0x1A8 | 0x1B8 |
 //! | Vista | `EB 52 90 -FVE-FS-` | none | cluster number at 0x38, first block only |
+//!
+//! The identifier decides: Windows' driver is documented (dissect.fve) to look for it in the whole sector, so when it is not
+//! at the place of its layout, it is taken from wherever it stands, and only a sector without one can be Vista's.
 
 use crate::reader::Reader;
 use crate::{Error, Guid, Structure};
@@ -43,6 +46,8 @@ pub struct VolumeHeader {
     pub file_system_sectors: Option<u64>,
     /// Where the two descriptors of an encrypt-on-write conversion are, while one runs.
     pub encrypt_on_write: Option<[u64; 2]>,
+    /// Where the identifier stands; `None` on Vista.
+    record_at: Option<usize>,
     /// The sector as it was read: boot code, texts and geometry are kept.
     sector: [u8; VOLUME_HEADER_BYTES],
 }
@@ -55,44 +60,40 @@ impl VolumeHeader {
     pub fn parse(sector: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(sector, 0, Structure::VolumeHeader);
         let header: [u8; VOLUME_HEADER_BYTES] = reader.array()?;
-        let layout = match (&header[..3], &header[3..11]) {
-            ([0xEB, 0x52, 0x90], b"-FVE-FS-") => VolumeLayout::Vista,
-            (_, b"-FVE-FS-") => VolumeLayout::Fixed,
-            (_, b"MSWIN4.1") => VolumeLayout::ToGo,
-            _ => return Err(Error::NoSignature { structure: Structure::VolumeHeader }),
-        };
         let bytes_per_sector = u16::from_le_bytes([header[0x0B], header[0x0C]]);
         let sectors_per_cluster = header[0x0D];
-        if layout == VolumeLayout::Vista {
+        let signed = &header[3..11] == b"-FVE-FS-";
+        let Some(record_at) = find_record(&header) else {
+            if !signed || header[..3] != [0xEB, 0x52, 0x90] {
+                return Err(Error::NoSignature { structure: Structure::VolumeHeader });
+            }
             let cluster = Reader::new(&header[0x38..], 0x38, Structure::VolumeHeader).u64()?;
             let cluster_bytes = u64::from(bytes_per_sector) * u64::from(sectors_per_cluster);
             let first = cluster.checked_mul(cluster_bytes).filter(|offset| *offset > 0);
             let sectors = Reader::new(&header[0x28..], 0x28, Structure::VolumeHeader).u64()?;
             return Ok(Self {
-                layout,
+                layout: VolumeLayout::Vista,
                 bytes_per_sector,
                 sectors_per_cluster,
                 metadata_offsets: [first, None, None],
                 file_system_sectors: Some(sectors),
                 encrypt_on_write: None,
+                record_at: None,
                 sector: header,
             });
-        }
-        let record_at = if layout == VolumeLayout::Fixed { 0xA0 } else { 0x1A8 };
+        };
         let mut record = Reader::new(&header[record_at..], record_at, Structure::VolumeHeader);
         let guid = record.guid()?;
-        if guid != BITLOCKER && guid != ENCRYPT_ON_WRITE {
-            return Err(Error::NoSignature { structure: Structure::VolumeHeader });
-        }
         let metadata_offsets = [Some(record.u64()?), Some(record.u64()?), Some(record.u64()?)];
         let encrypt_on_write = if guid == ENCRYPT_ON_WRITE { Some([record.u64()?, record.u64()?]) } else { None };
         Ok(Self {
-            layout,
+            layout: if signed { VolumeLayout::Fixed } else { VolumeLayout::ToGo },
             bytes_per_sector,
             sectors_per_cluster,
             metadata_offsets,
             file_system_sectors: None,
             encrypt_on_write,
+            record_at: Some(record_at),
             sector: header,
         })
     }
@@ -104,19 +105,15 @@ impl VolumeHeader {
         let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
         put(0x0B, &self.bytes_per_sector.to_le_bytes());
         put(0x0D, &[self.sectors_per_cluster]);
-        let record_at = match self.layout {
-            VolumeLayout::Fixed => 0xA0,
-            VolumeLayout::ToGo => 0x1A8,
-            VolumeLayout::Vista => {
-                let cluster_bytes = u64::from(self.bytes_per_sector) * u64::from(self.sectors_per_cluster);
-                if let Some(cluster) = self.metadata_offsets[0].and_then(|offset| offset.checked_div(cluster_bytes)) {
-                    put(0x38, &cluster.to_le_bytes());
-                }
-                if let Some(sectors) = self.file_system_sectors {
-                    put(0x28, &sectors.to_le_bytes());
-                }
-                return out;
+        let Some(record_at) = self.record_at else {
+            let cluster_bytes = u64::from(self.bytes_per_sector) * u64::from(self.sectors_per_cluster);
+            if let Some(cluster) = self.metadata_offsets[0].and_then(|offset| offset.checked_div(cluster_bytes)) {
+                put(0x38, &cluster.to_le_bytes());
             }
+            if let Some(sectors) = self.file_system_sectors {
+                put(0x28, &sectors.to_le_bytes());
+            }
+            return out;
         };
         put(record_at, &if self.encrypt_on_write.is_some() { ENCRYPT_ON_WRITE } else { BITLOCKER }.to_bytes());
         let descriptors = self.encrypt_on_write.into_iter().flatten();
@@ -166,6 +163,21 @@ impl VolumeHeader {
     }
 }
 
+/// Where either identifier stands: at the place of one of the two layouts, else anywhere.
+fn find_record(header: &[u8; VOLUME_HEADER_BYTES]) -> Option<usize> {
+    const GUID_BYTES: usize = 16;
+    const OFFSET_BYTES: usize = 8;
+    let is_record = |at: &usize| {
+        // Behind the identifier stand three offsets, or five.
+        let found = |guid: &Guid, offsets: usize| {
+            header[*at..].starts_with(&guid.to_bytes())
+                && *at + GUID_BYTES + offsets * OFFSET_BYTES <= VOLUME_HEADER_BYTES
+        };
+        found(&BITLOCKER, 3) || found(&ENCRYPT_ON_WRITE, 5)
+    };
+    [0xA0, 0x1A8].into_iter().chain(0..VOLUME_HEADER_BYTES).find(is_record)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,8 +198,30 @@ mod tests {
     }
 
     #[test]
+    fn the_identifier_counts_wherever_it_stands() {
+        for at in [0xD8, 0x1A8, 0x1D7] {
+            let mut moved = fixed();
+            let record: Vec<u8> = moved[0xA0..0xC8].to_vec();
+            moved[0xA0..0xC8].fill(0);
+            moved[at..at + record.len()].copy_from_slice(&record);
+            // A jump like Vista's does not make it one.
+            moved[1] = 0x52;
+            let header = VolumeHeader::parse(&moved).expect("a good header");
+            assert_eq!(header.layout, VolumeLayout::Fixed);
+            assert_eq!(header.metadata_offsets, [Some(0x10_0000), Some(0x20_0000), Some(0x30_0000)]);
+            assert_eq!(header.encode(), moved);
+        }
+        // No room for what stands behind it.
+        let mut cut = fixed();
+        cut[0xA0..0xB0].fill(0);
+        cut[0x1D9..0x1E9].copy_from_slice(&BITLOCKER.to_bytes());
+        assert!(VolumeHeader::parse(&cut).is_err());
+    }
+
+    #[test]
     fn plain_file_systems_are_not_bitlocker() {
         let mut fat = fixed();
+        fat[0xA0..0xB0].fill(0);
         fat[3..11].copy_from_slice(b"MSWIN4.1");
         let missing = Error::NoSignature { structure: Structure::VolumeHeader };
         assert_eq!(VolumeHeader::parse(&fat), Err(missing.clone()), "FAT without the identifier");

@@ -24,7 +24,7 @@ pub enum CopyHealth {
     Differs,
     /// The bytes are not a metadata block, or a damaged one.
     Damaged(fve_format::Error),
-    /// It parses, but names other places for the copies than the volume header does.
+    /// It parses, but names another place for itself than the one where the volume header has it.
     Misplaced,
     /// It cannot be read, or lies outside the storage.
     Unreadable(block_io::Error),
@@ -46,7 +46,7 @@ impl fmt::Display for CopyHealth {
             Self::Good => formatter.write_str("good"),
             Self::Differs => formatter.write_str("good, but differs from the copy in use"),
             Self::Damaged(error) => write!(formatter, "damaged: {error}"),
-            Self::Misplaced => formatter.write_str("damaged: it names other places for the copies"),
+            Self::Misplaced => formatter.write_str("damaged: it names another place for itself"),
             Self::Unreadable(error) => write!(formatter, "unreadable: {error}"),
             Self::Unknown => formatter.write_str("its place is not known"),
         }
@@ -60,7 +60,8 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// Reads the copies at the places that the volume header names.
+    /// Reads the copies at the places that the volume header names. A place that is wrong there costs that copy only: the
+    /// places in the blocks are sealed, those in the header are not.
     /// `region_bytes` is the length of each.
     pub(crate) fn read(storage: &impl BlockRead, offsets: [Option<u64>; 3], region_bytes: usize) -> Self {
         let mut blocks = [None, None, None];
@@ -68,7 +69,7 @@ impl Copies {
             let health = match offsets[index] {
                 None => CopyHealth::Unknown,
                 Some(offset_bytes) => match read_copy(storage, offset_bytes, region_bytes) {
-                    Ok(block) if !names_same_places(&block, offsets) => CopyHealth::Misplaced,
+                    Ok(block) if block.header.metadata_offsets[index] != offset_bytes => CopyHealth::Misplaced,
                     Ok(block) => {
                         blocks[index] = Some(block);
                         CopyHealth::Good
@@ -111,9 +112,4 @@ pub(crate) fn read_copy(
     let mut region = vec![0; region_bytes];
     storage.read_exact_at(offset_bytes, &mut region).map_err(CopyHealth::Unreadable)?;
     MetadataBlock::parse(&region).map_err(CopyHealth::Damaged)
-}
-
-/// Whether the block names the same places as the volume header, as far as that knows them.
-fn names_same_places(block: &MetadataBlock, offsets: [Option<u64>; 3]) -> bool {
-    offsets.iter().zip(block.header.metadata_offsets).all(|(header, block)| header.is_none_or(|header| header == block))
 }

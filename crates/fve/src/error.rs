@@ -35,6 +35,24 @@ pub enum Error {
         kind: ProtectorKind,
         /// The protector the secret names, where it names one (a `.BEK` file does).
         wanted: Option<Guid>,
+        /// What that protector asks for, where the volume has it: more than this secret.
+        found: Option<ProtectorKind>,
+    },
+    /// More protectors than a volume of Windows has; each may cost a second to try.
+    #[error("the volume has {found} key protectors; {most} are the most that are tried")]
+    TooManyProtectors {
+        /// Protectors in the metadata.
+        found: usize,
+        /// How many are accepted.
+        most: usize,
+    },
+    /// A protector asks for something that is not supported.
+    #[error("key protector {{{identifier}}} cannot be used: {reason}, which is not supported")]
+    UnsupportedProtector {
+        /// Which one.
+        identifier: Guid,
+        /// What it asks for.
+        reason: &'static str,
     },
     /// A protector holds something that cannot be interpreted.
     #[error("key protector {{{identifier}}} is damaged: {reason}")]

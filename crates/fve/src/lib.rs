@@ -7,6 +7,7 @@
 //! What is not done here: file systems, mounts, partition tables, talking to people.
 
 mod conversion;
+mod conversion_log;
 mod copies;
 mod create;
 mod error;

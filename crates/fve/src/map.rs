@@ -4,7 +4,7 @@
 //! 1. The first sectors (the relocated volume header) come from where they were moved to. On Vista they were not moved:
 //!    they are stored plain, the first one patched.
 //! 2. The metadata regions, the place of the relocated header and the records of a conversion read as zeros.
-//! 3. In state 2, the sectors that were being converted read as zeros.
+//! 3. In state 2, the sectors that were being converted read as zeros, those of the relocated header included.
 //! 4. During an encrypt-on-write conversion the map of chunks decides; otherwise data below the encrypted size is encrypted
 //!    at its own address, and above it stored plain.
 //!
@@ -96,6 +96,8 @@ pub(crate) struct AddressMap {
     patched: Vec<u64>,
     /// Sorted, disjoint.
     zeros: Vec<Range<u64>>,
+    /// Stored sectors that are neither plain nor encrypted; empty unless a conversion was interrupted.
+    in_between: Range<u64>,
     encrypted: Encrypted,
 }
 
@@ -117,17 +119,19 @@ impl AddressMap {
                 places.take("a record of the conversion", range.start, range.end - range.start)?;
             }
         }
-        if header.state == VolumeState::Converting {
-            let converting = u64::from(header.conversion_bytes);
+        // Outside state 2 no volume with a length here was seen; what it would mean there is not guessed either.
+        let in_between = match header.conversion_bytes {
+            0 => 0..0,
             // These sectors hold data, so other structures may lie in their midst.
-            places.inside("the sectors being converted", header.encrypted_bytes, converting)?;
-            places.zeros.push(header.encrypted_bytes..header.encrypted_bytes + converting);
-        }
+            converting => {
+                places.inside("the sectors being converted", header.encrypted_bytes, u64::from(converting))?
+            }
+        };
         let zeros = merged(places.zeros);
         let encrypted = match ground.conversion {
             Some(conversion) => Encrypted::Chunks(conversion),
-            // Vista does not keep the size: all of the volume is encrypted.
-            None if vista && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
+            // An encrypted volume without a boundary, as Vista makes them: all of it is encrypted.
+            None if header.state == VolumeState::Encrypted && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
             None if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
                 Encrypted::Below(header.encrypted_bytes)
             }
@@ -140,6 +144,7 @@ impl AddressMap {
             plain_start_bytes: if vista { VISTA_PLAIN_BYTES } else { 0 },
             patched: if vista { std::iter::once(0).chain(ground.patched_backup).collect() } else { Vec::new() },
             zeros,
+            in_between,
             encrypted,
         })
     }
@@ -194,12 +199,16 @@ impl AddressMap {
 
     /// Whether the sector stored at `at` is encrypted, and up to where that holds.
     fn stored(&self, at: u64) -> (u64, Source) {
+        if self.in_between.contains(&at) {
+            return (self.in_between.end, Source::Zeros);
+        }
+        let border = if at < self.in_between.start { self.in_between.start } else { u64::MAX };
         let (end, encrypted) = match &self.encrypted {
             Encrypted::Below(size) if at < *size => (*size, true),
             Encrypted::Below(_) => (u64::MAX, false),
             Encrypted::Chunks(conversion) => conversion.state_at(at),
         };
-        (end, if encrypted { Source::Cipher(at) } else { Source::Plain(at) })
+        (end.min(border), if encrypted { Source::Cipher(at) } else { Source::Plain(at) })
     }
 }
 
@@ -223,15 +232,19 @@ impl<'a> Places<'a> {
             None => (block.header.header_offset_bytes, u64::from(block.header.header_sectors) * sector_bytes),
         };
         self.inside("the end of the relocated volume header", length, 0)?;
+        if length == 0 {
+            // The first sector is BitLocker's own header: a write there would be the end of the volume.
+            return Err(Error::BadPlace { what: "the end of the relocated volume header", offset_bytes: 0 });
+        }
         self.taken.push(0..length);
         self.take("the relocated volume header", at, length)?;
         Ok((length, at))
     }
 
     fn inside(&self, what: &'static str, start: u64, length: u64) -> Result<Range<u64>, Error> {
-        let whole = start.is_multiple_of(u64::from(self.ground.sector_bytes));
+        let whole = |place: u64| place.is_multiple_of(u64::from(self.ground.sector_bytes));
         match start.checked_add(length) {
-            Some(end) if end <= self.ground.volume_bytes && whole => Ok(start..end),
+            Some(end) if end <= self.ground.volume_bytes && whole(start) && whole(end) => Ok(start..end),
             _ => Err(Error::BadPlace { what, offset_bytes: start }),
         }
     }

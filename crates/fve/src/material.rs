@@ -35,6 +35,9 @@ pub enum UnwrapError {
     /// The protector does not hold what its kind needs.
     #[error("{0}")]
     BadProtector(&'static str),
+    /// The protector asks for something that is not supported; it may be sound.
+    #[error("{0}")]
+    Unsupported(&'static str),
 }
 
 impl KeyMaterial for RecoveryPassword {
@@ -139,7 +142,7 @@ fn stretched(
     });
     let salt = salt.ok_or(UnwrapError::BadProtector("it holds no salt"))?;
     if salt.flags & key_type::FLAG_PBKDF2 != 0 {
-        return Err(UnwrapError::BadProtector("its key is derived by PBKDF2, which is not supported"));
+        return Err(UnwrapError::Unsupported("its key is derived by PBKDF2"));
     }
     let entry = wrapped_vmk(protector)?;
     finish(unwrap_vmk(&stretch(&salt.salt), entry))
@@ -167,18 +170,26 @@ fn finish(unwrapped: Unwrapped) -> Result<Vmk, UnwrapError> {
 /// Tries `material` on every protector of the volume.
 pub(crate) fn try_protectors(protectors: &[KeyProtector], material: &dyn KeyMaterial) -> Result<(Vmk, Guid), Error> {
     let mut tried = Vec::new();
-    let mut damaged = None;
+    let (mut damaged, mut unsupported) = (None, None);
     for protector in protectors {
         match material.unwrap_vmk(protector) {
             None => {}
             Some(Ok(vmk)) => return Ok((vmk, protector.identifier)),
             Some(Err(UnwrapError::BadProtector(reason))) => damaged = Some((protector.identifier, reason)),
+            Some(Err(UnwrapError::Unsupported(reason))) => unsupported = Some((protector.identifier, reason)),
             Some(Err(UnwrapError::WrongSecret)) => tried.push(protector.identifier),
         }
     }
-    match damaged {
-        _ if !tried.is_empty() => Err(Error::WrongSecret { kind: material.kind(), tried }),
-        Some((identifier, reason)) => Err(Error::BadProtector { identifier, reason }),
-        None => Err(Error::NoSuchProtector { kind: material.kind(), wanted: material.names_protector() }),
+    if !tried.is_empty() {
+        return Err(Error::WrongSecret { kind: material.kind(), tried });
     }
+    if let Some((identifier, reason)) = unsupported {
+        return Err(Error::UnsupportedProtector { identifier, reason });
+    }
+    if let Some((identifier, reason)) = damaged {
+        return Err(Error::BadProtector { identifier, reason });
+    }
+    let wanted = material.names_protector();
+    let named = protectors.iter().find(|protector| Some(protector.identifier) == wanted);
+    Err(Error::NoSuchProtector { kind: material.kind(), wanted, found: named.map(KeyProtector::kind) })
 }

@@ -113,6 +113,16 @@ impl Fixture {
         self.store_block();
     }
 
+    /// Flags of the extension, sealed with the rest.
+    fn seal_flags(&mut self, flags: u64) {
+        self.change(|block| {
+            let mut virtualization = block.virtualization().unwrap();
+            virtualization.extension[8..16].copy_from_slice(&flags.to_le_bytes());
+            let place = block.entries.iter_mut().find(|entry| entry.entry_type == 0x0F).unwrap();
+            *place = virtualization.to_entry();
+        });
+    }
+
     fn store_block(&mut self) {
         let region = self.block.encode().unwrap();
         for at in self.block.header.metadata_offsets {
@@ -243,6 +253,85 @@ fn a_decrypted_volume_opens_without_a_key_and_can_be_written() {
     assert!(matches!(fixture.open().open_decrypted(UnlockOptions::default()), Err(Error::Tampered)));
 }
 
+/// One copy that says "decrypted", with the highest counter and a hash in the clear, beside two good ones.
+#[test]
+fn a_forged_copy_that_calls_the_volume_decrypted_is_not_believed() {
+    let mut fixture = Fixture::new(EncryptionMethod::AesXts128);
+    let mut forged = fixture.block.clone();
+    (forged.header.state, forged.header.next_state) = (VolumeState::Decrypted, VolumeState::Decrypted);
+    (forged.metadata.method, forged.metadata.next_nonce) = (EncryptionMethod::None, u32::MAX);
+    for keep_keys in [true, false] {
+        if !keep_keys {
+            forged.entries.retain(|entry| !matches!(entry.entry_type, 2 | 3));
+        }
+        forged.seal(|bytes| MetadataEntry::key(0, key_type::METADATA_HASH, &fve_crypto::sha256(bytes))).unwrap();
+        let at = usize::try_from(fixture.block.header.metadata_offsets[1]).unwrap();
+        let region = forged.encode().unwrap();
+        fixture.disk[at..at + region.len()].copy_from_slice(&region);
+        let volume = fixture.open();
+        assert!(!volume.is_decrypted());
+        assert!(matches!(volume.open_decrypted(UnlockOptions::default()), Err(Error::Tampered)));
+        assert_plain(&fixture.unlock().unwrap(), &fixture.plain);
+    }
+}
+
+#[test]
+fn of_several_fveks_the_one_that_opens_counts() {
+    let mut fixture = Fixture::new(EncryptionMethod::AesXts128);
+    fixture.change(|block| {
+        let at = block.entries.iter().position(|entry| entry.entry_type == 3).unwrap();
+        let mut other = block.entries[at].clone();
+        other.data[40] ^= 1;
+        block.entries.insert(at, other);
+    });
+    assert_plain(&fixture.unlock().unwrap(), &fixture.plain);
+    fixture.change(|block| block.entries.retain(|entry| entry.entry_type != 3));
+    assert!(matches!(fixture.unlock(), Err(Error::BadFvek { .. })));
+}
+
+/// The partition was made smaller than the metadata says, and the file system with it.
+#[test]
+fn a_shrunk_volume_is_whole_when_its_file_system_fits() {
+    let fixture = Fixture::new(EncryptionMethod::AesXts128);
+    let end = VOLUME_BYTES - (1 << 20);
+    let open = |sectors: u64| {
+        let disk = MemoryDisk::new(fixture.disk.clone());
+        let (volume, _) = Volume::open(&disk).unwrap().unlock(&recovery(), UnlockOptions::default()).unwrap();
+        let mut boot = [0; 512];
+        boot[3..11].copy_from_slice(b"NTFS    ");
+        boot[11..13].copy_from_slice(&512_u16.to_le_bytes());
+        boot[0x28..0x30].copy_from_slice(&sectors.to_le_bytes());
+        boot[510..].copy_from_slice(&[0x55, 0xAA]);
+        volume.write_all_at(0, &boot).unwrap();
+        let cut = MemoryDisk::new(disk.to_vec()[..end].to_vec());
+        Volume::open(cut).unwrap().unlock(&recovery(), UnlockOptions::default()).map(|(volume, _)| volume)
+    };
+    let fits = (end / 512) as u64 - 1;
+    let volume = open(fits).unwrap();
+    assert_eq!((volume.geometry().length_bytes, volume.why_read_only()), (end as u64, None));
+    assert!(matches!(open(fits + 1), Err(Error::Short { .. })));
+    assert!(matches!(open(u64::MAX), Err(Error::Short { .. })));
+}
+
+#[test]
+fn a_length_under_conversion_counts_in_every_state() {
+    let mut fixture = Fixture::new(EncryptionMethod::AesXts128);
+    fixture.store_plain(40 << 20..VOLUME_BYTES);
+    fixture.change(|block| {
+        (block.header.state, block.header.next_state) = (VolumeState::ConvertingPaused, VolumeState::Decrypted);
+        (block.header.encrypted_bytes, block.header.conversion_bytes) = (40 << 20, 0x1_0000);
+    });
+    fixture.plain[40 << 20..(40 << 20) + 0x1_0000].fill(0);
+    assert!(fixture.open().interrupted_range().is_some());
+    let volume = fixture.unlock().unwrap();
+    assert_plain(&volume, &fixture.plain);
+    assert!(volume.why_read_only().is_some_and(|reason| reason.contains("interrupted")));
+    fixture.change(|block| {
+        (block.header.state, block.header.conversion_bytes) = (VolumeState::Unknown(9), 0);
+    });
+    assert!(fixture.unlock().unwrap().why_read_only().is_some_and(|reason| reason.contains("does not know")));
+}
+
 /// An encrypt-on-write conversion in progress.
 struct Conversion {
     fixture: Fixture,
@@ -312,6 +401,7 @@ impl Conversion {
         for (map, place) in maps.iter().zip(&places) {
             fixture.disk[*place..place + 0x600].copy_from_slice(&map.encode().unwrap());
         }
+        fixture.seal_flags(0x4A);
         Self { fixture, maps }
     }
 
@@ -370,6 +460,19 @@ fn an_encrypt_on_write_conversion_is_read_and_written_chunk_by_chunk() {
     for at in [RECORDS_AT, RECORDS_AT + 0x1_0000, RECORDS_AT + 0x1_1000] {
         assert!(matches!(volume.write_all_at(at as u64, b"x"), Err(block_io::Error::Refused { .. })), "{at:#x}");
     }
+}
+
+/// The first sector is sealed by nothing. Where only it speaks of a conversion, somebody may have changed it so that data
+/// is written plain.
+#[test]
+fn a_conversion_that_the_sealed_metadata_does_not_know_is_read_only() {
+    let mut conversion = Conversion::new();
+    assert!(conversion.fixture.open().is_encrypt_on_write_sealed());
+    conversion.fixture.seal_flags(0x0A);
+    assert!(!conversion.fixture.open().is_encrypt_on_write_sealed());
+    let volume = conversion.fixture.unlock().unwrap();
+    assert!(volume.why_read_only().is_some_and(|reason| reason.contains("first sector")));
+    assert!(matches!(volume.write_all_at(1 << 20, b"secret"), Err(block_io::Error::Refused { .. })));
 }
 
 /// Power failed while a chunk was rewritten: half of its sectors are encrypted, half are not.

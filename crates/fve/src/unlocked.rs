@@ -45,6 +45,11 @@ impl<D: BlockRead> UnlockedVolume<D> {
         self.parts.read_only
     }
 
+    /// From now on writing is refused, for this reason unless there is one already.
+    pub(crate) fn refuse_writes(&mut self, reason: &'static str) {
+        self.parts.read_only.get_or_insert(reason);
+    }
+
     /// Runs of the plain volume and where they come from, in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment> {
         self.parts.map.segments()

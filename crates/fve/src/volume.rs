@@ -5,8 +5,8 @@ use std::ops::Range;
 use block_io::BlockRead;
 use fve_crypto::SectorCipher;
 use fve_format::{
-    EncryptionMethod, Guid, KeyProtector, METADATA_REGION_BYTES, MetadataBlock, MetadataHeader, VOLUME_HEADER_BYTES,
-    Value, VolumeHeader, VolumeLayout, VolumeState, entry_type, key_type,
+    ENCRYPT_ON_WRITE_FLAG, EncryptionMethod, Guid, KeyProtector, METADATA_REGION_BYTES, MetadataBlock, MetadataHeader,
+    VOLUME_HEADER_BYTES, Value, VolumeHeader, VolumeLayout, VolumeState, entry_type, key_type,
 };
 use secret::SecretBytes;
 
@@ -28,6 +28,10 @@ pub struct Volume<D> {
     chosen: usize,
     block: MetadataBlock,
 }
+
+/// Protectors that are tried: a password is stretched anew for each, so a volume with thousands would take hours to
+/// refuse one.
+const MAX_PROTECTORS: usize = 64;
 
 /// How tolerant unlocking is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,11 +100,11 @@ impl<D: BlockRead> Volume<D> {
         self.block.entries.iter().any(|entry| entry.entry_type == entry_type::AUTO_UNLOCK)
     }
 
-    /// The sectors that were being rewritten when a conversion was interrupted (state 2); they read as zeros.
+    /// The sectors that were being rewritten when a conversion was interrupted; they read as zeros.
     pub fn interrupted_range(&self) -> Option<Range<u64>> {
         let header = &self.block.header;
         let end = header.encrypted_bytes.checked_add(u64::from(header.conversion_bytes))?;
-        Some(header.encrypted_bytes..end).filter(|range| header.state == VolumeState::Converting && !range.is_empty())
+        Some(header.encrypted_bytes..end).filter(|range| !range.is_empty())
     }
 
     /// Bytes from the start that are encrypted; the size of the volume when conversion is complete.
@@ -131,9 +135,37 @@ impl<D: BlockRead> Volume<D> {
         if self.header.bytes_per_sector != 0 {
             return u32::from(self.header.bytes_per_sector);
         }
+        self.sealed_sector_bytes().unwrap_or(512)
+    }
+
+    /// Sector size in bytes, by the length of the relocated header in bytes and in sectors, or by the extension.
+    fn sealed_sector_bytes(&self) -> Option<u32> {
         let sectors = u64::from(self.block.header.header_sectors);
-        let relocated = self.block.virtualization().map_or(0, |virtualization| virtualization.length_bytes);
-        relocated.checked_div(sectors).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0).unwrap_or(512)
+        let virtualization = self.block.virtualization()?;
+        let by_length = virtualization.length_bytes.checked_div(sectors).and_then(|size| u32::try_from(size).ok());
+        by_length.filter(|size| *size > 0).or(virtualization.sector_bytes())
+    }
+
+    /// Whether the sealed metadata says, too, that an encrypt-on-write conversion is under way. The first sector, which
+    /// calls for it, is sealed by nothing: somebody who can write to the drive can make it say so, and the maps with it.
+    /// Volumes without the flags (Windows 7) cannot have such a conversion.
+    pub fn is_encrypt_on_write_sealed(&self) -> bool {
+        let flags = self.block.virtualization().and_then(|virtualization| virtualization.flags());
+        flags.is_some_and(|flags| flags & ENCRYPT_ON_WRITE_FLAG != 0)
+    }
+
+    /// Why an encrypt-on-write conversion that is under way cannot be read, if so: the keys are not needed to know.
+    pub fn conversion_problem(&self) -> Option<&'static str> {
+        let offsets = self.header.encrypt_on_write.filter(|_| !self.is_decrypted())?;
+        match Conversion::read(&self.storage, offsets, self.volume_bytes(), self.sector_bytes()) {
+            Err(Error::NoConversionMap { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Protectors that cannot be interpreted, by their identifiers where these can be told. They are kept as they are.
+    pub fn unreadable_protectors(&self) -> Vec<Option<Guid>> {
+        self.block.unreadable_protectors()
     }
 
     /// Finds the protector that `material` opens and gives the VMK.
@@ -155,7 +187,8 @@ impl<D: BlockRead> Volume<D> {
             .filter(|index| self.copies.blocks[*index].as_ref().is_some_and(|block| *block != self.block));
         for index in std::iter::once(self.chosen).chain(different) {
             let Some(block) = &self.copies.blocks[index] else { continue };
-            match try_protectors(&block.protectors(), material)
+            match protectors_to_try(block)
+                .and_then(|protectors| try_protectors(&protectors, material))
                 .and_then(|(vmk, identifier)| verify_hash(block, &vmk).map(|()| (vmk, identifier, index)))
             {
                 Ok(found) => return Ok(found),
@@ -166,10 +199,11 @@ impl<D: BlockRead> Volume<D> {
     }
 
     /// Whether the data is not encrypted at all, although the metadata is there: then there are no keys, and
-    /// [`Self::open_decrypted`] gives the data.
+    /// [`Self::open_decrypted`] gives the data. Nothing seals such metadata, so one copy is not believed when another that
+    /// can be used says otherwise.
     pub fn is_decrypted(&self) -> bool {
-        self.state() == (VolumeState::Decrypted, VolumeState::Decrypted)
-            && self.block.metadata.method == EncryptionMethod::None
+        let mut usable = self.copies.blocks.iter().flatten().chain([&self.block]);
+        usable.all(is_decrypted)
     }
 
     /// Unlocks: unwraps the keys and builds the address map. Gives the protector that was used, too.
@@ -202,6 +236,9 @@ impl<D: BlockRead> Volume<D> {
     /// [`Error::Tampered`], and as [`Self::unlock`] where the places make no sense.
     pub fn open_decrypted(self, options: UnlockOptions) -> Result<UnlockedVolume<D>, Error> {
         verify_clear_hash(&self.block)?;
+        if !self.is_decrypted() {
+            return Err(Error::Tampered);
+        }
         self.assemble(None, options)
     }
 
@@ -210,13 +247,21 @@ impl<D: BlockRead> Volume<D> {
         if !matches!(sector_bytes, 512 | 1024 | 2048 | 4096) {
             return Err(Error::Unsupported("its sectors are of a size that BitLocker does not use"));
         }
-        let (length_bytes, volume_bytes) = (self.readable_bytes(options)?, self.volume_bytes());
+        // The volume header is not sealed, and with another sector size every sector decrypts to noise.
+        if self.sealed_sector_bytes().is_some_and(|sealed| sealed != sector_bytes) {
+            return Err(Error::Unsupported("its header and its metadata tell different sector sizes"));
+        }
+        let (length_bytes, volume_bytes) = (self.readable_bytes(), self.volume_bytes());
         let vista = self.header.layout == VolumeLayout::Vista;
         if vista && self.state() != (VolumeState::Encrypted, VolumeState::Encrypted) {
             return Err(Error::Unsupported("Windows Vista was converting it, and does not write down how far it came"));
         }
         let conversion = match self.header.encrypt_on_write {
-            Some(offsets) => Some(Conversion::read(&self.storage, offsets, volume_bytes, sector_bytes)?),
+            Some(offsets) => match Conversion::read(&self.storage, offsets, volume_bytes, sector_bytes) {
+                // Nothing is encrypted, whatever became of the maps.
+                Err(Error::NoConversionMap { .. }) if cipher.is_none() => None,
+                read => Some(read?),
+            },
             None => None,
         };
         let interrupted = conversion.as_ref().is_some_and(Conversion::is_interrupted);
@@ -229,10 +274,20 @@ impl<D: BlockRead> Volume<D> {
             patched_backup: if vista { self.patched_backup(length_bytes) } else { None },
         };
         let map = AddressMap::build(&self.block, ground)?;
-        let read_only = self.why_read_only(interrupted, length_bytes);
+        let read_only = self.why_read_only(interrupted);
         let boot_sector = vista.then(|| BootSectorPatch::new(&self.block));
         let parts = Parts { cipher, sector_bytes, map, length_bytes, read_only, boot_sector };
-        Ok(UnlockedVolume::new(self.storage, parts))
+        let storage_bytes = self.storage_bytes();
+        let mut unlocked = UnlockedVolume::new(self.storage, parts);
+        // Shrunk, not cut off, when the file system inside ends before the storage does; dislocker reads such volumes, too.
+        let whole =
+            storage_bytes >= volume_bytes || file_system_bytes(&unlocked).is_some_and(|size| size <= length_bytes);
+        match (whole, options.allow_short) {
+            (true, _) => {}
+            (false, true) => unlocked.refuse_writes("the end of the volume is missing"),
+            (false, false) => return Err(Error::Short { storage_bytes, volume_bytes }),
+        }
+        Ok(unlocked)
     }
 
     /// The last sector, where Vista patched the backup of the boot sector in it.
@@ -245,30 +300,29 @@ impl<D: BlockRead> Volume<D> {
     }
 
     /// How much of the volume is there, in whole sectors.
-    fn readable_bytes(&self, options: UnlockOptions) -> Result<u64, Error> {
-        let (storage_bytes, volume_bytes) = (self.storage_bytes(), self.volume_bytes());
-        let sector = u64::from(self.sector_bytes());
-        if storage_bytes >= volume_bytes {
-            return Ok(volume_bytes - volume_bytes % sector);
-        }
-        if options.allow_short {
-            return Ok(storage_bytes - storage_bytes % sector);
-        }
-        Err(Error::Short { storage_bytes, volume_bytes })
+    fn readable_bytes(&self) -> u64 {
+        let there = self.storage_bytes().min(self.volume_bytes());
+        there - there % u64::from(self.sector_bytes())
     }
 
     /// Writing is allowed only where nothing has to be guessed. While a conversion is paused that is so: a sector is
     /// written in the state that the boundary or the map of chunks gives it.
-    fn why_read_only(&self, interrupted: bool, length_bytes: u64) -> Option<&'static str> {
+    fn why_read_only(&self, interrupted: bool) -> Option<&'static str> {
         use VolumeState::{ConvertingPaused, Decrypted, Encrypted, Paused};
         if self.header.layout == VolumeLayout::Vista {
             return Some("volumes of Windows Vista are read only");
         }
-        if interrupted || !matches!(self.state().0, Decrypted | Encrypted | Paused | ConvertingPaused) {
+        if let VolumeState::Unknown(_) = self.state().0 {
+            return Some("the volume is in a state that this program does not know");
+        }
+        if interrupted
+            || self.interrupted_range().is_some()
+            || !matches!(self.state().0, Decrypted | Encrypted | Paused | ConvertingPaused)
+        {
             return Some("a conversion was interrupted, and some sectors are in between; let Windows finish it first");
         }
-        if length_bytes < self.volume_bytes() {
-            return Some("the end of the volume is missing");
+        if self.header.encrypt_on_write.is_some() && !self.is_decrypted() && !self.is_encrypt_on_write_sealed() {
+            return Some("its first sector calls for a conversion that the sealed metadata does not know of");
         }
         if self.copies.copies.iter().any(|copy| !matches!(copy.health, crate::CopyHealth::Good)) {
             return Some("the metadata copies are damaged or differ; they must be repaired first");
@@ -279,22 +333,42 @@ impl<D: BlockRead> Volume<D> {
     fn unwrap_fvek(&self, vmk: &Vmk) -> Result<Fvek, Error> {
         let stated = self.block.metadata.method;
         sector_method(stated)?;
-        let entry = self.block.wrapped_fvek().ok_or(Error::BadFvek { reason: "the volume holds none" })?;
-        match unwrap_key(&vmk.0, entry, |found| found == stated.value()) {
-            Unwrapped::Key(key) => Ok(Fvek { method: stated, key }),
-            Unwrapped::WrongKey => Err(Error::BadFvek { reason: "AES-CCM tag mismatch under the volume master key" }),
-            Unwrapped::Malformed(reason) => Err(Error::BadFvek { reason }),
+        let mut reason = "the volume holds none";
+        for entry in self.block.wrapped_fveks() {
+            match unwrap_key(&vmk.0, entry, |found| found == stated.value()) {
+                Unwrapped::Key(key) => return Ok(Fvek { method: stated, key }),
+                Unwrapped::WrongKey => reason = "AES-CCM tag mismatch under the volume master key",
+                Unwrapped::Malformed(malformed) => reason = malformed,
+            }
         }
+        Err(Error::BadFvek { reason })
     }
 }
 
-/// Whether the block is what was sealed under the VMK.
+fn protectors_to_try(block: &MetadataBlock) -> Result<Vec<KeyProtector>, Error> {
+    let protectors = block.protectors();
+    if protectors.len() > MAX_PROTECTORS {
+        return Err(Error::TooManyProtectors { found: protectors.len(), most: MAX_PROTECTORS });
+    }
+    Ok(protectors)
+}
+
+/// Whether the block is what was sealed under the VMK. A hash in the clear, as a decrypted volume has it, seals nothing: who
+/// holds a VMK has a block that wraps one.
 fn verify_hash(block: &MetadataBlock, vmk: &Vmk) -> Result<(), Error> {
     match unwrap_key(&vmk.0, &block.validation.hash, |found| found == key_type::METADATA_HASH) {
         Unwrapped::Key(hash) => compare_hash(block, hash.expose()),
-        // A decrypted volume keeps the hash in the clear.
-        _ => verify_clear_hash(block),
+        _ => Err(Error::Tampered),
     }
+}
+
+/// Whether a block says that nothing is encrypted, and holds no key either.
+fn is_decrypted(block: &MetadataBlock) -> bool {
+    let header = &block.header;
+    (header.state, header.next_state) == (VolumeState::Decrypted, VolumeState::Decrypted)
+        && block.metadata.method == EncryptionMethod::None
+        && block.wrapped_fveks().next().is_none()
+        && block.entries.iter().all(|entry| entry.entry_type != entry_type::PROTECTOR)
 }
 
 fn verify_clear_hash(block: &MetadataBlock) -> Result<(), Error> {
@@ -329,6 +403,29 @@ fn places_of_copies(storage: &impl BlockRead, header: &VolumeHeader) -> [Option<
         },
         offsets => offsets,
     }
+}
+
+/// Bytes that the file system inside takes, by its boot sector; `None` when it is none of those that Windows encrypts.
+fn file_system_bytes(plain: &impl BlockRead) -> Option<u64> {
+    let mut sector = [0; VOLUME_HEADER_BYTES];
+    plain.read_exact_at(0, &mut sector).ok()?;
+    let (half, _) = sector.as_chunks::<2>();
+    let word = |at: usize| u64::from(u16::from_le_bytes(half[at / 2]));
+    let long = |at: usize| word(at) | word(at + 2) << 16;
+    let huge = |at: usize| long(at) | long(at + 4) << 32;
+    // FAT keeps the 16-bit count at an odd place.
+    let (bytes_per_sector, few) = (
+        u64::from(u16::from_le_bytes([sector[11], sector[12]])),
+        u64::from(u16::from_le_bytes([sector[19], sector[20]])),
+    );
+    let size = match &sector[3..11] {
+        // Behind the file system lies the backup of its boot sector.
+        b"NTFS    " => huge(0x28).checked_add(1).and_then(|sectors| sectors.checked_mul(bytes_per_sector)),
+        b"EXFAT   " => huge(0x48).checked_shl(u32::from(sector[0x6C])),
+        _ if sector[510..] == [0x55, 0xAA] => Some(if few > 0 { few } else { long(0x20) } * bytes_per_sector),
+        _ => None,
+    };
+    size.filter(|bytes| *bytes > 0)
 }
 
 /// What a first sector looks like, for the error message.

@@ -99,7 +99,14 @@ fn each(methods: &[EncryptionMethod], mut judge: impl FnMut(&Made, Secret<'_>)) 
     }
 }
 
-const METHODS: [EncryptionMethod; 2] = [EncryptionMethod::AesXts128, EncryptionMethod::AesXts256];
+const METHODS: [EncryptionMethod; 6] = [
+    EncryptionMethod::AesXts128,
+    EncryptionMethod::AesXts256,
+    EncryptionMethod::AesCbc128,
+    EncryptionMethod::AesCbc256,
+    EncryptionMethod::AesCbc128Diffuser,
+    EncryptionMethod::AesCbc256Diffuser,
+];
 
 #[test]
 fn cryptsetup_accepts_every_secret() {

@@ -68,6 +68,22 @@ fn the_metadata_regions_read_as_zeros_and_refuse_writes() {
     }
 }
 
+/// A volume with exFAT inside: Windows leaves the sector size of the volume header 0, as exFAT has none there.
+#[test]
+fn a_header_without_a_sector_size_is_read_and_written() {
+    let mut bytes = volume(EncryptionMethod::AesXts128, 4000, b"over the border of a sector and of eight");
+    bytes[0x0B..0x0E].fill(0);
+    let disk = MemoryDisk::new(bytes);
+    let recovery = RecoveryPassword::from_key(&[7; 16]);
+    let opened = Volume::open(&disk).expect("opens");
+    assert_eq!(opened.sector_bytes(), 512);
+    let (unlocked, _) = opened.unlock(&recovery, UnlockOptions::default()).expect("unlocks");
+    unlocked.write_all_at(4005, b"THE").expect("writes");
+    let mut read = [0; 40];
+    unlocked.read_exact_at(4000, &mut read).expect("reads");
+    assert_eq!(&read, b"over THE border of a sector and of eight");
+}
+
 #[test]
 fn damaged_copies_are_passed_over_until_none_is_left() {
     let mut bytes = volume(EncryptionMethod::AesXts128, 0, b"x");

@@ -186,30 +186,36 @@ impl BlockRead for Changed<'_> {
     }
 }
 
-/// Every single bit of the first copy, with the other two gone: it opens as before or is refused, never with other data.
-/// With the other two there: it opens as before.
+/// Every single bit of each copy, with the other two gone: it opens as before or is refused, never with other data. With
+/// the other two there: it opens as before.
 #[test]
 fn no_flipped_bit_of_the_metadata_gives_wrong_data() {
     let Some(corpus) = testkit::corpus() else { return };
     let disk = FileDisk::open(&corpus.join("bitlk-aes-xts-128-clearkey-only.img")).expect("image");
     let volume = Volume::open(&disk).expect("a volume");
     let offsets = volume.copies().each_ref().map(|copy| copy.offset_bytes.expect("a place"));
+    let expected = first_bytes(volume).expect("opens");
+    for index in 0..3 {
+        flip_every_bit(&disk, &expected, offsets[index], [offsets[(index + 1) % 3], offsets[(index + 2) % 3]]);
+    }
+}
+
+fn flip_every_bit(disk: &FileDisk, expected: &[u8], at: u64, others: [u64; 2]) {
     let mut block = vec![0; METADATA_REGION_BYTES];
-    disk.read_exact_at(offsets[0], &mut block).expect("reads");
+    disk.read_exact_at(at, &mut block).expect("reads");
     // Block and validation record; zeros follow to the end of the region, of which one bit in 64 bytes is flipped.
     let used = usize::from(u16::from_le_bytes([block[8], block[9]])) * 16 + 88;
     let bits = (0..used * 8).chain((used * 8..METADATA_REGION_BYTES * 8).step_by(509));
-    let expected = first_bytes(volume).expect("opens");
     let mut refused = 0;
     for bit in bits {
         let mut bytes = block.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let changed = Changed { disk: &disk, at: offsets[0], bytes: bytes.clone() };
+        let changed = Changed { disk, at, bytes };
         let with_others = Volume::open(&changed).and_then(first_bytes);
-        assert!(with_others.is_ok_and(|found| found == expected), "bit {bit} of the first copy");
-        let alone = OnlyCopy { changed: &changed, others: [offsets[1], offsets[2]] };
+        assert!(with_others.is_ok_and(|found| found == expected), "bit {bit} of the copy at {at:#x}");
+        let alone = OnlyCopy { changed: &changed, others };
         match Volume::open(&alone).and_then(first_bytes) {
-            Ok(found) => assert!(found == expected, "bit {bit} of the only copy"),
+            Ok(found) => assert!(found == expected, "bit {bit} of the copy at {at:#x}, alone"),
             Err(error) => {
                 assert!(!error.to_string().is_empty());
                 refused += 1;

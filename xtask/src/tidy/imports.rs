@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// What each crate may import of ours in its normal and build dependencies.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("secret", &[]),
     ("block-io", &[]),
     ("fve-format", &[]),
@@ -15,13 +15,24 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("fve-crypto", &["secret"]),
     ("fve", &["block-io", "fve-crypto", "fve-format", "secret"]),
     ("fs-view", &["block-io"]),
+    ("disk-image", &["block-io"]),
     ("vault-crypto", &["secret", "vault-protocol"]),
     ("vault-client", &["secret", "vault-crypto", "vault-protocol"]),
     ("vault-store", &["secret", "vault-protocol"]),
     ("vault-server", &["secret", "vault-protocol", "vault-store"]),
     (
         "keyhaven",
-        &["block-io", "fs-view", "fve", "secret", "vault-client", "vault-protocol", "vault-server", "vault-store"],
+        &[
+            "block-io",
+            "disk-image",
+            "fs-view",
+            "fve",
+            "secret",
+            "vault-client",
+            "vault-protocol",
+            "vault-server",
+            "vault-store",
+        ],
     ),
     ("portal", &[]),
 ];

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use block_io::BlockRead;
 use clap::Args;
-use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, VolumeLayout, VolumeState};
+use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
 use serde_json::json;
 
+use super::files::shown;
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::Outcome;
 use crate::output;
@@ -38,11 +40,12 @@ fn layout_name(layout: VolumeLayout) -> &'static str {
 }
 
 /// State in words: now, on the way to, and an encrypt-on-write conversion that only the volume header tells.
-fn state_name(volume: &Locked) -> String {
+pub(crate) fn state_name<D: BlockRead>(volume: &Volume<D>) -> String {
     let (now, next) = volume.state();
     let converting = volume.header().encrypt_on_write.is_some();
     let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
     let mut name = match (now, next) {
+        _ if volume.is_decrypted() => "decrypted".to_owned(),
         _ if converting => "encrypt-on-write conversion under way".to_owned(),
         (now, next) if now == next => now.to_string(),
         (now, next) => format!("{now}, on the way to {next}"),
@@ -79,7 +82,10 @@ fn document(path: &Path, volume: &Locked) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "decrypted": volume.is_decrypted(),
         "unlocks_other_drives": volume.unlocks_other_drives(),
+        "conversion_problem": volume.conversion_problem(),
         "protectors": volume.protectors().iter().map(protector_document).collect::<Vec<_>>(),
+        "unreadable_protectors": volume.unreadable_protectors().iter()
+            .map(|identifier| identifier.map(|identifier| identifier.to_string())).collect::<Vec<_>>(),
     })
 }
 
@@ -158,6 +164,13 @@ fn text(path: &Path, volume: &Locked) -> String {
         encrypted if encrypted != volume.volume_bytes() => line("encrypted", format!("the first {encrypted} bytes")),
         _ => {}
     }
+    if volume.storage_bytes() > volume.volume_bytes() {
+        let behind = volume.storage_bytes() - volume.volume_bytes();
+        line("behind it", format!("{behind} bytes that do not belong to the volume"));
+    }
+    if let Some(problem) = volume.conversion_problem() {
+        line("not readable", format!("what is encrypted cannot be told apart: {problem}"));
+    }
     if let Some(lost) = volume.interrupted_range() {
         line(
             "interrupted",
@@ -167,12 +180,12 @@ fn text(path: &Path, volume: &Locked) -> String {
     line("identifier", format!("{{{}}}", metadata.identifier));
     line("created", metadata.created.to_string());
     if let Some(description) = volume.description() {
-        line("description", description);
+        line("description", shown(&description));
     }
     for (index, copy) in volume.copies().iter().enumerate() {
-        let place = copy.offset_bytes.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+        let place = copy.offset_bytes.map(|offset| format!("at byte {offset}: ")).unwrap_or_default();
         let used = if index == volume.copy_in_use() { ", in use" } else { "" };
-        line(&format!("metadata {}", index + 1), format!("{}{used}{place}", copy.health));
+        line(&format!("metadata {}", index + 1), format!("{place}{}{used}", copy.health));
     }
     if volume.unlocks_other_drives() {
         out.push_str("  a system drive: it also keeps the key with which its PC unlocks other drives by itself\n");
@@ -180,6 +193,11 @@ fn text(path: &Path, volume: &Locked) -> String {
     out.push_str("\nKey protectors\n");
     for protector in volume.protectors() {
         out.push_str(&protector_line(&protector));
+    }
+    for identifier in volume.unreadable_protectors() {
+        let name =
+            identifier.map_or_else(|| "without an identifier".to_owned(), |identifier| format!("{{{identifier}}}"));
+        let _ = writeln!(out, "  one that cannot be read    {name}\n    it is left as it is");
     }
     out
 }
@@ -214,7 +232,7 @@ fn protector_line(protector: &KeyProtector) -> String {
         protector.modified
     );
     if let Some(name) = name(protector) {
-        let _ = write!(line, "  \"{name}\"");
+        let _ = write!(line, "  \"{}\"", shown(&name));
     }
     if let Some(explained) = explanation(protector) {
         line.push_str("\n    ");

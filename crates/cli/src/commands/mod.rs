@@ -8,6 +8,7 @@ pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
 pub(crate) mod device;
+pub(crate) mod drives;
 #[cfg(feature = "export")]
 pub(crate) mod export;
 pub(crate) mod factors;
@@ -29,6 +30,7 @@ use crate::failure::Outcome;
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     match arguments.command {
+        Command::Drives(arguments) => drives::run(&arguments, json),
         Command::Info(arguments) => info::run(&arguments, json),
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),

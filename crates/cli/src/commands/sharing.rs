@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use export::{Access, Disk};
 
+use crate::disk;
 use crate::drive::{self, UnlockArgs};
 use crate::failure::{Failure, Outcome};
 
@@ -34,7 +35,7 @@ impl Lock {
     pub(crate) fn take(path: &Path, write: bool) -> Outcome<Self> {
         let cannot =
             |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
-        let file = File::open(path).map_err(|error| cannot(&error))?;
+        let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
         match if write { file.try_lock() } else { file.try_lock_shared() } {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))

@@ -5,6 +5,8 @@
 mod bad_input;
 mod corpus;
 mod create;
+mod disks;
+mod drives;
 mod files;
 mod harness;
 mod help;

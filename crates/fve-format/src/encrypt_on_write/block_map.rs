@@ -115,14 +115,12 @@ impl BlockMap {
         if !(RECORD_HEADER_BYTES..=MAX_RECORD_BYTES).contains(&length) {
             return Err(reader.bad_field("record size", 4, u64::from(record_bytes), "0x24 to 64 KiB"));
         }
-        let start = |offset: u32| {
-            usize::try_from(offset)
-                .ok()
-                .filter(|start| *start >= MAP_HEADER_BYTES && start + length <= size && size <= bytes.len())
-        };
-        let [Some(first), Some(second)] = record_offsets.map(start) else {
-            return Err(reader.bad_field("record offset", 12, u64::from(record_offsets[0]), "inside the map"));
-        };
+        // The checksum covers what lies before the first record, so a record that is rewritten must not lie there.
+        let [first, second] = record_offsets.map(|offset| usize::try_from(offset).unwrap_or(usize::MAX));
+        let end = |start: usize| start.saturating_add(length);
+        if first < MAP_HEADER_BYTES || end(first) > second || end(second) > size || size > bytes.len() {
+            return Err(reader.bad_field("record offset", 12, u64::from(record_offsets[0]), "two records in the map"));
+        }
         let stored = reader.u32()?;
         let found = checksum_without(&bytes[..first], MAP_CHECKSUM_AT);
         if stored != found {
@@ -295,9 +293,16 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded() {
-        for (at, value) in
-            [(12, 0xFFFF_FFFF_u32), (12, 0x10), (44, 0x10), (44, 0xFFFF_FFFF), (52, 0xFFFF_FFFF), (52, 4)]
-        {
+        for (at, value) in [
+            (12, 0xFFFF_FFFF_u32),
+            (12, 0x10),
+            (44, 0x10),
+            (44, 0x400),
+            (44, 0xFFFF_FFFF),
+            (48, 0xFFFF_FFFF),
+            (52, 0xFFFF_FFFF),
+            (52, 4),
+        ] {
             let mut bytes = windows();
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
             assert!(matches!(BlockMap::parse(&bytes), Err(Error::BadField { .. })), "{value:#x} at {at}");

@@ -1,0 +1,5 @@
+//! The header of a conversion log.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyhaven_fuzz::conversion::log(data));

@@ -1,0 +1,5 @@
+//! A whole volume under an encrypt-on-write conversion.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyhaven_fuzz::volume::open(data));

@@ -1,0 +1,5 @@
+//! Any storage.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyhaven_fuzz::volume::open_raw(data));
