@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Take down a mount of `keyhaven mount`
     #[cfg(all(feature = "mount", target_os = "linux"))]
     Unmount(commands::mount::UnmountArgs),
-    /// Give other programs and computers a drive: as a network block device
+    /// Give other programs a drive: as a network block device, or its files over WebDAV
     #[cfg(feature = "export")]
     Export {
         /// How

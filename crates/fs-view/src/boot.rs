@@ -13,6 +13,8 @@ pub enum FileSystemKind {
     Fat16,
     /// FAT with entries of 28 bits.
     Fat32,
+    /// exFAT.
+    ExFat,
 }
 
 /// Where the parts of a FAT volume are. Offsets are bytes from the start of the volume.
@@ -26,19 +28,56 @@ pub(crate) struct FatLayout {
     pub(crate) fats: u64,
     pub(crate) data_start: u64,
     pub(crate) clusters: u64,
-    /// Offset of the FSInfo sector (FAT32).
-    pub(crate) info_start: Option<u64>,
+    /// Offset and length of the root directory (FAT12 and FAT16).
+    pub(crate) root_area: Option<(u64, u64)>,
+    /// First cluster of the root directory (FAT32).
+    pub(crate) root_cluster: u32,
+}
+
+/// Where the parts of an NTFS volume are. Offsets are bytes from the start of the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NtfsLayout {
+    pub(crate) cluster_bytes: u64,
+    pub(crate) record_bytes: u64,
+    pub(crate) mft_start: u64,
+    pub(crate) mirror_start: u64,
+}
+
+/// Where the parts of an exFAT volume are. Offsets are bytes from the start of the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExFatLayout {
+    pub(crate) sector_bytes: u64,
+    pub(crate) cluster_bytes: u64,
+    /// The table in use.
+    pub(crate) fat_start: u64,
+    pub(crate) data_start: u64,
+    pub(crate) clusters: u64,
+    pub(crate) root_cluster: u32,
 }
 
 /// What the first sector says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Boot {
-    Ntfs,
+    Ntfs(NtfsLayout),
     Fat(FatLayout),
+    ExFat(ExFatLayout),
 }
 
-/// Bytes looked at.
+/// Bytes of a boot sector that are looked at.
 pub(crate) const BOOT_BYTES: usize = 512;
+
+/// Where copies of the boot sector can be, seen from the start of the volume: of FAT32, then of exFAT with sectors of 512
+/// to 4096 bytes.
+const COPIES_FROM_START: [u64; 6] = [6 * 512, 6 * 4096, 12 * 512, 12 * 1024, 12 * 2048, 12 * 4096];
+/// And from its end, of NTFS with sectors of 512 to 4096 bytes.
+const COPIES_FROM_END: [u64; 4] = [512, 1024, 2048, 4096];
+
+/// Offsets of the copies that a volume of this length can have.
+pub(crate) fn copies(device_bytes: u64) -> impl Iterator<Item = u64> {
+    let from_end = COPIES_FROM_END.into_iter().filter_map(move |distance| device_bytes.checked_sub(distance));
+    let inside = move |offset: &u64| *offset > 0 && offset + BOOT_BYTES as u64 <= device_bytes;
+    from_end.chain(COPIES_FROM_START).filter(inside)
+}
 
 /// Recognises a file system and checks every field that a library would calculate with unchecked.
 pub(crate) fn recognise(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<Boot, Error> {
@@ -49,8 +88,10 @@ pub(crate) fn recognise(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<
         return Err(Error::Unknown { found: None });
     }
     if &sector[3..11] == b"NTFS    " {
-        check_ntfs(sector, device_bytes)?;
-        return Ok(Boot::Ntfs);
+        return ntfs_layout(sector, device_bytes).map(Boot::Ntfs);
+    }
+    if &sector[3..11] == b"EXFAT   " {
+        return exfat_layout(sector, device_bytes).map(Boot::ExFat);
     }
     fat_layout(sector, device_bytes).map(Boot::Fat)
 }
@@ -58,11 +99,30 @@ pub(crate) fn recognise(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<
 /// File systems and containers that are known by their signature but not read here.
 fn foreign(sector: &[u8; BOOT_BYTES]) -> Option<&'static str> {
     match &sector[3..11] {
-        b"EXFAT   " => Some("exFAT, which is not supported yet"),
         b"-FVE-FS-" | b"MSWIN4.1" if is_bitlocker(sector) => Some("an encrypted BitLocker volume"),
         _ if &sector[3..7] == b"ReFS" => Some("ReFS, which is not supported"),
         _ => None,
     }
+}
+
+/// Bytes that [`foreign_by_content`] wants to see.
+pub(crate) const HEAD_BYTES: usize = 66 * 1024;
+
+/// File systems that are known by what stands behind the boot sector.
+pub(crate) fn foreign_by_content(head: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: [(usize, &[u8], &str); 8] = [
+        (1080, &[0x53, 0xEF], "ext2, ext3 or ext4"),
+        (0, b"XFSB", "XFS"),
+        (65_600, b"_BHRfS_M", "Btrfs"),
+        (32, b"NXSB", "APFS"),
+        (1024, b"H+", "HFS+"),
+        (1024, b"HX", "HFS+"),
+        (0, b"LUKS\xBA\xBE", "a LUKS volume"),
+        (32_769, b"CD001", "ISO 9660"),
+    ];
+    let known =
+        |(offset, bytes, _): &&(usize, &[u8], &str)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes));
+    SIGNATURES.iter().find(known).map(|(_, _, name)| *name)
 }
 
 /// BitLocker To Go keeps a FAT-like header; its identifier tells it from a FAT volume.
@@ -84,34 +144,69 @@ fn u64_at(sector: &[u8; BOOT_BYTES], offset: usize) -> u64 {
     u32_at(sector, offset) | u32_at(sector, offset + 4) << 32
 }
 
-fn check_ntfs(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<(), Error> {
-    let damaged = |field: &str| Err(Error::damaged(format!("NTFS boot sector: {field} is not possible")));
+fn ntfs_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<NtfsLayout, Error> {
+    let damaged = |field: &str| Error::damaged(format!("NTFS boot sector: {field} is not possible"));
     let sector_bytes = u16_at(sector, 11);
-    if !sector_bytes.is_power_of_two() || !(512..=4096).contains(&sector_bytes) {
-        return damaged("the sector size");
+    if !sector_bytes.is_power_of_two() || !(256..=4096).contains(&sector_bytes) {
+        return Err(damaged("the sector size"));
     }
     let raw = sector[13];
     // Above 128 the byte is a negative exponent: clusters of 128 KiB to 2 MiB.
     let per_cluster =
         if raw > 128 { 1_u64.checked_shl(u32::from(raw.wrapping_neg())).unwrap_or(0) } else { raw.into() };
-    let cluster_bytes = per_cluster * sector_bytes;
-    if !per_cluster.is_power_of_two() || cluster_bytes > 2 << 20 {
-        return damaged("the cluster size");
+    let cluster_bytes = per_cluster.saturating_mul(sector_bytes);
+    if !per_cluster.is_power_of_two() || !(512..=2 << 20).contains(&cluster_bytes) {
+        return Err(damaged("the cluster size"));
     }
-    // A positive value counts clusters, a negative one is an exponent. Windows uses 1 KiB and 4 KiB; a library would
-    // allocate whatever is claimed.
+    // A positive value counts clusters, a negative one is an exponent. Windows uses 1 KiB and 4 KiB.
     let record = sector[64].cast_signed();
     let record_bytes = match u64::try_from(record) {
         Ok(clusters) => clusters * cluster_bytes,
         Err(_) => 1_u64.checked_shl(u32::from(record.unsigned_abs())).unwrap_or(0),
     };
     if !(1024..=65536).contains(&record_bytes) || !record_bytes.is_power_of_two() {
-        return damaged("the file record size");
+        return Err(damaged("the file record size"));
     }
-    match u64_at(sector, 48).checked_mul(cluster_bytes) {
-        Some(start) if start > 0 && start < device_bytes => Ok(()),
-        _ => damaged("the position of the file table"),
+    let place = |offset: usize| u64_at(sector, offset).checked_mul(cluster_bytes);
+    let inside = |place: &u64| *place > 0 && *place < device_bytes;
+    let mft_start = place(48).filter(inside).ok_or_else(|| damaged("the position of the file table"))?;
+    // Only needed where the table is damaged.
+    let mirror_start = place(56).filter(inside).unwrap_or(0);
+    Ok(NtfsLayout { cluster_bytes, record_bytes, mft_start, mirror_start })
+}
+
+fn exfat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<ExFatLayout, Error> {
+    let damaged = |what: &str| Err(Error::damaged(format!("exFAT boot sector: {what}")));
+    let (sector_shift, cluster_shift) = (u32::from(sector[108]), u32::from(sector[109]));
+    if !(9..=12).contains(&sector_shift) || sector_shift + cluster_shift > 25 {
+        return damaged("the sector or cluster size is not possible");
     }
+    let sector_bytes = 1_u64 << sector_shift;
+    let cluster_bytes = sector_bytes << cluster_shift;
+    let (fat_sectors, clusters) = (u32_at(sector, 84), u32_at(sector, 92));
+    let data_start = u32_at(sector, 88) * sector_bytes;
+    let fats = u64::from(sector[110]);
+    // The second of two tables is in use when a flag says so.
+    let active = if fats == 2 { u16_at(sector, 106) & 1 } else { 0 };
+    let fat_start = (u32_at(sector, 80) + active * fat_sectors) * sector_bytes;
+    if !(1..=2).contains(&fats) || clusters == 0 || clusters > 0xFFFF_FFF5 {
+        return damaged("the number of tables or clusters is not possible");
+    }
+    if fat_start < 24 * sector_bytes || fat_start + fat_sectors * sector_bytes > data_start {
+        return damaged("the areas overlap");
+    }
+    if fat_sectors * sector_bytes / 4 < clusters + 2 {
+        return damaged("the table is too small for the clusters");
+    }
+    if data_start >= device_bytes {
+        return damaged("the volume is larger than its storage");
+    }
+    let root = u32_at(sector, 96);
+    if !(2..clusters + 2).contains(&root) {
+        return damaged("the root directory is outside of the volume");
+    }
+    let root_cluster = u32::try_from(root).unwrap_or(u32::MAX);
+    Ok(ExFatLayout { sector_bytes, cluster_bytes, fat_start, data_start, clusters, root_cluster })
 }
 
 fn fat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<FatLayout, Error> {
@@ -150,14 +245,15 @@ fn fat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<FatLayout,
         fats,
         data_start: data_sector * sector_bytes,
         clusters,
-        info_start: wide.then(|| u16_at(sector, 48) * sector_bytes),
+        root_area: (!wide).then_some(((reserved + fats * fat_sectors) * sector_bytes, root_entries * 32)),
+        root_cluster: u32::try_from(u32_at(sector, 44)).unwrap_or(u32::MAX),
     };
-    check_fat(sector, &layout, device_bytes).map(|()| layout)
+    check_fat(&layout, device_bytes).map(|()| layout)
 }
 
-fn check_fat(sector: &[u8; BOOT_BYTES], layout: &FatLayout, device_bytes: u64) -> Result<(), Error> {
+fn check_fat(layout: &FatLayout, device_bytes: u64) -> Result<(), Error> {
     let damaged = |what: &str| Err(Error::damaged(format!("FAT boot sector: {what}")));
-    let wide = layout.info_start.is_some();
+    let wide = layout.root_area.is_none();
     if wide != (layout.kind == FileSystemKind::Fat32) {
         return damaged("the number of clusters contradicts the kind of table");
     }
@@ -172,8 +268,7 @@ fn check_fat(sector: &[u8; BOOT_BYTES], layout: &FatLayout, device_bytes: u64) -
     if layout.fat_bytes * 8 / entry_bits < layout.clusters + 2 {
         return damaged("the table is too small for the clusters");
     }
-    let root = u32_at(sector, 44);
-    if wide && !(2..layout.clusters + 2).contains(&root) {
+    if wide && !(2..layout.clusters + 2).contains(&u64::from(layout.root_cluster)) {
         return damaged("the root directory is outside of the volume");
     }
     Ok(())
@@ -187,10 +282,12 @@ mod tests {
     fn foreign_volumes_are_named() {
         let mut sector = [0; BOOT_BYTES];
         assert!(matches!(recognise(&sector, 1 << 20), Err(Error::Unknown { found: None })));
-        sector[3..11].copy_from_slice(b"EXFAT   ");
-        sector[510..].copy_from_slice(&[0x55, 0xAA]);
-        assert!(
-            matches!(recognise(&sector, 1 << 20), Err(Error::Unknown { found: Some(name) }) if name.contains("exFAT"))
-        );
+        sector[3..11].copy_from_slice(b"-FVE-FS-");
+        let found = recognise(&sector, 1 << 20);
+        assert!(matches!(found, Err(Error::Unknown { found: Some(name) }) if name.contains("BitLocker")));
+        let mut head = vec![0; HEAD_BYTES];
+        assert_eq!(foreign_by_content(&head), None);
+        head[65_600..65_608].copy_from_slice(b"_BHRfS_M");
+        assert_eq!(foreign_by_content(&head), Some("Btrfs"));
     }
 }

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use ntfs::NtfsError;
-
 /// A file system could not be read or written as asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The device holds neither NTFS nor FAT.
+    /// The device holds neither NTFS nor FAT nor exFAT.
     #[error("no file system that can be read here; found {}", .found.unwrap_or("nothing known"))]
     Unknown {
         /// What was recognised instead, where anything was.
@@ -40,12 +38,18 @@ pub enum Error {
         /// The path as given.
         path: String,
     },
+    /// A symbolic link or junction was needed.
+    #[error("{path:?} is not a link")]
+    NotALink {
+        /// The path as given.
+        path: String,
+    },
     /// The file is stored in a way that cannot be read here.
-    #[error("{path:?} is stored {how}, which is not supported")]
+    #[error("{path:?} is stored {how}, which cannot be read here")]
     Unsupported {
         /// The path as given.
         path: String,
-        /// `compressed`, `encrypted`, ...
+        /// `encrypted by Windows (EFS)`, `in the cloud alone`, ...
         how: &'static str,
     },
     /// The file system contradicts itself.
@@ -101,15 +105,6 @@ impl Error {
     /// Damage, told in words.
     pub(crate) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged { reason: reason.into() }
-    }
-}
-
-impl From<NtfsError> for Error {
-    fn from(error: NtfsError) -> Self {
-        match error {
-            NtfsError::Io(source) => Self::from_library(source),
-            other => Self::Damaged { reason: other.to_string() },
-        }
     }
 }
 

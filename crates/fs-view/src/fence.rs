@@ -1,4 +1,4 @@
-//! The last fence around the libraries: a panic on damaged structures becomes an error.
+//! The last fence around the library that writes FAT: a panic on damaged structures becomes an error.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,12 +11,12 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs code of a file-system library on structures from a volume.
+/// Runs code of the library on structures from a volume.
 ///
-/// The boot sector is checked before a library sees it, reads are bounded by [`crate::stream::Stream`], but `ntfs` and
-/// `fatfs` index into records by offsets found in them and assert in places. Volumes come from anywhere, so what remains
-/// is caught here. The library objects in use are dropped by the callers after such an error, never used again, which
-/// is what makes asserting unwind safety right. Callbacks of the caller must not run inside.
+/// The boot sector is checked before the library sees it, but `fatfs` calculates with offsets found on the volume and
+/// asserts in places. Volumes come from anywhere, so what remains is caught here. The library's objects in use are
+/// dropped by the callers after such an error, never used again, which is what makes asserting unwind safety right.
+/// Callbacks of the caller must not run inside.
 pub(crate) fn fenced<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     silence_inside();
     let outer = INSIDE.replace(true);

@@ -34,7 +34,12 @@ impl OemCpConverter for Cp850 {
     }
 }
 
-/// How volumes are mounted everywhere here.
+/// A byte of a short name as a letter.
+pub(crate) fn decode(byte: u8) -> char {
+    CP850.decode(byte)
+}
+
+/// How volumes are mounted for writing.
 pub(crate) fn mount_options() -> FsOptions {
     FsOptions::new().oem_cp_converter(&CP850).time_provider(&UTC_CLOCK)
 }

@@ -21,8 +21,15 @@ pub(crate) fn components(path: &str) -> Result<Vec<&str>, Error> {
     Ok(parts)
 }
 
+/// Cuts the name of an alternate stream off a path: `folder/file:stream`, or `:stream` of the root.
+pub(crate) fn cut_stream(path: &str) -> Option<(&str, &str)> {
+    let (file, stream) = path.strip_suffix(":$DATA").unwrap_or(path).rsplit_once(':')?;
+    (!stream.contains(['/', '\\'])).then_some((file, stream))
+}
+
 /// A name for comparing without regard to case. Letter by letter, as Windows does it: `ß` is not `SS`.
-pub(crate) fn fold(name: &str) -> String {
+#[must_use]
+pub fn fold(name: &str) -> String {
     let upper = |letter: char| {
         let mut letters = letter.to_uppercase();
         match (letters.next(), letters.next()) {
@@ -40,6 +47,14 @@ mod tests {
     #[test]
     fn case() {
         assert_eq!(fold("straße ä"), "STRAßE Ä");
+    }
+
+    #[test]
+    fn streams() {
+        assert_eq!(cut_stream("a/b.txt:Zone.Identifier"), Some(("a/b.txt", "Zone.Identifier")));
+        assert_eq!(cut_stream("a:b:$DATA"), Some(("a", "b")));
+        assert_eq!(cut_stream("a:b/c"), None);
+        assert_eq!(cut_stream("a::$DATA"), Some(("a", "")));
     }
 
     #[test]

@@ -1,8 +1,6 @@
-//! The stream that the libraries read from: cached, bounded, and refusing to write.
+//! The stream that the library for writing FAT works on: cached reads, writes straight through.
 
-use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::rc::Rc;
 
 use block_io::{BlockRead, BlockWrite};
 
@@ -19,78 +17,20 @@ struct Slot {
     bytes: Vec<u8>,
 }
 
-/// What a stream may still read; shared with whoever handed the stream to a library that does not give it back.
-///
-/// The budget is what ends loops inside a library: a cluster chain or an index that leads back into itself reads for
-/// ever, and sooner or later more than any sound structure of that kind can have.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    budget: Cell<u64>,
-    first_read: Cell<Option<u64>>,
-}
-
-impl Meter {
-    /// Starts a new operation: so many bytes from now on, and the first read is noted afresh.
-    pub(crate) fn start(&self, budget: u64) {
-        self.budget.set(budget);
-        self.first_read.set(None);
-    }
-
-    /// Where the first read since [`Meter::start`] went.
-    pub(crate) fn first_read(&self) -> Option<u64> {
-        self.first_read.get()
-    }
-
-    fn spend(&self, position: u64, count: usize) -> io::Result<()> {
-        if self.first_read.get().is_none() {
-            self.first_read.set(Some(position));
-        }
-        let left = self.budget.get().checked_sub(count as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "a structure does not end: it leads back into itself")
-        })?;
-        self.budget.set(left);
-        Ok(())
-    }
-}
-
-/// A position on a device, with a small cache and a [`Meter`].
-pub(crate) struct Stream<D> {
+/// A position on a device, with a small cache.
+pub(crate) struct WriteStream<D> {
     device: D,
     length: u64,
     position: u64,
     clock: u64,
     slots: Vec<Slot>,
-    meter: Rc<Meter>,
-    overlay: Option<(u64, Vec<u8>)>,
 }
 
-impl<D: BlockRead> Stream<D> {
-    /// A stream at byte 0 that may read `budget` bytes before it refuses.
-    pub(crate) fn new(device: D, budget: u64) -> Self {
+impl<D: BlockRead> WriteStream<D> {
+    /// A stream at byte 0.
+    pub(crate) fn new(device: D) -> Self {
         let length = device.geometry().length_bytes;
-        let meter = Rc::new(Meter { budget: Cell::new(budget), first_read: Cell::new(None) });
-        Self { device, length, position: 0, clock: 0, slots: Vec::new(), meter, overlay: None }
-    }
-
-    /// Length of the device.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// The meter of this stream.
-    pub(crate) fn meter(&self) -> Rc<Meter> {
-        Rc::clone(&self.meter)
-    }
-
-    /// Shows `bytes` at `offset` instead of what the device holds.
-    pub(crate) fn set_overlay(&mut self, offset: u64, bytes: Vec<u8>) {
-        self.overlay = Some((offset, bytes));
-    }
-
-    /// Fills `buffer` from `offset`.
-    pub(crate) fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.position = offset;
-        self.read_exact(buffer)
+        Self { device, length, position: 0, clock: 0, slots: Vec::new() }
     }
 
     fn direct(&mut self, buffer: &mut [u8]) -> io::Result<()> {
@@ -126,12 +66,6 @@ impl<D: BlockRead> Stream<D> {
         self.slots[oldest] = slot;
         Ok(oldest)
     }
-
-    fn apply_overlay(&self, offset: u64, buffer: &mut [u8]) {
-        if let Some((start, bytes)) = &self.overlay {
-            copy_overlap(*start, bytes, offset, buffer);
-        }
-    }
 }
 
 /// Copies the part of `source` (which stands at `source_start`) that lies in `target` (at `target_start`).
@@ -145,7 +79,7 @@ fn copy_overlap(source_start: u64, source: &[u8], target_start: u64, target: &mu
     }
 }
 
-impl<D: BlockRead> Read for Stream<D> {
+impl<D: BlockRead> Read for WriteStream<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.length.saturating_sub(self.position);
         if buffer.is_empty() {
@@ -156,7 +90,6 @@ impl<D: BlockRead> Read for Stream<D> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a structure points behind the end of the volume"));
         }
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let offset = self.position;
         let count = if wanted >= DIRECT_BYTES {
             self.direct(&mut buffer[..wanted])?;
             wanted
@@ -166,14 +99,12 @@ impl<D: BlockRead> Read for Stream<D> {
             buffer[..count].copy_from_slice(&cached[..count]);
             count
         };
-        self.meter.spend(offset, count)?;
-        self.apply_overlay(offset, &mut buffer[..count]);
         self.position += count as u64;
         Ok(count)
     }
 }
 
-impl<D: BlockRead> Seek for Stream<D> {
+impl<D: BlockRead> Seek for WriteStream<D> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let target = match to {
             SeekFrom::Start(offset) => Some(offset),
@@ -185,40 +116,13 @@ impl<D: BlockRead> Seek for Stream<D> {
     }
 }
 
-/// `fatfs` asks for `Write` even to read.
-impl<D: BlockRead> Write for Stream<D> {
-    fn write(&mut self, _data: &[u8]) -> io::Result<usize> {
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, "the volume is open for reading only"))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A [`Stream`] that writes through to the device.
-pub(crate) struct WriteStream<D>(pub(crate) Stream<D>);
-
-impl<D: BlockWrite> Read for WriteStream<D> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl<D: BlockWrite> Seek for WriteStream<D> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
-
 impl<D: BlockWrite> Write for WriteStream<D> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let stream = &mut self.0;
-        stream.device.write_all_at(stream.position, data)?;
-        for slot in &mut stream.slots {
-            copy_overlap(stream.position, data, slot.start, &mut slot.bytes);
+        self.device.write_all_at(self.position, data)?;
+        for slot in &mut self.slots {
+            copy_overlap(self.position, data, slot.start, &mut slot.bytes);
         }
-        stream.position += data.len() as u64;
+        self.position += data.len() as u64;
         Ok(data.len())
     }
 

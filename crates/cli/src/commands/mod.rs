@@ -22,6 +22,8 @@ pub(crate) mod mount;
 pub(crate) mod serve;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod sharing;
+#[cfg(any(feature = "mount", feature = "export"))]
+mod tree;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};

@@ -48,7 +48,18 @@ pub(crate) fn run(arguments: &MountArgs, json: bool) -> Outcome {
     let options = Options { allow_other: arguments.allow_other };
     // Before a secret is asked for.
     export_fuse::check(&arguments.folder, &options).map_err(|error| explain(&error))?;
-    raw(arguments, &options, json)
+    if arguments.raw { raw(arguments, &options, json) } else { files(arguments, &options, json) }
+}
+
+fn files(arguments: &MountArgs, options: &Options, json: bool) -> Outcome {
+    let shared = sharing::open_tree(&arguments.drive.drive, &arguments.unlock)?;
+    let signals = Signals::watch()?;
+    let mount = export_fuse::mount_files(shared.tree.clone(), &arguments.folder, options);
+    let mount = mount.map_err(|error| explain(&error))?;
+    let (drive, folder) = (arguments.drive.drive.display().to_string(), arguments.folder.display().to_string());
+    let document = json!({ "drive": drive, "folder": folder, "writable": false });
+    let text = format!("{folder} shows the files of {drive}, for reading.\n{}", ending(arguments));
+    serve(mount, &signals, || output::report(json, &document, &text))
 }
 
 fn raw(arguments: &MountArgs, options: &Options, json: bool) -> Outcome {

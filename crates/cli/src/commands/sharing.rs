@@ -4,8 +4,12 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use export::{Access, Disk};
+use block_io::BlockRead;
+use export::{Access, Disk, Tree};
+use fs_view::FileSystem;
 
+use crate::commands::files;
+use crate::commands::tree::VolumeTree;
 use crate::disk;
 use crate::drive::{self, UnlockArgs};
 use crate::failure::{Failure, Outcome};
@@ -24,6 +28,30 @@ pub(crate) fn open_disk(path: &Path, write: bool, unlock: &UnlockArgs) -> Outcom
         false => (drive::unlock(path, unlock)?, Access::ReadOnly),
     };
     Ok(Shared { disk: Arc::new(Disk::new(Box::new(volume), access)), _lock: lock })
+}
+
+/// A drive whose files are shown.
+pub(crate) struct SharedFiles {
+    pub(crate) tree: Arc<dyn Tree>,
+    _lock: Lock,
+}
+
+/// Unlocks the drive to show its files.
+pub(crate) fn open_tree(path: &Path, unlock: &UnlockArgs) -> Outcome<SharedFiles> {
+    let lock = Lock::take(path, false)?;
+    let volume = drive::unlock(path, unlock)?;
+    let length_bytes = volume.geometry().length_bytes;
+    let opened = FileSystem::open(volume).map_err(|error| {
+        let failure = files::explain(&error, &format!("the files of {}", path.display()));
+        match error {
+            fs_view::Error::Unknown { .. } => failure.hint(
+                "`keyhaven mount DRIVE FOLDER --raw` and `keyhaven export nbd DRIVE` show the plain volume to programs \
+                 that know its file system",
+            ),
+            _ => failure,
+        }
+    })?;
+    Ok(SharedFiles { tree: Arc::new(VolumeTree::new(opened, length_bytes)), _lock: lock })
 }
 
 /// A drive that is written belongs to its writer alone; readers may share it. Other programs do not ask for this lock.

@@ -11,7 +11,7 @@ use super::plan::{FATS, Geometry, RESERVED_SECTORS, SECTOR_BYTES, choose};
 use crate::Error;
 use crate::boot::{self, Boot};
 use crate::fence::fenced;
-use crate::stream::{Stream, WriteStream};
+use crate::stream::WriteStream;
 
 /// Marks a cluster that no driver may use.
 const BAD_CLUSTER: u32 = 0x0FFF_FFF7;
@@ -64,7 +64,7 @@ fn format_volume<D: BlockWrite>(device: &D, geometry: &Geometry, label: Option<[
     if let Some(label) = label {
         options = options.volume_label(label);
     }
-    let mut stream = WriteStream(Stream::new(device, u64::MAX));
+    let mut stream = WriteStream::new(device);
     fatfs::format_volume(&mut stream, options).map_err(Error::Io)
 }
 

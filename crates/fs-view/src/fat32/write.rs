@@ -9,7 +9,7 @@ use crate::boot::{self, Boot};
 use crate::fence::fenced;
 use crate::oem::mount_options;
 use crate::path::components;
-use crate::stream::{Stream, WriteStream};
+use crate::stream::WriteStream;
 use crate::{Entry, EntryKind, Error, FileSystem};
 
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -80,11 +80,10 @@ pub fn create_dir<D: BlockWrite>(device: &D, path: &str) -> Result<(), Error> {
 /// checkers take either as damage.
 fn mend_dots<D: BlockWrite>(device: &D, path: &str, parents: &[&str]) -> Result<(), Error> {
     let volume = FileSystem::open(device)?;
-    let (_, place) = volume.list_identified(path)?;
-    let parent = match parents {
-        [] => 0,
-        _ => volume.fat_cluster(volume.list_identified(&parents.join("/"))?.1).unwrap_or(0),
-    };
+    let start = volume.fat_start(path)?;
+    let (_, place) = start.ok_or_else(|| Error::damaged("a new directory has no cluster"))?;
+    // The root counts as cluster 0.
+    let parent = volume.fat_start(&parents.join("/"))?.map_or(0, |(cluster, _)| cluster);
     let mut old = [0; 4 * DIR_ENTRY_BYTES];
     device.read_exact_at(place, &mut old)?;
     let [_, dot, _, dot_dot] = old.as_chunks_mut::<DIR_ENTRY_BYTES>().0 else {
@@ -114,10 +113,12 @@ fn look<D: BlockRead>(device: &D, path: &str) -> Result<Option<Entry>, Error> {
 fn mount<D: BlockWrite>(device: &D) -> Result<Volume<'_, D>, Error> {
     let mut sector = [0; boot::BOOT_BYTES];
     device.read_exact_at(0, &mut sector)?;
-    if boot::recognise(&sector, device.geometry().length_bytes)? == Boot::Ntfs {
-        return Err(Error::Unknown { found: Some("NTFS, which cannot be written") });
+    match boot::recognise(&sector, device.geometry().length_bytes)? {
+        Boot::Fat(_) => {}
+        Boot::Ntfs(_) => return Err(Error::Unknown { found: Some("NTFS, which cannot be written") }),
+        Boot::ExFat(_) => return Err(Error::Unknown { found: Some("exFAT, which cannot be written") }),
     }
-    let stream = WriteStream(Stream::new(device, u64::MAX));
+    let stream = WriteStream::new(device);
     fatfs::FileSystem::new(stream, mount_options()).map_err(Error::from_library)
 }
 

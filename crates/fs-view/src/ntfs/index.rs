@@ -1,9 +1,11 @@
 //! Nodes of an NTFS directory index.
 //!
-//! Parsed here, not by the library: its walk over the tree neither ends on a cycle nor goes on behind a damaged node,
-//! and it finds the nodes wrongly where clusters are larger than nodes.
+//! A node is a list of names in their order; each may have a child node in front of it. The root is a resident attribute,
+//! the others are records in an attribute of their own.
 
+use super::record::undo_fixup;
 use crate::Error;
+use crate::bytes::{array_at, index, slice_at, u8_at, u16_at, u32_at, u64_at, units};
 
 /// Entries of one node, the end entry included.
 pub(super) struct Node {
@@ -23,7 +25,6 @@ pub(super) struct IndexEntry {
 pub(super) struct Key {
     pub(super) record: u64,
     pub(super) sequence: u16,
-    pub(super) reparse: bool,
     /// An 8.3 alias of a long name that is listed itself.
     pub(super) alias: bool,
     pub(super) name: Vec<u16>,
@@ -40,16 +41,8 @@ fn damaged() -> Error {
     Error::damaged("a directory index has lengths that lead outside of it")
 }
 
-fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Error> {
-    bytes.get(offset..).and_then(|rest| rest.first_chunk()).copied().ok_or_else(damaged)
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> Result<u16, Error> {
-    Ok(u16::from_le_bytes(bytes_at(bytes, offset)?))
-}
-
 fn index_at(bytes: &[u8], offset: usize) -> Result<usize, Error> {
-    usize::try_from(u32::from_le_bytes(bytes_at(bytes, offset)?)).map_err(|_| damaged())
+    u32_at(bytes, offset).map(|value| index(value.into())).ok_or_else(damaged)
 }
 
 impl Node {
@@ -64,13 +57,13 @@ impl Node {
 
     /// Parses a node of an `$INDEX_ALLOCATION`, which must say that it is number `expected`.
     pub(super) fn from_record(record: &mut [u8], expected: u64) -> Result<Self, Error> {
-        if bytes_at(record, 0)? != *b"INDX" {
+        if array_at(record, 0) != Some(*b"INDX") {
             return Err(Error::damaged("a node of a directory index has no signature"));
         }
-        if u64::from_le_bytes(bytes_at(record, 16)?) != expected {
+        if u64_at(record, 16) != Some(expected) {
             return Err(Error::damaged("a node of a directory index belongs elsewhere"));
         }
-        undo_fixup(record)?;
+        undo_fixup(record).map_err(|reason| Error::damaged(format!("a node of a directory index {reason}")))?;
         Self::parse(record, RECORD_HEADER)
     }
 
@@ -80,16 +73,17 @@ impl Node {
         let mut rest = bytes.get(first..end).ok_or_else(damaged)?;
         let mut entries = Vec::new();
         while !rest.is_empty() {
-            let length = usize::from(u16_at(rest, 8)?);
+            let length = usize::from(u16_at(rest, 8).ok_or_else(damaged)?);
             let bytes = rest.get(..length).filter(|bytes| bytes.len() >= 16).ok_or_else(damaged)?;
-            let last = bytes[12] & 2 != 0;
-            let child = if bytes[12] & 1 == 0 {
+            let flags = u8_at(bytes, 12).ok_or_else(damaged)?;
+            let last = flags & 2 != 0;
+            let child = if flags & 1 == 0 {
                 None
             } else {
                 let start = length.checked_sub(8).filter(|start| *start >= 16).ok_or_else(damaged)?;
-                Some(u64::from_le_bytes(bytes_at(bytes, start)?))
+                Some(u64_at(bytes, start).ok_or_else(damaged)?)
             };
-            let key = if last { None } else { Some(Key::parse(bytes)?) };
+            let key = if last { None } else { Some(Key::parse(bytes).ok_or_else(damaged)?) };
             entries.push(IndexEntry { key, child });
             if last {
                 break;
@@ -101,37 +95,16 @@ impl Node {
 }
 
 impl Key {
-    fn parse(entry: &[u8]) -> Result<Self, Error> {
-        let reference = u64::from_le_bytes(bytes_at(entry, 0)?);
-        let key = entry.get(16..16 + usize::from(u16_at(entry, 10)?)).ok_or_else(damaged)?;
-        let attributes = u32::from_le_bytes(bytes_at(key, 56)?);
-        let [characters, namespace] = bytes_at(key, 64)?;
-        let name = key.get(KEY_HEADER..KEY_HEADER + 2 * usize::from(characters)).ok_or_else(damaged)?;
-        Ok(Self {
+    fn parse(entry: &[u8]) -> Option<Self> {
+        let reference = u64_at(entry, 0)?;
+        let key = slice_at(entry, 16, usize::from(u16_at(entry, 10)?))?;
+        let [characters, namespace] = array_at(key, 64)?;
+        let name = slice_at(key, KEY_HEADER, 2 * usize::from(characters))?;
+        Some(Self {
             record: reference & 0xFFFF_FFFF_FFFF,
             sequence: u16_at(entry, 6)?,
-            reparse: attributes & 0x400 != 0,
             alias: namespace == 2,
-            name: name.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+            name: units(name),
         })
     }
-}
-
-/// Puts back the last two bytes of every 512, which are replaced on disk to detect torn writes.
-fn undo_fixup(record: &mut [u8]) -> Result<(), Error> {
-    let start = usize::from(u16_at(record, 4)?);
-    let count = usize::from(u16_at(record, 6)?);
-    if count.checked_sub(1) != Some(record.len() / 512) {
-        return Err(Error::damaged("a node of a directory index has an impossible update sequence"));
-    }
-    let number: [u8; 2] = bytes_at(record, start)?;
-    for sector in 1..count {
-        let original: [u8; 2] = bytes_at(record, start + 2 * sector)?;
-        let tail = sector * 512 - 2;
-        if bytes_at(record, tail)? != number {
-            return Err(Error::damaged("a node of a directory index was written only in part"));
-        }
-        record[tail..tail + 2].copy_from_slice(&original);
-    }
-    Ok(())
 }

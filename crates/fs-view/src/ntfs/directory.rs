@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use ntfs::{Ntfs, NtfsAttributeType, NtfsFile};
-
-use super::extents::Content;
 use super::index::{Key, Node};
-use super::{Device, STEP_BUDGET, text};
+use super::record::{Record, types};
+use super::{Ntfs, text};
 use crate::Error;
+use crate::bytes::index;
+use crate::cache::Source;
+use crate::content::Content;
 use crate::path::fold;
 
 /// Name of the directory index among the indexes that a record can have.
@@ -36,46 +37,45 @@ struct Gathered {
 }
 
 impl Directory {
-    pub(super) fn open(ntfs: &Ntfs, stream: &mut Device<'_>, file: &NtfsFile<'_>) -> Result<Self, Error> {
-        let root = Content::find(ntfs, stream, file, NtfsAttributeType::IndexRoot, INDEX_NAME)?;
+    pub(super) fn open(ntfs: &Ntfs, source: Source<'_>, record: &Record) -> Result<Self, Error> {
+        let root = ntfs.content(source, record, types::INDEX_ROOT, INDEX_NAME)?;
         let root = root.ok_or_else(|| Error::damaged("a directory has no index"))?;
         // The root of an index is resident, so no longer than a record.
-        let length = usize::try_from(root.size()).ok().filter(|length| *length <= 65_536);
+        let length = Some(index(root.size())).filter(|length| *length <= 65_536);
         let mut value = vec![0; length.ok_or_else(|| Error::damaged("the root of an index is too long"))?];
-        root.read_exact_at(stream, 0, &mut value)?;
+        root.read_exact_at(source, 0, &mut value)?;
         let (root, node_bytes) = Node::from_root(&value)?;
-        let allocation = Content::find(ntfs, stream, file, NtfsAttributeType::IndexAllocation, INDEX_NAME)?;
+        let allocation = ntfs.content(source, record, types::INDEX_ALLOCATION, INDEX_NAME)?;
         // Nodes are numbered by clusters, or by 512 bytes where a cluster is larger than a node.
-        let cluster = u64::from(ntfs.cluster_size());
+        let cluster = ntfs.cluster_bytes();
         let unit = if cluster > node_bytes as u64 { 512 } else { cluster };
         Ok(Self { root, node_bytes, unit, allocation })
     }
 
-    fn node(&self, stream: &mut Device<'_>, number: u64) -> Result<Node, Error> {
-        stream.meter().start(STEP_BUDGET);
+    fn node(&self, source: Source<'_>, number: u64) -> Result<Node, Error> {
         let missing = || Error::damaged("a directory index refers to a node that does not exist");
         let allocation = self.allocation.as_ref().ok_or_else(missing)?;
         let offset = number.checked_mul(self.unit).ok_or_else(missing)?;
         let mut record = vec![0; self.node_bytes];
-        allocation.read_exact_at(stream, offset, &mut record)?;
+        allocation.read_exact_at(source, offset, &mut record)?;
         Node::from_record(&mut record, number)
     }
 
     /// All names in their order, and what could not be read.
-    pub(super) fn keys(&self, stream: &mut Device<'_>) -> (Vec<Key>, Vec<String>) {
+    pub(super) fn keys(&self, source: Source<'_>) -> (Vec<Key>, Vec<String>) {
         let mut gathered = Gathered::default();
-        self.gather(stream, &self.root, 0, &mut gathered);
+        self.gather(source, &self.root, 0, &mut gathered);
         (gathered.keys, gathered.problems)
     }
 
-    fn gather(&self, stream: &mut Device<'_>, node: &Node, level: usize, gathered: &mut Gathered) {
+    fn gather(&self, source: Source<'_>, node: &Node, level: usize, gathered: &mut Gathered) {
         for entry in &node.entries {
             if let Some(number) = entry.child {
                 if level >= MAX_LEVELS || !gathered.seen.insert(number) {
                     gathered.problems.push("a directory index leads back into itself".to_owned());
                 } else {
-                    match self.node(stream, number) {
-                        Ok(child) => self.gather(stream, &child, level + 1, gathered),
+                    match self.node(source, number) {
+                        Ok(child) => self.gather(source, &child, level + 1, gathered),
                         Err(error) => gathered.problems.push(error.to_string()),
                     }
                 }
@@ -91,37 +91,47 @@ impl Directory {
         }
     }
 
-    /// Finds a name without regard to case; `upcase` is the volume's table, or empty.
-    pub(super) fn lookup(&self, stream: &mut Device<'_>, name: &str, upcase: &[u16]) -> Result<Option<Key>, Error> {
+    /// Finds a name: as it is written, or else without regard to case. `upcase` is the volume's table, or empty.
+    pub(super) fn lookup(&self, source: Source<'_>, name: &str, upcase: &[u16]) -> Result<Option<Key>, Error> {
         let units: Vec<u16> = name.encode_utf16().collect();
         // Names that are no valid UTF-16 are told with replacement characters, under which the tree does not know them.
-        if !upcase.is_empty()
-            && !name.contains(char::REPLACEMENT_CHARACTER)
-            && let Ok(found) = self.descend(stream, &units, upcase)
-        {
-            return Ok(found);
+        if !upcase.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER) {
+            let exact = |left: &[u16], right: &[u16]| compare(left, right, upcase).then_with(|| left.cmp(right));
+            let folded = |left: &[u16], right: &[u16]| compare(left, right, upcase);
+            let found = self.descend(source, &units, &exact).and_then(|found| match found {
+                None => self.descend(source, &units, &folded),
+                found => Ok(found),
+            });
+            if let Ok(found) = found {
+                return Ok(found);
+            }
         }
+        let (keys, problems) = self.keys(source);
+        let same = |key: &&Key| text(&key.name) == name;
         let wanted = fold(name);
-        let (keys, problems) = self.keys(stream);
-        match (keys.into_iter().find(|key| fold(&text(&key.name)) == wanted), problems.into_iter().next()) {
+        let found = keys.iter().find(same).or_else(|| keys.iter().find(|key| fold(&text(&key.name)) == wanted));
+        match (found, problems.into_iter().next()) {
             (None, Some(reason)) => Err(Error::Damaged { reason }),
-            (found, _) => Ok(found),
+            (found, _) => Ok(found.cloned()),
         }
     }
 
-    fn descend(&self, stream: &mut Device<'_>, name: &[u16], upcase: &[u16]) -> Result<Option<Key>, Error> {
+    fn descend(&self, source: Source<'_>, name: &[u16], order: Order<'_>) -> Result<Option<Key>, Error> {
         let mut current = None;
         for _ in 0..MAX_LEVELS {
             let node = current.as_ref().unwrap_or(&self.root);
-            match place(node, name, upcase) {
+            match place(node, name, order) {
                 Place::Here(key) => return Ok(Some(key)),
                 Place::Below(None) => return Ok(None),
-                Place::Below(Some(number)) => current = Some(self.node(stream, number)?),
+                Place::Below(Some(number)) => current = Some(self.node(source, number)?),
             }
         }
         Err(Error::damaged("a directory index leads back into itself"))
     }
 }
+
+/// How two names follow each other.
+type Order<'o> = &'o dyn Fn(&[u16], &[u16]) -> Ordering;
 
 /// Where a name is, seen from one node.
 enum Place {
@@ -129,9 +139,9 @@ enum Place {
     Below(Option<u64>),
 }
 
-fn place(node: &Node, name: &[u16], upcase: &[u16]) -> Place {
+fn place(node: &Node, name: &[u16], order: Order<'_>) -> Place {
     for entry in &node.entries {
-        let order = entry.key.as_ref().map_or(Ordering::Less, |key| compare(name, &key.name, upcase));
+        let order = entry.key.as_ref().map_or(Ordering::Less, |key| order(name, &key.name));
         match (order, &entry.key) {
             (Ordering::Equal, Some(key)) => return Place::Here(key.clone()),
             (Ordering::Less, _) => return Place::Below(entry.child),
