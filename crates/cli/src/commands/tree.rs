@@ -78,12 +78,7 @@ fn entry(found: fs_view::Entry) -> Entry {
     Entry {
         size_bytes: found.size_bytes,
         allocated_bytes: Some(found.allocated_bytes),
-        times: Times {
-            modified: found.modified,
-            changed: None,
-            accessed: found.accessed,
-            created: found.created,
-        },
+        times: Times { modified: found.modified, changed: None, accessed: found.accessed, created: found.created },
         links: found.links,
         ..Entry::new(found.name, kind, found.id)
     }

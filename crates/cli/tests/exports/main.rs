@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod files;
 #[path = "../drives/harness.rs"]
 #[allow(dead_code, reason = "shared with the tests of drives, which use all of it")]
 mod harness;

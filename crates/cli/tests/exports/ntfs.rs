@@ -5,7 +5,7 @@
 //! format provides for places that cannot be used.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -43,6 +43,17 @@ fn ntfs_3g_fills_a_raw_mount_and_others_agree() {
     let judged = tool("ntfsresize", &["--info", "--force", "--bad-sectors"], &volume);
     assert!(judged.contains("Checking filesystem consistency"), "{judged}");
     mounted(&volume, &files.folder, || assert!(same(&files.folder, &files.model)));
+    running.terminate();
+
+    let running = Running::mount(&bench, "d.img shown --password-file password", "shown");
+    let shown = bench.path("shown");
+    assert!(same(&shown, &files.model));
+    assert_eq!(fs::read_link(shown.join("d1/link")).unwrap(), Path::new("../large1"));
+    let (one, two) = (shown.join("large0").metadata().unwrap(), shown.join("d1/another name").metadata().unwrap());
+    assert_eq!((one.ino(), one.nlink()), (two.ino(), 2));
+    let found = fs::read_dir(shown.join("d1")).unwrap().count();
+    assert_eq!(found, fs::read_dir(files.model.join("d1")).unwrap().count());
+    assert!(fs::write(shown.join("new"), b"x").is_err());
     running.terminate();
 
     bench.run("decrypt d.img --output ours --password-file password").text();
@@ -83,6 +94,10 @@ impl Filled {
         }
         for large in 6..20 {
             self.write(&format!("large{large}"), &bytes[large * 100..]);
+        }
+        for base in [&self.folder, &self.model] {
+            fs::hard_link(base.join("large0"), base.join("d1/another name")).unwrap();
+            std::os::unix::fs::symlink("../large1", base.join("d1/link")).unwrap();
         }
     }
 

@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: &WebdavArgs, json: bool) -> Outcome {
     let shared = sharing::open_tree(&arguments.drive.drive, &arguments.unlock)?;
     let password = Password::random().map_err(|source| explain(&Error::Start { source }))?;
     let signals = Signals::watch()?;
-    let server = Server::bind(shared.tree.clone(), arguments.listen, password.clone()).map_err(|error| explain(&error))?;
+    let server =
+        Server::bind(shared.tree.clone(), arguments.listen, password.clone()).map_err(|error| explain(&error))?;
     let stopper = server.stopper();
     signals.then(move || stopper.stop());
 
