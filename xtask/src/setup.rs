@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -25,6 +25,11 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("setpriv", "util-linux"),
+    ("nbdcopy", "libnbd-bin"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("cadaver", "cadaver"),
+    ("mount.davfs", "davfs2"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
