@@ -89,7 +89,7 @@ fn structures(corpus: &mut Corpus, name: &str, volume: &SmallVolume) -> Outcome 
     let mut list = Vec::new();
     for entry in &block.entries {
         entry.encode(&mut list)?;
-        entries(corpus, name, entry)?;
+        entries(corpus, entry)?;
     }
     corpus.put("metadata_entries", name, &list)?;
     let on_write = volume.places.contains_key("descriptor1");
@@ -115,7 +115,7 @@ fn structures(corpus: &mut Corpus, name: &str, volume: &SmallVolume) -> Outcome 
 }
 
 /// An entry and those nested in it, by their kind.
-fn entries(corpus: &mut Corpus, name: &str, entry: &MetadataEntry) -> Outcome {
+fn entries(corpus: &mut Corpus, entry: &MetadataEntry) -> Outcome {
     if let Some(kind) = KINDS.iter().position(|kind| *kind == entry.value_type) {
         let mut seed = vec![u8::try_from(kind)?];
         seed.extend_from_slice(&entry.data);
@@ -131,7 +131,7 @@ fn entries(corpus: &mut Corpus, name: &str, entry: &MetadataEntry) -> Outcome {
         _ => Vec::new(),
     };
     debug_assert!(entry.entry_type != entry_type::PROTECTOR || !nested.is_empty());
-    nested.iter().try_for_each(|entry| entries(corpus, name, entry))
+    nested.iter().try_for_each(|entry| entries(corpus, entry))
 }
 
 /// The damaged volumes and key files.

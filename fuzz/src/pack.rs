@@ -85,8 +85,9 @@ fn put_copies(disk: &SparseDisk, header: &VolumeHeader, switches: u8, part: &imp
 
 fn put_conversion(disk: &SparseDisk, header: &VolumeHeader, switches: u8, part: &impl Fn(u8) -> Option<Vec<u8>>) {
     let Some(places) = header.encrypt_on_write else { return };
+    // Zeros at the end were left out.
     let sealed = |bytes: Option<Vec<u8>>, seal: fn(&mut [u8])| {
-        let mut bytes = bytes?;
+        let mut bytes = padded(&bytes?, 4096);
         if switches & SEAL_RECORDS != 0 {
             seal(&mut bytes);
         }
@@ -95,7 +96,9 @@ fn put_conversion(disk: &SparseDisk, header: &VolumeHeader, switches: u8, part: 
     let Some(first) = sealed(part(DESCRIPTORS[0]), seal::descriptor) else { return };
     let second = sealed(part(DESCRIPTORS[1]), seal::descriptor).unwrap_or_else(|| first.clone());
     disk.put(places[0], &first);
-    disk.put(places[1], &second);
+    if places[1] != places[0] {
+        disk.put(places[1], &second);
+    }
     let Ok(descriptor) = Descriptor::parse(&first) else { return };
     for (index, at) in (0..LOGS - MAPS).zip(&descriptor.maps) {
         let Some(map) = sealed(part(MAPS + index), seal::block_map) else { continue };

@@ -1,10 +1,12 @@
 //! A whole volume: opened, unlocked, read, written.
 
+use std::sync::Once;
+
 use block_io::{BlockRead, BlockWrite};
 use fve::{ClearKey, Error, UnlockOptions, UnlockedVolume, Volume};
-use testkit::volumes::SparseDisk;
+use testkit::volumes::{SmallVolume, SparseDisk, State};
 
-use crate::pack::{ALLOW_SHORT, unpack};
+use crate::pack::{ALLOW_SHORT, SEAL_METADATA, SEAL_RECORDS, pack, unpack};
 use crate::structures::told;
 
 /// Segments that are looked at; an encrypt-on-write volume may have one for each sector.
@@ -14,8 +16,23 @@ const BORDERS: usize = 12;
 
 /// Opens, unlocks and uses the volume that the input stands for.
 pub fn open(data: &[u8]) {
+    static CHECKED: Once = Once::new();
+    CHECKED.call_once(check_states);
     let (disk, switches) = unpack(data);
     exercise(&disk, switches & ALLOW_SHORT != 0);
+}
+
+/// A sound volume survives being packed and opens: were it not so, only refusals would be tested.
+fn check_states() {
+    for (name, state) in State::ALL {
+        let (disk, _) = unpack(&pack(&SmallVolume::new(state), SEAL_METADATA | SEAL_RECORDS));
+        let volume = Volume::open(&disk);
+        let unlocked = volume.and_then(|volume| match volume.is_decrypted() {
+            true => volume.open_decrypted(UnlockOptions::default()),
+            false => volume.unlock(&ClearKey, UnlockOptions::default()).map(|(unlocked, _)| unlocked),
+        });
+        assert!(unlocked.is_ok(), "{name} opens");
+    }
 }
 
 /// The first bytes of a disk, without any help.
@@ -81,7 +98,7 @@ fn use_unlocked(volume: &UnlockedVolume<&SparseDisk>) {
         }
         assert!(volume.read_exact_at(length.saturating_sub(1), &mut [0; 2]).is_err() || length == 0);
     }
-    for at in [0, length / 2 | 1, length.saturating_sub(600)] {
+    for at in [0, (length / 2) | 1, length.saturating_sub(600)] {
         let data = [0xA5; 600];
         match volume.write_all_at(at, &data) {
             Ok(()) => {

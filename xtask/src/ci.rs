@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 
 use crate::run::{cargo, command, section, succeed, succeeds};
-use crate::tidy;
+use crate::{fuzz, tidy};
 
-/// Formatting, lints, docs, dependencies, import rules, and a clean tree at the end.
+/// Formatting, lints, docs, dependencies, import rules, fuzzing, and a clean tree at the end.
 pub(crate) fn run() -> Result<()> {
     section("formatting");
     succeed(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -27,6 +27,8 @@ pub(crate) fn run() -> Result<()> {
     dependencies()?;
     section("import rules");
     tidy::run()?;
+    section("fuzzing");
+    fuzz::run(&[])?;
     section("a clean tree");
     clean_tree()
 }

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod fuzz;
 mod run;
 mod setup;
 mod test;
@@ -19,7 +20,8 @@ cargo xtask COMMAND
   demo     the main job from beginning to end, in plain words, on a drive it makes,
            or with --drive IMAGE --recovery-password-file FILE on a real one
   test     set-up, then every test that needs no special hardware
-  ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules
+  ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules, fuzzing
+  fuzz     every fuzz target for ten seconds, or [--seconds N] [TARGET], and a canary that must be found
   setup    what the tests need: Debian packages, other implementations, the corpus
   tidy     the import rules between crates and a few house rules
   bench    figures for docs/benchmarks.md, with other programs beside ours; or the groups
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(),
         "setup" => setup::run().map(|_| ()),
+        "fuzz" => fuzz::run(rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(rest),
         "peak-memory" => bench::peak_memory(rest),

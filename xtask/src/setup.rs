@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 19] = [
     ("mkntfs", "ntfs-3g"),
     ("xz", "xz-utils"),
     ("gcc", "gcc"),
+    ("g++", "g++"),
     ("qemu-img", "qemu-utils"),
     ("ewfacquire", "ewf-tools"),
     ("sfdisk", "fdisk"),

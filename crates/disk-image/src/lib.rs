@@ -3,7 +3,7 @@
 //! [`DiskImage::open`] recognises a format by its content, never by its name, and gives the disk inside as
 //! [`block_io::BlockRead`]: raw images and block devices, VHD and VHDX (fixed and dynamic), qcow2, VMDK and E01. What
 //! the image does not hold reads as zeros; what it should hold and does not (it was cut off) is an error, never zeros.
-//! [`partitions`] reads the partition table of any disk.
+//! [`partitions()`] reads the partition table of any disk.
 //!
 //! Reads are positional and may go on side by side. Tables of blocks are looked up in the image, not loaded, so that
 //! memory does not grow with the disk.

@@ -41,6 +41,13 @@ pub struct BlockHeader {
 }
 
 impl BlockHeader {
+    /// Where a block says that the three copies are, read from a block whose checksum may not fit: good for looking there,
+    /// not for believing. `None` when it is no block at all.
+    #[must_use]
+    pub fn offsets_in_damaged(bytes: &[u8]) -> Option<[u64; 3]> {
+        Self::parse(bytes).ok().map(|(header, _)| header.metadata_offsets)
+    }
+
     /// Reads the header and the length of the block in bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
         let mut reader = Reader::new(bytes, 0, Structure::BlockHeader);

@@ -96,13 +96,18 @@ impl Conversion {
         self.own.iter().cloned()
     }
 
+    /// What the maps cover.
+    pub(crate) fn mapped_ranges(&self) -> impl Iterator<Item = Range<u64>> {
+        self.regions.iter().map(|region| region.start..region.end)
+    }
+
     /// Whether a chunk was being converted when the conversion stopped.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.regions.iter().any(|region| !region.in_between.is_empty())
     }
 
     /// Whether the sector stored at `at` is encrypted, and up to where at least that holds. What no map covers is stored
-    /// plain: Windows leaves out only its own structures.
+    /// plain; the address map has made sure that only BitLocker's own structures are left out.
     pub(crate) fn state_at(&self, at: u64) -> (u64, bool) {
         let index = self.regions.partition_point(|region| region.end <= at);
         let Some(region) = self.regions.get(index) else { return (u64::MAX, false) };

@@ -118,6 +118,12 @@ impl AddressMap {
             for range in conversion.own_ranges() {
                 places.take("a record of the conversion", range.start, range.end - range.start)?;
             }
+            // Windows' maps leave nothing out. In a decrypted volume it would not matter: all of it is plain.
+            let known = merged(places.taken.iter().cloned().chain(conversion.mapped_ranges()).collect());
+            let covers = known.first().is_some_and(|first| first.start == 0 && first.end >= ground.volume_bytes);
+            if !covers && header.state != VolumeState::Decrypted {
+                return Err(Error::NoConversionMap { reason: "its maps leave out a part of the volume" });
+            }
         }
         // Outside state 2 no volume with a length here was seen; what it would mean there is not guessed either.
         let in_between = match header.conversion_bytes {

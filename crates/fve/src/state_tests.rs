@@ -556,6 +556,20 @@ fn damaged_records_of_a_conversion_are_refused_or_passed_over() {
     check(&[map + 0x200 + 40, map + 0x400 + 40], Some("both records"));
 }
 
+/// Where no map tells whether a place is encrypted, it is not guessed.
+#[test]
+fn a_conversion_whose_maps_leave_something_out_is_refused() {
+    let mut conversion = Conversion::new();
+    let place = RECORDS_AT + 0x1_0000;
+    let mut map = conversion.maps[0].clone();
+    map.region_bytes -= CHUNK as u64;
+    conversion.fixture.disk[place..place + 0x600].copy_from_slice(&map.encode().unwrap());
+    match conversion.fixture.unlock() {
+        Err(Error::NoConversionMap { reason }) => assert!(reason.contains("leave out"), "{reason}"),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
 /// A newer libbde reads such conversions, too.
 #[test]
 fn libbde_agrees_about_a_conversion() {

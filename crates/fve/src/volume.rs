@@ -5,8 +5,9 @@ use std::ops::Range;
 use block_io::BlockRead;
 use fve_crypto::SectorCipher;
 use fve_format::{
-    ENCRYPT_ON_WRITE_FLAG, EncryptionMethod, Guid, KeyProtector, METADATA_REGION_BYTES, MetadataBlock, MetadataHeader,
-    VOLUME_HEADER_BYTES, Value, VolumeHeader, VolumeLayout, VolumeState, entry_type, key_type,
+    BLOCK_HEADER_BYTES, BlockHeader, ENCRYPT_ON_WRITE_FLAG, EncryptionMethod, Guid, KeyProtector,
+    METADATA_REGION_BYTES, MetadataBlock, MetadataHeader, VOLUME_HEADER_BYTES, Value, VolumeHeader, VolumeLayout,
+    VolumeState, entry_type, key_type,
 };
 use secret::SecretBytes;
 
@@ -399,7 +400,13 @@ fn places_of_copies(storage: &impl BlockRead, header: &VolumeHeader) -> [Option<
     match header.metadata_offsets {
         [Some(first), None, None] => match read_copy(storage, first, region_bytes(header)) {
             Ok(block) if block.header.metadata_offsets[0] == first => block.header.metadata_offsets.map(Some),
-            _ => [Some(first), None, None],
+            _ => {
+                // A damaged block may still know where the others are, and each of them must confirm it.
+                let mut start = [0; BLOCK_HEADER_BYTES];
+                let read = storage.read_exact_at(first, &mut start).ok();
+                let offsets = read.and_then(|()| BlockHeader::offsets_in_damaged(&start));
+                offsets.filter(|offsets| offsets[0] == first).map_or([Some(first), None, None], |all| all.map(Some))
+            }
         },
         offsets => offsets,
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -86,9 +87,11 @@ fn outcome(recipe: &Recipe, damaged: &Damaged) -> String {
     };
     if let Expect::Zeros(at) = recipe.expect {
         let mut read = [1; 512];
-        unlocked.read_exact_at(at, &mut read).unwrap();
-        assert_eq!(read, [0; 512], "{}", recipe.name);
-        return format!("zeros: {at}");
+        return match unlocked.read_exact_at(at, &mut read) {
+            Ok(()) if read == [0; 512] => format!("zeros: {at}"),
+            Ok(()) => format!("WRONG DATA at {at:#x}"),
+            Err(error) => format!("read: {error}"),
+        };
     }
     match check_content(&unlocked, &volume.content) {
         Ok(()) if copy == 1 => "opens".to_owned(),
@@ -117,7 +120,8 @@ fn every_damaged_volume_gives_the_error_its_fixture_names() {
     for recipe in &recipes {
         let damaged = recipe.make().unwrap();
         let start = Instant::now();
-        let found = outcome(recipe, &damaged);
+        // A panic is told like any other outcome, with the name of the fixture.
+        let found = catch_unwind(AssertUnwindSafe(|| outcome(recipe, &damaged))).unwrap_or_else(|_| "PANIC".to_owned());
         assert!(start.elapsed() < MOST_TIME, "{} took {:?}", recipe.name, start.elapsed());
         if found != expected(&recipe.expect) {
             wrong.push(format!("{} => {found}", recipe.name));

@@ -13,7 +13,6 @@ use testkit::volumes::{SmallVolume, SparseDisk, State, seal};
 
 /// What `fve` states.
 const BOUND_KIB: u64 = 48 * 1024;
-const VOLUME_BYTES: u64 = 1 << 38;
 const DESCRIPTORS: [u64; 2] = [0x400_0000, 0x400_1000];
 const MAPS_AT: u64 = 0x500_0000;
 const MAP_SPACE: u64 = 0x10_0000;
@@ -23,8 +22,10 @@ const RECORD_BYTES: u32 = 0x1_0000;
 const MAP_BYTES: u32 = 0x200 + 2 * RECORD_BYTES;
 /// A bit for every sector.
 const CHUNKS: u32 = 8 * (RECORD_BYTES - 0x24);
-const FIRST_REGION: u64 = 0x1_0000_0000;
+/// Behind the place of the relocated header: the maps cover everything else.
+const FIRST_REGION: u64 = 0x2000;
 const REGION_BYTES: u64 = CHUNKS as u64 * 512;
+const VOLUME_BYTES: u64 = FIRST_REGION + MAPS * REGION_BYTES;
 
 /// The largest volume. Its maps are made when they are read, so that they count only once they are kept.
 struct Largest {

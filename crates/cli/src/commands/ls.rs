@@ -72,7 +72,8 @@ fn entry_document(path: &str, entry: &Entry) -> serde_json::Value {
         "kind": match entry.kind {
             EntryKind::File => "file",
             EntryKind::Directory => "directory",
-            EntryKind::SymbolicLink | EntryKind::Junction => "link",
+            EntryKind::SymbolicLink => "symbolic link",
+            EntryKind::Junction => "junction",
             EntryKind::Other => "other",
         },
         "bytes": entry.size_bytes,
@@ -86,7 +87,8 @@ fn line(path: &str, entry: &Entry) -> String {
     let (size, mark) = match entry.kind {
         EntryKind::File => (entry.size_bytes.to_string(), ""),
         EntryKind::Directory => ("folder".to_owned(), "/"),
-        EntryKind::SymbolicLink | EntryKind::Junction => ("link".to_owned(), ""),
+        EntryKind::SymbolicLink => ("link".to_owned(), ""),
+        EntryKind::Junction => ("junction".to_owned(), ""),
         EntryKind::Other => ("other".to_owned(), ""),
     };
     format!("{size:>14}  {:<16}  {}{mark}\n", modified.replace('T', " "), shown(path))

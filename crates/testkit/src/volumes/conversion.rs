@@ -1,7 +1,7 @@
 //! The records of an encrypt-on-write conversion on a small volume.
 //!
-//! Two maps: one for what lies before the first metadata block, one for the relocated header. The rest is stored plain. In
-//! the first, every third chunk is encrypted.
+//! Three maps: one for what lies before the first metadata block, one for the relocated header, one for the rest. In each,
+//! every third chunk is encrypted.
 
 use fve_format::VolumeHeader;
 use fve_format::encrypt_on_write::{BitmapRecord, BlockMap, ConversionLog, ConversionLogRecord, Descriptor};
@@ -14,9 +14,13 @@ pub const CHUNK_BYTES: u64 = 0x4000;
 pub const CONVERTING_CHUNK: u64 = 3;
 
 const DESCRIPTORS: [u64; 2] = [0x80_0000, 0x80_1000];
-const MAPS: [u64; 2] = [0x81_0000, 0x82_0000];
-const LOGS: [u64; 2] = [0x81_1000, 0x82_1000];
-const REGIONS: [(u64, u64); 2] = [(HEADER_BYTES, METADATA_OFFSETS[0]), (HEADER_OFFSET, HEADER_OFFSET + HEADER_BYTES)];
+const MAPS: [u64; 3] = [0x81_0000, 0x82_0000, 0x83_0000];
+const LOGS: [u64; 3] = [0x81_1000, 0x82_1000, 0x83_1000];
+const REGIONS: [(u64, u64); 3] = [
+    (HEADER_BYTES, METADATA_OFFSETS[0]),
+    (HEADER_OFFSET, HEADER_OFFSET + HEADER_BYTES),
+    (HEADER_OFFSET + HEADER_BYTES, VOLUME_BYTES),
+];
 const SECTOR: u64 = 512;
 const MAP_BYTES: u32 = 0x600;
 const RECORD_BYTES: u32 = 0x200;
@@ -66,7 +70,7 @@ impl SmallVolume {
             copies: DESCRIPTORS,
             maps: MAPS.to_vec(),
         };
-        let bytes = descriptor.encode().expect("two maps fit");
+        let bytes = descriptor.encode().expect("three maps fit");
         for (index, at) in DESCRIPTORS.into_iter().enumerate() {
             self.disk.put(at, &bytes);
             self.note(&format!("descriptor{}", index + 1), at);
@@ -105,7 +109,7 @@ impl SmallVolume {
             self.put_log_record(at + SECTOR, SEQUENCE + 1, start + CONVERTING_CHUNK * CHUNK_BYTES, CHUNK_BYTES, true);
         }
         let slot = at + SECTOR + if interrupted { u64::from(LOG_RECORD_BYTES) } else { 0 };
-        let bytes = if index == 0 { CHUNK_BYTES } else { HEADER_BYTES };
+        let bytes = if index == 1 { HEADER_BYTES } else { CHUNK_BYTES };
         self.put_log_record(slot, SEQUENCE, start + finished * CHUNK_BYTES, bytes, false);
         self.note(&format!("log{index}"), at);
         self.note(&format!("log{index}.end"), end);

@@ -89,7 +89,7 @@ pub(super) fn of(state: State) -> Vec<MetadataEntry> {
     }
     if state != State::Vista {
         let extension = ExtendedVirtualization {
-            flags: 0x0A,
+            flags: if state.on_write() { 0x4A } else { 0x0A },
             sector_bytes: 512,
             native_sector_bytes: 512,
             system_version: [10, 0, 19045],

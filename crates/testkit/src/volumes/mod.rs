@@ -51,7 +51,7 @@ pub enum State {
     Converting,
     /// Decrypted, its metadata still there.
     Decrypted,
-    /// An encrypt-on-write conversion with two maps.
+    /// An encrypt-on-write conversion with three maps.
     EncryptOnWrite,
     /// The same, and [`CONVERTING_CHUNK`] of the first map is in between.
     EncryptOnWriteInterrupted,
