@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -26,6 +26,11 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("setpriv", "util-linux"),
+    ("nbdcopy", "libnbd-bin"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("cadaver", "cadaver"),
+    ("mount.davfs", "davfs2"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.

@@ -33,6 +33,19 @@ pub(crate) enum Command {
     Cat(commands::cat::CatArgs),
     /// Copy files and folders of a drive to this computer
     Cp(commands::cp::CpArgs),
+    /// Mount a drive on a folder of this computer
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    Mount(commands::mount::MountArgs),
+    /// Take down a mount of `keyhaven mount`
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    Unmount(commands::mount::UnmountArgs),
+    /// Give other programs a drive: as a network block device, or its files over WebDAV
+    #[cfg(feature = "export")]
+    Export {
+        /// How
+        #[command(subcommand)]
+        command: commands::export::ExportCommand,
+    },
     /// Write the plain volume to a file
     Decrypt(commands::decrypt::DecryptArgs),
     /// Make a new, empty BitLocker volume in an image file

@@ -36,10 +36,20 @@ pub(crate) fn name_of(image: &Path, number: u32) -> String {
     format!("{}:{number}", image.display())
 }
 
+/// The file or device in the name of a drive.
+#[cfg(any(feature = "mount", feature = "export"))]
+pub(crate) fn image_of(argument: &Path) -> PathBuf {
+    Named::parse(argument).image
+}
+
+/// How an image is opened: for reading, or for writing as well.
+pub(crate) type Opening = fn(&Path) -> Result<DiskImage, Error>;
+
 /// Opens the volume that the argument names. A whole disk with one BitLocker volume in a partition means that one.
-pub(crate) fn open_volume(argument: &Path) -> Outcome<Locked> {
+pub(crate) fn open_volume(argument: &Path, opening: Opening) -> Outcome<Locked> {
     let Named { image, partition } = Named::parse(argument);
-    let disk = open_image(&image)?;
+    let opened = || opening(&image).map_err(|error| explain(&image, &error));
+    let disk = opened()?;
     match partition {
         Some(number) => {
             let table = read_table(&image, &disk)?;
@@ -48,7 +58,7 @@ pub(crate) fn open_volume(argument: &Path) -> Outcome<Locked> {
             in_partition(disk, found, argument)
         }
         None => match Volume::open(whole(disk, &image)?) {
-            Err(fve::Error::NotBitLocker { found }) => in_any_partition(&image, found),
+            Err(fve::Error::NotBitLocker { found }) => in_any_partition(opened()?, &image, found),
             opened => opened.map_err(|error| drive::explain(argument, &error)),
         },
     }
@@ -74,8 +84,7 @@ fn in_partition(disk: DiskImage, partition: &Partition, argument: &Path) -> Outc
 }
 
 /// The one partition with a BitLocker volume; `found` is what the start of the disk looks like.
-fn in_any_partition(image: &Path, found: Option<&'static str>) -> Outcome<Locked> {
-    let disk = open_image(image)?;
+fn in_any_partition(disk: DiskImage, image: &Path, found: Option<&'static str>) -> Outcome<Locked> {
     let table = read_table(image, &disk)?;
     let mut volumes = table.partitions.iter().filter(|partition| holds_volume(&disk, partition));
     match (volumes.next(), volumes.count()) {
@@ -166,6 +175,9 @@ pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
         Error::Unsupported { .. } => {
             cannot_be_used().hint("`qemu-img convert -O raw IMAGE raw.img` makes a plain image of most formats")
         }
+        Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written")).because(error).hint(
+            "without --write it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written",
+        ),
         Error::Part { .. } => Failure::could_not(format!("cannot open all of {name}"))
             .because(error)
             .hint("all files of an image must lie in one folder"),

@@ -39,7 +39,11 @@ pub(crate) struct UnlockArgs {
 
 /// Opens the drive without a key.
 pub(crate) fn open(path: &Path) -> Outcome<Locked> {
-    let volume = disk::open_volume(path)?;
+    disk::open_volume(path, DiskImage::open).map(told)
+}
+
+/// With a word about metadata that is damaged.
+fn told(volume: Locked) -> Locked {
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
             "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
@@ -51,12 +55,27 @@ pub(crate) fn open(path: &Path) -> Outcome<Locked> {
     if volume.copies().iter().any(|copy| matches!(copy.health, CopyHealth::Differs)) {
         output::note("warning: the metadata copies are not the same; a change of the keys may have been interrupted");
     }
-    Ok(volume)
+    volume
 }
 
 /// Opens and unlocks the drive. One that is decrypted needs no key, and none is asked for.
 pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
-    let volume = open(path)?;
+    unlocked(path, open(path)?, arguments)
+}
+
+/// As [`unlock`], for writing. A drive that must not be written is refused.
+#[cfg(any(feature = "mount", feature = "export"))]
+pub(crate) fn unlock_writable(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
+    let volume = unlocked(path, disk::open_volume(path, DiskImage::open_writable).map(told)?, arguments)?;
+    match volume.why_read_only() {
+        None => Ok(volume),
+        Some(reason) => Err(Failure::no(format!("{} cannot be written", path.display()))
+            .cause(reason)
+            .hint("without --write it can be read")),
+    }
+}
+
+fn unlocked(path: &Path, volume: Locked, arguments: &UnlockArgs) -> Outcome<Unlocked> {
     let options = UnlockOptions { allow_short: arguments.allow_short };
     if let Some(lost) = volume.interrupted_range() {
         output::note(&format!(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// What each crate may import of ours in its normal and build dependencies.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("secret", &[]),
     ("block-io", &[]),
     ("fve-format", &[]),
@@ -16,6 +16,10 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("fve", &["block-io", "fve-crypto", "fve-format", "secret"]),
     ("fs-view", &["block-io"]),
     ("disk-image", &["block-io"]),
+    ("export", &["block-io"]),
+    ("export-fuse", &["block-io", "export"]),
+    ("export-nbd", &["block-io", "export"]),
+    ("export-webdav", &["export"]),
     ("vault-crypto", &["secret", "vault-protocol"]),
     ("vault-client", &["secret", "vault-crypto", "vault-protocol"]),
     ("vault-store", &["secret", "vault-protocol"]),
@@ -25,6 +29,10 @@ const TABLE: [(&str, &[&str]); 16] = [
         &[
             "block-io",
             "disk-image",
+            "export",
+            "export-fuse",
+            "export-nbd",
+            "export-webdav",
             "fs-view",
             "fve",
             "secret",
@@ -37,7 +45,14 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("portal", &[]),
 ];
 /// Imports that must be optional, so that only a named feature brings them in.
-const OPTIONAL: [(&str, &str); 2] = [("keyhaven", "vault-server"), ("keyhaven", "vault-store")];
+const OPTIONAL: [(&str, &str); 6] = [
+    ("keyhaven", "vault-server"),
+    ("keyhaven", "vault-store"),
+    ("keyhaven", "export"),
+    ("keyhaven", "export-fuse"),
+    ("keyhaven", "export-nbd"),
+    ("keyhaven", "export-webdav"),
+];
 /// What must not be reachable over any number of steps: the server cannot open what it does not link.
 const UNREACHABLE: [(&str, &[&str]); 2] = [
     ("vault-server", &["vault-crypto", "vault-client", "fve", "fve-crypto", "fve-format"]),

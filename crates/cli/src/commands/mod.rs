@@ -9,13 +9,21 @@ pub(crate) mod create;
 pub(crate) mod decrypt;
 pub(crate) mod device;
 pub(crate) mod drives;
+#[cfg(feature = "export")]
+pub(crate) mod export;
 pub(crate) mod factors;
 mod files;
 pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod ls;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+pub(crate) mod mount;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
+#[cfg(any(feature = "mount", feature = "export"))]
+mod sharing;
+#[cfg(any(feature = "mount", feature = "export"))]
+mod tree;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};
@@ -31,6 +39,12 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Ls(arguments) => ls::run(&arguments, json),
         Command::Cat(arguments) => cat::run(&arguments),
         Command::Cp(arguments) => cp::run(&arguments, json),
+        #[cfg(all(feature = "mount", target_os = "linux"))]
+        Command::Mount(arguments) => mount::run(&arguments, json),
+        #[cfg(all(feature = "mount", target_os = "linux"))]
+        Command::Unmount(arguments) => mount::run_unmount(&arguments, json),
+        #[cfg(feature = "export")]
+        Command::Export { command } => export::run(&command, json),
         Command::Create(arguments) => create::run(&arguments, json),
         Command::Backup(arguments) => backup::run(&arguments, json),
         Command::Account { command } => account::run(&command, json),

@@ -1,0 +1,13 @@
+//! Drives that other programs use: mounted, and over the network.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod files;
+#[path = "../drives/harness.rs"]
+#[allow(dead_code, reason = "shared with the tests of drives, which use all of it")]
+mod harness;
+mod mount;
+mod nbd;
+mod ntfs;
+mod running;
