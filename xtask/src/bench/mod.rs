@@ -4,6 +4,7 @@
 //! only.
 
 mod drives;
+mod exports;
 mod keys;
 mod machine;
 mod measure;
@@ -27,7 +28,8 @@ struct Bench {
 /// Measures one subject and notes its figures.
 type Group = fn(&Bench, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 3] = [("keys", keys::run), ("sectors", sectors::run), ("drives", drives::run)];
+const GROUPS: [(&str, Group); 4] =
+    [("keys", keys::run), ("sectors", sectors::run), ("drives", drives::run), ("exports", exports::run)];
 
 /// Builds in release mode, makes volumes, prints the figures.
 pub(crate) fn run(wanted: &[String]) -> Result<()> {
@@ -56,6 +58,7 @@ fn build() -> Result<()> {
         ["build", "--release", "-p", "keyhaven", "--bins"],
         ["build", "--release", "-p", "fve-crypto", "--examples"],
         ["build", "--release", "-p", "fve", "--examples"],
+        ["build", "--release", "-p", "export-fuse", "--examples"],
     ] {
         let status = Command::new("cargo").current_dir(crate::root()).args(arguments).status()?;
         ensure!(status.success(), "the release build failed");

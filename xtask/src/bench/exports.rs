@@ -1,0 +1,170 @@
+//! Mounts and network exports: a volume of 2 GiB in memory, read and written through them.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::keys::PASSWORD;
+use super::measure::{installed, succeed};
+use super::report::Report;
+use super::{Bench, example};
+
+const RUNS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Where 1 GiB can be written that lies between BitLocker's own regions in a volume of 2 GiB, in MiB.
+const FREE_MIB: u64 = 520;
+
+pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
+    report.section("Mounts and network exports, 2 GiB, AES-XTS 128, from memory");
+    let image = bench.create("export", "2G", true)?;
+    if Path::new("/dev/fuse").exists() && installed("fusermount3") {
+        mounts(bench, &image, report)?;
+    }
+    if installed("nbdcopy") {
+        let socket = bench.folder.path().join("nbd.sock");
+        let server = Running::start(bench.keyhaven(&["export", "nbd"], &image).arg("--socket").arg(&socket), &socket)?;
+        let uri = format!("nbd+unix:///?socket={}", socket.display());
+        let speed = median(RUNS, || timed(Command::new("nbdcopy").args([&uri, "null:"]), 2048))?;
+        report.line("NBD: `nbdcopy` to nowhere", gigabytes(speed), "2 GB/s");
+        server.end()?;
+    }
+    Ok(())
+}
+
+fn mounts(bench: &Bench, image: &Path, report: &mut Report) -> Result<()> {
+    let mount = bench.folder.path().join("mount");
+    let ours = |more: &[&str]| {
+        let mut command = bench.keyhaven(&["mount"], image);
+        command.arg(&mount).arg("--raw").args(more);
+        command
+    };
+    let plain = || {
+        let mut command = Command::new(example("plain_file"));
+        command.arg(image).arg(&mount);
+        command
+    };
+    std::fs::create_dir_all(&mount)?;
+    let file = mount.join("volume.img");
+    // Mounted anew for each run: the kernel's own cache of the file is empty then.
+    let our_read = median(RUNS, || through(ours(&[]), &file, || read(&file, 2048)))?;
+    let plain_read = median(RUNS, || through(plain(), &file, || read(&file, 2048)))?;
+    report.line("`mount --raw`: reading, pieces of 1 MiB", gigabytes(our_read), "");
+    let seen = format!("{}; ours is {:.0} % of it", gigabytes(plain_read), our_read / plain_read * 100.0);
+    report.line("a plain file mounted the same way", seen, "70 %");
+    let our_write = median(RUNS, || through(ours(&["--write"]), &file, || write(&file, 1024)))?;
+    report.line("`mount --raw --write`: writing, pieces of 1 MiB", gigabytes(our_write), "");
+    if installed("dislocker-fuse") {
+        let (their_read, their_write) = dislocker(bench, image)?;
+        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_read), our_read / their_read);
+        report.line("reading through `dislocker-fuse`", seen, "5 times");
+        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_write), our_write / their_write);
+        report.line("writing through `dislocker-fuse`", seen, "10 times");
+    }
+    Ok(())
+}
+
+impl Bench {
+    /// A command that unlocks `image`.
+    fn keyhaven(&self, words: &[&str], image: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).arg(image).arg("--password-file").arg(self.folder.path().join("password"));
+        command
+    }
+}
+
+/// Speeds of reading and writing in MB/s. It is slow, so less is moved.
+fn dislocker(bench: &Bench, image: &Path) -> Result<(f64, f64)> {
+    let folder = bench.folder.path().join("dislocker");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("dislocker-file");
+    let command = || {
+        let mut command = Command::new("dislocker-fuse");
+        // In the foreground, as ours.
+        command.arg("-V").arg(image).args([&format!("-u{PASSWORD}"), "--", "-f"]).arg(&folder);
+        command
+    };
+    let read = median(3, || through(command(), &file, || read(&file, 256)))?;
+    let written = median(3, || through(command(), &file, || write(&file, 64)))?;
+    Ok((read, written))
+}
+
+/// Mounts, works, unmounts.
+fn through(mut command: Command, file: &Path, work: impl FnOnce() -> Result<f64>) -> Result<f64> {
+    let running = Running::start(&mut command, file)?;
+    let speed = work();
+    succeed(Command::new("fusermount3").arg("-u").arg(file.parent().context("no folder")?))?;
+    running.wait()?;
+    speed
+}
+
+fn read(file: &Path, mib: u64) -> Result<f64> {
+    let from = format!("if={}", file.display());
+    timed(Command::new("dd").args([&from, "of=/dev/null", "bs=1M", &format!("count={mib}")]), mib)
+}
+
+fn write(file: &Path, mib: u64) -> Result<f64> {
+    let to = format!("of={}", file.display());
+    let place = [format!("seek={FREE_MIB}"), format!("count={mib}")];
+    timed(Command::new("dd").args(["if=/dev/zero", &to, "bs=1M", "conv=notrunc"]).args(place), mib)
+}
+
+/// Speed of a command that moves so much, in MB/s.
+fn timed(command: &mut Command, mib: u64) -> Result<f64> {
+    let start = Instant::now();
+    succeed(command)?;
+    // A few GiB: exact in 32 bits.
+    Ok(f64::from(u32::try_from(mib)?) * 1.048_576 / start.elapsed().as_secs_f64())
+}
+
+fn median(runs: usize, mut work: impl FnMut() -> Result<f64>) -> Result<f64> {
+    work()?;
+    let mut speeds = (0..runs).map(|_| work()).collect::<Result<Vec<_>>>()?;
+    speeds.sort_by(f64::total_cmp);
+    Ok(speeds[runs / 2])
+}
+
+fn gigabytes(megabytes: f64) -> String {
+    format!("{:.2} GB/s", megabytes / 1000.0)
+}
+
+/// A server or a mount.
+struct Running(Child);
+
+impl Running {
+    /// Starts it and waits until `sign` is there.
+    fn start(command: &mut Command, sign: &Path) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut running = Self(child.with_context(|| format!("{command:?} cannot be started"))?);
+        let start = Instant::now();
+        while !sign.exists() {
+            if let Some(status) = running.0.try_wait()? {
+                bail!("{command:?} ended: {status}");
+            }
+            ensure!(start.elapsed() < PATIENCE, "{command:?} does not get ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(running)
+    }
+
+    fn end(self) -> Result<()> {
+        let process = nix::unistd::Pid::from_raw(i32::try_from(self.0.id())?);
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT)?;
+        self.wait()
+    }
+
+    fn wait(mut self) -> Result<()> {
+        let status = self.0.wait()?;
+        ensure!(status.success(), "it ended badly: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended, unless something failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
