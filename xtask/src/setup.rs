@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 24] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -18,6 +18,10 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("mkfs.fat", "dosfstools"),
     ("mcopy", "mtools"),
     ("mkntfs", "ntfs-3g"),
+    ("mkfs.exfat", "exfatprogs"),
+    ("mount.exfat-fuse", "exfat-fuse"),
+    ("fusermount3", "fuse3"),
+    ("setfattr", "attr"),
     ("xz", "xz-utils"),
     ("gcc", "gcc"),
     ("g++", "g++"),

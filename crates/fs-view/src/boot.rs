@@ -1,6 +1,8 @@
 //! Which file system a volume holds, judged and checked by its first sector.
 
 use crate::Error;
+use crate::bytes::index;
+use crate::cache::Source;
 
 /// Kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +209,18 @@ fn exfat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<ExFatLay
     }
     let root_cluster = u32::try_from(root).unwrap_or(u32::MAX);
     Ok(ExFatLayout { sector_bytes, cluster_bytes, fat_start, data_start, clusters, root_cluster })
+}
+
+/// Checks eleven sectors from the boot sector on against the twelfth, which repeats their checksum.
+pub(crate) fn exfat_checksum_is_right(source: Source<'_>, offset: u64, layout: &ExFatLayout) -> Result<bool, Error> {
+    let sector = index(layout.sector_bytes);
+    let mut region = vec![0; 12 * sector];
+    source.read_exact_at(offset, &mut region)?;
+    let (covered, stored) = region.split_at(11 * sector);
+    // The flags and the share of used space change while the volume is in use.
+    let counted = covered.iter().enumerate().filter(|(place, _)| !matches!(place, 106 | 107 | 112));
+    let sum = counted.fold(0, |sum: u32, (_, byte)| sum.rotate_right(1).wrapping_add((*byte).into()));
+    Ok(stored.first_chunk() == Some(&sum.to_le_bytes()))
 }
 
 fn fat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<FatLayout, Error> {

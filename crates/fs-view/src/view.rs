@@ -325,7 +325,7 @@ fn open_engine(source: Source<'_>) -> Result<(Engine, FileSystemKind, Vec<Proble
     }
     let mut head = vec![0; boot::HEAD_BYTES.min(usize::try_from(source.length()).unwrap_or(usize::MAX))];
     source.read_exact_at(0, &mut head).or_else(|_| source.read_exact_at(0, &mut head[..BOOT_BYTES]))?;
-    let error = match engine_at(source, 0) {
+    let error = match engine_at(source, 0, true) {
         Ok(opened) => return Ok(opened),
         Err(error @ Error::Unknown { found: Some(_) }) => return Err(error),
         Err(error) => error,
@@ -334,22 +334,36 @@ fn open_engine(source: Source<'_>) -> Result<(Engine, FileSystemKind, Vec<Proble
         return Err(Error::Unknown { found: Some(found) });
     }
     for offset in boot::copies(source.length()) {
-        let Ok((engine, kind, mut warnings)) = engine_at(source, offset) else { continue };
-        let root_is_sound = match &engine {
-            Engine::Ntfs(ntfs) => ntfs.root(source).and_then(|root| ntfs.list(source, &root, "/")).is_ok(),
-            Engine::Fat(fat) => fat.list(source, &fat.root(), "/").is_ok(),
-            Engine::ExFat(exfat) => exfat.list(source, &exfat.root(), "/").is_ok(),
-        };
-        if root_is_sound {
+        let Ok((engine, kind, mut warnings)) = engine_at(source, offset, true) else { continue };
+        if engine.has_root(source) {
             let reason = "the boot sector is damaged; its copy is used instead".to_owned();
             warnings.push(Problem { path: "/".to_owned(), reason });
             return Ok((engine, kind, warnings));
         }
     }
-    Err(error)
+    // A description whose checksum is wrong may still be right.
+    match engine_at(source, 0, false) {
+        Ok((engine, kind, mut warnings)) if engine.has_root(source) => {
+            warnings.push(Problem { path: "/".to_owned(), reason: error.to_string() });
+            Ok((engine, kind, warnings))
+        }
+        _ => Err(error),
+    }
 }
 
-fn engine_at(source: Source<'_>, offset: u64) -> Result<(Engine, FileSystemKind, Vec<Problem>), Error> {
+impl Engine {
+    /// Whether the description of the volume leads to something.
+    fn has_root(&self, source: Source<'_>) -> bool {
+        match self {
+            Self::Ntfs(ntfs) => ntfs.root(source).and_then(|root| ntfs.list(source, &root, "/")).is_ok(),
+            Self::Fat(fat) => fat.list(source, &fat.root(), "/").is_ok(),
+            Self::ExFat(exfat) => exfat.list(source, &exfat.root(), "/").is_ok(),
+        }
+    }
+}
+
+/// Opens by the boot sector at `offset`; a `strict` look refuses one whose checksum is wrong, where there is one.
+fn engine_at(source: Source<'_>, offset: u64, strict: bool) -> Result<(Engine, FileSystemKind, Vec<Problem>), Error> {
     let mut sector = [0; BOOT_BYTES];
     source.read_exact_at(offset, &mut sector)?;
     Ok(match boot::recognise(&sector, source.length())? {
@@ -358,6 +372,9 @@ fn engine_at(source: Source<'_>, offset: u64) -> Result<(Engine, FileSystemKind,
             (Engine::Ntfs(ntfs), FileSystemKind::Ntfs, warnings)
         }
         Boot::Fat(layout) => (Engine::Fat(Fat::new(layout)), layout.kind, Vec::new()),
+        Boot::ExFat(layout) if strict && !boot::exfat_checksum_is_right(source, offset, &layout)? => {
+            return Err(Error::damaged("exFAT boot sector: its checksum is wrong"));
+        }
         Boot::ExFat(layout) => (Engine::ExFat(ExFat::new(layout)), FileSystemKind::ExFat, Vec::new()),
     })
 }

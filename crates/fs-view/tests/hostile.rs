@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use block_io::MemoryDisk;
 use fs_view::{EntryKind, FileSystem, Visited};
-use images::{Image, pattern};
+use images::{Image, Mounted, pattern};
 
 /// Pseudo-random numbers, the same in every run.
 struct Numbers(u64);
@@ -32,8 +32,14 @@ fn exercise(bytes: Vec<u8>) {
     let _ = volume.list("/");
     let mut files = vec!["/folder/inner/large.bin".to_owned(), "/large.bin".to_owned()];
     let mut visits = 0;
+    let mut entries = Vec::new();
     let _ = volume.walk("", &mut |visited| {
         visits += 1;
+        if let Visited::Entry { entry, .. } = visited
+            && entries.len() < 200
+        {
+            entries.push(entry.clone());
+        }
         if let Visited::Entry { path, entry } = visited
             && entry.kind == EntryKind::File
             && files.len() < 40
@@ -42,6 +48,13 @@ fn exercise(bytes: Vec<u8>) {
         }
         if visits < 20_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
+    for entry in entries {
+        let _ = volume.link_target(&entry);
+        for stream in volume.streams_of(&entry).unwrap_or_default() {
+            let opened = volume.open_stream(&entry, &stream.name, "");
+            let _ = opened.and_then(|file| volume.read_at(&file, 10, &mut [0; 100]));
+        }
+    }
     for path in files {
         let _ = volume.stat(&path);
         let _ = volume.read(&path, &mut std::io::sink(), &mut |_| {});
@@ -137,6 +150,57 @@ fn ntfs() {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (&name[..], &content[..])).collect();
     let image = Image::ntfs(4 << 20, &[], &files).bytes();
     damage_and_exercise(&image, 400, 0x4234_5678_9ABC_DEF1);
+}
+
+/// Compressed and sparse content, streams, links, and a file in so many pieces that it has an attribute list.
+#[test]
+fn ntfs_with_everything() {
+    if !testkit::programs(&["mkntfs", "ntfs-3g", "setfattr"]) {
+        return;
+    }
+    let image = Image::ntfs(6 << 20, &["-c", "512"], &[]);
+    let options = "compression,streams_interface=windows";
+    let Some(mounted) = Mounted::new("ntfs-3g", options, &image.path()) else { return };
+    let at = |name: &str| mounted.path().join(name);
+    std::fs::create_dir(at("packed")).unwrap();
+    mounted.run("setfattr", &["-h", "-n", "system.ntfs_attrib_be", "-v", "0x00000810", "packed"]);
+    let text: Vec<u8> = (0..20_000_u32).flat_map(|line| format!("line {line}\n").into_bytes()).collect();
+    std::fs::write(at("packed/text"), &text).unwrap();
+    std::fs::write(at("packed/text:stream"), b"stream").unwrap();
+    mounted.run("ln", &["-s", "packed/text", "link"]);
+    std::fs::create_dir(at("filler")).unwrap();
+    let count =
+        (0..).take_while(|index| std::fs::write(at(&format!("filler/{index}")), pattern(900, 1)).is_ok()).count();
+    for index in (0..count).step_by(2) {
+        std::fs::remove_file(at(&format!("filler/{index}"))).unwrap();
+    }
+    std::fs::write(at("large.bin"), pattern(500_000, 2)).unwrap();
+    for index in (1..count).filter(|index| index % 2 == 1 && index % 50 != 1) {
+        std::fs::remove_file(at(&format!("filler/{index}"))).unwrap();
+    }
+    drop(mounted);
+    damage_and_exercise(&image.bytes(), 600, 0x6234_5678_9ABC_DEF1);
+}
+
+#[test]
+fn exfat() {
+    if !testkit::programs(&["mkfs.exfat"]) {
+        return;
+    }
+    let image = Image::new(4 << 20);
+    let path = image.path();
+    let made = std::process::Command::new("mkfs.exfat").args(["-c", "4K"]).arg(&path).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let Some(mounted) = Mounted::exfat(&path) else { return };
+    std::fs::create_dir_all(mounted.path().join("folder/inner")).unwrap();
+    for (name, content) in fat_files().0 {
+        std::fs::write(mounted.path().join(name), content).unwrap();
+    }
+    for index in 0..100 {
+        std::fs::write(mounted.path().join(format!("folder/file number {index}")), pattern(index * 10, 1)).unwrap();
+    }
+    drop(mounted);
+    damage_and_exercise(&image.bytes(), 600, 0x7234_5678_9ABC_DEF1);
 }
 
 /// A directory whose cluster chain leads back to its start, and one that contains its parent.
