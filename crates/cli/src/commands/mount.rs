@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: mkdir usb && keyhaven mount /dev/sdb1 usb\n\n\
+#[command(after_help = "Example: keyhaven mount /dev/sdb1 usb (a folder that exists and is empty)\n\n\
     The command runs until the folder is unmounted: by Ctrl-C, by `keyhaven unmount usb` in another terminal or by \
     `fusermount3 -u usb`. It ends when everything written is safely on the drive.\n\n\
     With --raw the folder holds one file, volume.img: the plain volume, for programs that bring their own file system. \
