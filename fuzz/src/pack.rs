@@ -141,7 +141,7 @@ pub fn pack(volume: &SmallVolume, switches: u8) -> Vec<u8> {
         }
     }
     put(DESCRIPTORS[0], place("descriptor1"), 4096);
-    for index in 0..2 {
+    for index in 0..3 {
         put(MAPS + index, place(&format!("map{index}")), 0x1000);
         // Without a chunk in between the logs tell nothing.
         if volume.state == State::EncryptOnWriteInterrupted && index == 0 {
