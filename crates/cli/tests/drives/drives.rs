@@ -114,12 +114,12 @@ fn partitions_that_the_system_did_not_look_for_are_found() {
     }
     let bench = Bench::with_drive();
     bench.whole_disk("disk.img", GPT, &[5, 69]);
-    bench.device("virtual/loop7", &[("size", "286720"), ("loop/backing_file", "/home/maria/disk.img")]);
+    bench.device("virtual/loop7", &[("size", "286720"), ("loop/backing_file", "/srv/images/disk.img")]);
     bench.device("virtual/nbd0", &[("size", "0")]);
     bench.in_device("loop7", "disk.img");
     let document = bench.drives_json();
     assert_eq!(names(&document), ["dev/loop7:2", "dev/loop7:3"]);
-    assert_eq!(document["drives"][0]["model"], "/home/maria/disk.img");
+    assert_eq!(document["drives"][0]["model"], "/srv/images/disk.img");
     assert_eq!(bench.run("cat dev/loop7:3 tree/hello.txt --password-file password").text(), "hello");
 }
 
