@@ -14,9 +14,11 @@ mod files;
 mod hardening;
 mod host;
 mod output;
+mod printed;
 mod progress;
 mod prompt;
 mod recovery_file;
+mod same_drive;
 mod secrets;
 mod times;
 
