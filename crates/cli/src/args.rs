@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Create(commands::create::CreateArgs),
     /// Back up the recovery key of a drive, to your account or to a file
     Backup(commands::backup::BackupArgs),
+    /// Find a recovery key of which some digits cannot be read or are wrong
+    Solve(commands::solve::SolveArgs),
     /// Your account: sign up, sign in, sign out, show
     Account {
         /// What to do

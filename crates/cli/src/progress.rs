@@ -6,13 +6,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar over `total_bytes`, with speed and time left; silent where standard error is not a terminal.
 pub(crate) fn bytes(total_bytes: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(total_bytes);
+    bar(total_bytes, what, "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
+}
+
+/// A bar over a number of things.
+pub(crate) fn count(total: u64, what: &'static str) -> ProgressBar {
+    bar(total, what, "{msg} [{wide_bar}] {human_pos}/{human_len} {per_sec}, {eta} left")
+}
+
+fn bar(total: u64, what: &'static str, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(total);
     if !stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
         return bar;
     }
-    let style = ProgressStyle::with_template("{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
-    if let Ok(style) = style {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_message(what);

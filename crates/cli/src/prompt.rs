@@ -29,6 +29,11 @@ pub(crate) fn line(question: &str) -> Outcome<String> {
     Ok(line.expose().trim().to_owned())
 }
 
+/// Asks for something that is secret in part and has to be seen while it is typed.
+pub(crate) fn visible_secret(question: &str) -> Outcome<SecretString> {
+    ask(question, |tty| put(tty, question).and_then(|()| read_line(tty)))
+}
+
 /// Shows a text on the terminal, and only there: it is not for files or pipes.
 pub(crate) fn show(text: &str) -> Outcome {
     let Some(mut tty) = terminal() else {

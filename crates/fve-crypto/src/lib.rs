@@ -13,6 +13,8 @@ mod batch;
 mod cbc;
 mod diffuser;
 pub mod key_wrap;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod mask;
 mod sector;
 pub mod stretch;

@@ -18,6 +18,7 @@ mod keys;
 mod map;
 mod material;
 mod recovery;
+pub mod solve;
 #[cfg(test)]
 mod state_tests;
 mod stream;

@@ -136,6 +136,12 @@ fn stretched(
     salt_type: u16,
     stretch: impl FnOnce(&[u8; 16]) -> SecretBytes<32>,
 ) -> Result<Vmk, UnwrapError> {
+    let salt = salt(protector, salt_type)?;
+    let entry = wrapped_vmk(protector)?;
+    finish(unwrap_vmk(&stretch(&salt), entry))
+}
+
+fn salt(protector: &KeyProtector, salt_type: u16) -> Result<[u8; 16], UnwrapError> {
     let salt = protector.entries.iter().find_map(|entry| match entry.value() {
         Ok(Value::StretchKey(salt)) if salt.key_type == salt_type => Some(salt),
         _ => None,
@@ -144,8 +150,18 @@ fn stretched(
     if salt.flags & key_type::FLAG_PBKDF2 != 0 {
         return Err(UnwrapError::Unsupported("its key is derived by PBKDF2"));
     }
-    let entry = wrapped_vmk(protector)?;
-    finish(unwrap_vmk(&stretch(&salt.salt), entry))
+    Ok(salt.salt)
+}
+
+/// The salt of a recovery-password protector that can be used; `None` for every other.
+pub(crate) fn recovery_salt(protector: &KeyProtector) -> Option<[u8; 16]> {
+    let usable = protector.kind() == ProtectorKind::RecoveryPassword && wrapped_vmk(protector).is_ok();
+    salt(protector, key_type::RECOVERY_KEY).ok().filter(|_| usable)
+}
+
+/// Whether a recovery password that was stretched to `key` opens the protector.
+pub(crate) fn opens_with_stretched(protector: &KeyProtector, key: &SecretBytes<32>) -> bool {
+    wrapped_vmk(protector).is_ok_and(|entry| finish(unwrap_vmk(key, entry)).is_ok())
 }
 
 /// The protector's own AES-CCM entry, which holds the VMK; backups are nested deeper.

@@ -22,6 +22,7 @@ pub(crate) mod mount;
 pub(crate) mod serve;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod sharing;
+pub(crate) mod solve;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod tree;
 pub(crate) mod verify;
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         #[cfg(feature = "export")]
         Command::Export { command } => export::run(&command, json),
         Command::Create(arguments) => create::run(&arguments, json),
+        Command::Solve(arguments) => solve::run(&arguments, json),
         Command::Backup(arguments) => backup::run(&arguments, json),
         Command::Account { command } => account::run(&command, json),
         Command::Factors { command } => factors::run(&command, json),
