@@ -94,4 +94,13 @@ impl Listener {
             Self::Unix(listener) => Socket::Unix(listener.accept()?.0),
         })
     }
+
+    /// Wakes whoever waits in [`Listener::accept`], where the system has that.
+    pub(crate) fn shutdown(&self) {
+        #[cfg(unix)]
+        let _ = match self {
+            Self::Tcp(listener) => rustix::net::shutdown(listener, rustix::net::Shutdown::Both),
+            Self::Unix(listener) => rustix::net::shutdown(listener, rustix::net::Shutdown::Both),
+        };
+    }
 }
