@@ -145,9 +145,9 @@ fn is_mounted(mounts: &str, folder: &OsStr, source: &str) -> bool {
     let Some(folder) = folder.to_str() else { return !source.is_empty() };
     // The table writes these four as three octal digits.
     let written = folder.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
-    let lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mut lines = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
     // The last one lies on top.
-    match lines.filter(|columns| columns.get(1) == Some(&written.as_str())).last().as_deref() {
+    match lines.find(|columns| columns.get(1) == Some(&written.as_str())).as_deref() {
         Some([from, _, kind, ..]) => (source.is_empty() || *from == source) && kind.starts_with("fuse"),
         _ => false,
     }

@@ -115,7 +115,7 @@ fn what_cannot_be_done_is_told_and_the_connection_goes_on() {
         (ZEROES, 0, size, 1, 28),
         (ZEROES, 16, 0, 1, 22),
         (ZEROES, 0, BAD.start - 10, 20, 5),
-        (FLUSH, 1, 0, 0, 22),
+        (FLUSH, 2, 0, 0, 22),
     ] {
         client.request(command, flags, 77, offset, length);
         assert_eq!(client.reply(), (errno, 77), "command {command} at {offset}");
