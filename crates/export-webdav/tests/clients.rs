@@ -127,6 +127,9 @@ fn only_the_password_opens_and_only_under_its_own_name() {
         assert_eq!(serving.status(&["-H", &format!("Host: {host}")], "/empty"), expected, "{host}");
     }
     assert_eq!(serving.status(&["-H", "Host: evil.example", "-X", "OPTIONS"], "/"), 421);
+    for (site, expected) in [("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {
+        assert_eq!(serving.status(&["-H", &format!("Sec-Fetch-Site: {site}")], "/empty"), expected, "{site}");
+    }
     serving.end();
     let open = Server::bind(Arc::new(tree()), "0.0.0.0:0".parse().unwrap(), Password::random().unwrap());
     assert!(matches!(open, Err(Error::NotLoopback { .. })));
