@@ -45,20 +45,41 @@ fn mounts(bench: &Bench, image: &Path, report: &mut Report) -> Result<()> {
     std::fs::create_dir_all(&mount)?;
     std::fs::create_dir_all(&other)?;
     let (file, plain_file) = (mount.join("volume.img"), other.join("volume.img"));
-    // By turns, so that both have the same machine: other work on it passes.
-    let turns = || medians(RUNS, [&mut || read(&file, 2048), &mut || read(&plain_file, 2048)]);
-    let [our_read, plain_read] = through(ours(&[]), &file, || through(plain, &plain_file, turns))?;
+    // By turns, so that all have the same machine: other work on it passes.
+    let reads = || {
+        beside_dislocker(bench, image, |theirs| match theirs {
+            None => {
+                medians(RUNS, [&mut || read(&file, 2048), &mut || read(&plain_file, 2048)]).map(|[a, b]| (a, b, None))
+            }
+            // It is slow, so less is moved.
+            Some(theirs) => {
+                let works: [Work<'_>; 3] =
+                    [&mut || read(&file, 2048), &mut || read(&plain_file, 2048), &mut || read(theirs, 256)];
+                medians(RUNS, works).map(|[a, b, c]| (a, b, Some(c)))
+            }
+        })
+    };
+    let (our_read, plain_read, their_read) = through(ours(&[]), &file, || through(plain, &plain_file, reads))?;
     report.line("`mount --raw`: reading, pieces of 1 MiB", gigabytes(our_read), "");
     let seen = format!("{}; ours is {:.0} % of it", gigabytes(plain_read), our_read / plain_read * 100.0);
     report.line("a plain file mounted the same way", seen, "70 %");
-    let our_write = through(ours(&["--write"]), &file, || median(RUNS, || write(&file, 1024)))?;
+    let writes = || {
+        beside_dislocker(bench, image, |theirs| match theirs {
+            None => median(RUNS, || write(&file, 1024)).map(|speed| (speed, None)),
+            Some(theirs) => {
+                medians(RUNS, [&mut || write(&file, 1024), &mut || write(theirs, 64)]).map(|[a, b]| (a, Some(b)))
+            }
+        })
+    };
+    let (our_write, their_write) = through(ours(&["--write"]), &file, writes)?;
     report.line("`mount --raw --write`: writing, pieces of 1 MiB", gigabytes(our_write), "");
-    if installed("dislocker-fuse") {
-        let (their_read, their_write) = dislocker(bench, image)?;
-        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_read), our_read / their_read);
-        report.line("reading through `dislocker-fuse`", seen, "5 times");
-        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_write), our_write / their_write);
-        report.line("writing through `dislocker-fuse`", seen, "10 times");
+    for (what, ours, theirs, aim) in
+        [("reading", our_read, their_read, "5 times"), ("writing", our_write, their_write, "10 times")]
+    {
+        if let Some(theirs) = theirs {
+            let seen = format!("{}; ours is {:.1} times faster", gigabytes(theirs), ours / theirs);
+            report.line(format!("{what} through `dislocker-fuse`"), seen, aim);
+        }
     }
     Ok(())
 }
@@ -72,20 +93,18 @@ impl Bench {
     }
 }
 
-/// Speeds of reading and writing in MB/s. It is slow, so less is moved.
-fn dislocker(bench: &Bench, image: &Path) -> Result<(f64, f64)> {
+/// Works while dislocker has the volume mounted, too, and with its file; without, where it is not installed.
+fn beside_dislocker<T>(bench: &Bench, image: &Path, work: impl FnOnce(Option<&Path>) -> Result<T>) -> Result<T> {
+    if !installed("dislocker-fuse") {
+        return work(None);
+    }
     let folder = bench.folder.path().join("dislocker");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("dislocker-file");
-    let command = || {
-        let mut command = Command::new("dislocker-fuse");
-        // In the foreground, as ours.
-        command.arg("-V").arg(image).args([&format!("-u{PASSWORD}"), "--", "-f"]).arg(&folder);
-        command
-    };
-    let read = through(command(), &file, || median(3, || read(&file, 256)))?;
-    let written = through(command(), &file, || median(3, || write(&file, 64)))?;
-    Ok((read, written))
+    let mut command = Command::new("dislocker-fuse");
+    // In the foreground, as ours.
+    command.arg("-V").arg(image).args([&format!("-u{PASSWORD}"), "--", "-f"]).arg(&folder);
+    through(command, &file, || work(Some(&file)))
 }
 
 /// Mounts, works, unmounts.
@@ -124,8 +143,11 @@ fn median(runs: usize, mut work: impl FnMut() -> Result<f64>) -> Result<f64> {
     medians(runs, [&mut work]).map(|[speed]| speed)
 }
 
+/// Something that is measured, in MB/s.
+type Work<'a> = &'a mut dyn FnMut() -> Result<f64>;
+
 /// Does several things by turns; what the first turn needs to warm up is left out.
-fn medians<const N: usize>(runs: usize, mut works: [&mut dyn FnMut() -> Result<f64>; N]) -> Result<[f64; N]> {
+fn medians<const N: usize>(runs: usize, mut works: [Work<'_>; N]) -> Result<[f64; N]> {
     let mut speeds = [const { Vec::new() }; N];
     for run in 0..=runs {
         for (work, speeds) in works.iter_mut().zip(&mut speeds) {
