@@ -71,12 +71,7 @@ pub(crate) fn tell_problems(problems: &[Problem]) -> Outcome {
     for problem in problems {
         output::note(&format!("warning: {}: {}", shown(&problem.path), problem.reason));
     }
-    unread(problems.len() as u64)
-}
-
-/// The failure for so many problems that were told.
-pub(crate) fn unread(problems: u64) -> Outcome {
-    match problems {
+    match problems.len() {
         0 => Ok(()),
         1 => Err(Failure::no("one thing on the drive could not be read; it is named above")),
         count => Err(Failure::no(format!("{count} things on the drive could not be read; they are named above"))),

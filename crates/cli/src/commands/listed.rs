@@ -113,13 +113,16 @@ impl Problems {
 
     /// Names them, and gives a failure when there are any, for the end of the command.
     pub(super) fn tell(&self) -> Outcome {
-        if self.others == 0 {
-            return files::tell_problems(&self.kept);
-        }
-        let told = files::tell_problems(&self.kept);
+        self.tell_as("could not be read")
+    }
+
+    /// As [`Problems::tell`], in words of what came of it.
+    pub(super) fn tell_as(&self, outcome: &str) -> Outcome {
         let count = self.others + self.kept.len() as u64;
-        told.map_err(|_| {
-            Failure::no(format!("{count} things on the drive could not be read; the first are named above"))
+        files::tell_problems(&self.kept).map_err(|_| match (count, self.others) {
+            (1, _) => Failure::no(format!("one thing on the drive {outcome}; it is named above")),
+            (_, 0) => Failure::no(format!("{count} things on the drive {outcome}; they are named above")),
+            _ => Failure::no(format!("{count} things on the drive {outcome}; the first are named above")),
         })
     }
 }

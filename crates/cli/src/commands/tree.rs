@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &TreeArgs, json: bool) -> Outcome {
             let target = listed::target(&drive, place.path, place.entry, problems);
             out.write_all(line(arguments, place, target.as_deref()).as_bytes())
         })?;
-        let ended = writeln!(out, "\n{}", descent.count.text()).and_then(|()| out.flush());
+        let ended = writeln!(out, "\n{}", descent.count.text(arguments.dirs_only)).and_then(|()| out.flush());
         ended.map_err(|error| not_written(&error))?;
     }
     descent.problems.tell()
@@ -110,8 +110,11 @@ struct Count {
 }
 
 impl Count {
-    fn text(&self) -> String {
+    fn text(&self, dirs_only: bool) -> String {
         let number = |count, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+        if dirs_only {
+            return number(self.folders, "folder");
+        }
         format!("{}, {}, {}", number(self.folders, "folder"), number(self.files, "file"), output::size(self.bytes))
     }
 }

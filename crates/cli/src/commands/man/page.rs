@@ -1,9 +1,15 @@
 //! One manual page.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::times;
+
+/// An apostrophe that no reader of roff turns into a quotation mark.
+const APOSTROPHES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 const EXIT_STATUS: &str = "Exit status: ";
 const EXAMPLE: &str = "Example: ";
 
@@ -21,12 +27,10 @@ pub(super) fn below(command: &Command) -> impl Iterator<Item = &Command> {
 pub(super) fn of(command: &Command, above: Option<&String>) -> String {
     let name = name(command);
     let mut page = Vec::new();
-    let version = format!("keyhaven {}", command.get_version().unwrap_or(env!("CARGO_PKG_VERSION")));
-    let man = Man::new(command.clone()).title(name.to_uppercase()).source(version).manual("Keyhaven");
+    let man = Man::new(command.clone());
     let mut own = Roff::new();
     // Writing to memory does not fail.
     let mut parts = || -> std::io::Result<()> {
-        man.render_title(&mut page)?;
         man.render_name_section(&mut page)?;
         synopsis(&mut own, command);
         own.to_writer(&mut page)?;
@@ -42,7 +46,9 @@ pub(super) fn of(command: &Command, above: Option<&String>) -> String {
     };
     let written = parts();
     debug_assert!(written.is_ok(), "memory takes everything");
-    without_blank_lines(&String::from_utf8_lossy(&page))
+    let version = command.get_version().unwrap_or(env!("CARGO_PKG_VERSION"));
+    let title = format!(".TH {} 1 \"{}\" \"keyhaven {version}\" Keyhaven\n", name.to_uppercase(), date());
+    format!("{APOSTROPHES}{title}{}", tidied(&String::from_utf8_lossy(&page)))
 }
 
 /// The line that `--help` shows.
@@ -73,10 +79,12 @@ fn behind_help(roff: &mut Roff, command: &Command) {
     let examples: Vec<&str> = with(EXAMPLE).collect();
     if !examples.is_empty() {
         roff.control("SH", ["EXAMPLES"]);
-        for example in examples {
-            roff.control("PP", []);
+        for (index, example) in examples.iter().enumerate() {
+            if index > 0 {
+                roff.control("PP", []);
+            }
             roff.control("nf", []);
-            roff.text([bold(example)]);
+            roff.text([bold(*example)]);
             roff.control("fi", []);
         }
     }
@@ -110,7 +118,24 @@ fn see_also(roff: &mut Roff, command: &Command, above: Option<&String>) {
     roff.control("BR", [last.as_str(), "(1)"]);
 }
 
-/// Blank lines belong to paragraphs in the texts; in roff they are a mistake.
-fn without_blank_lines(page: &str) -> String {
-    page.lines().filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect()
+/// The day the page is made, or the one that makers of packages set so that their results are the same every time.
+fn date() -> String {
+    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let date = fixed.map_or_else(SystemTime::now, |seconds| UNIX_EPOCH + Duration::from_secs(u32::into(seconds)));
+    times::of(date).chars().take(10).collect()
+}
+
+/// Without blank lines, which belong to paragraphs in the texts but are a mistake in roff, without breaks behind breaks,
+/// and without the definition of apostrophes, which each section begins with.
+fn tidied(page: &str) -> String {
+    let mut out = String::new();
+    let mut last = "";
+    for line in page.lines().filter(|line| !line.trim().is_empty() && !APOSTROPHES.contains(line)) {
+        if !(line == ".br" && last == ".br") {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        last = line;
+    }
+    out
 }

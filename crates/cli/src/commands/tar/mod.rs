@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &TarArgs) -> Outcome {
     archive.bar.finish_and_clear();
     let ended = archive.out.write_all(&[0; 2 * BLOCK_BYTES as usize]).and_then(|()| archive.out.flush());
     ended.map_err(|error| not_written(&error))?;
-    archive.problems.tell()
+    archive.problems.tell_as("cannot be taken into the archive as it is there")
 }
 
 struct Archive<'a> {
