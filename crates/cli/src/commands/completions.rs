@@ -25,8 +25,7 @@ enum Shell {
     Bash,
     Zsh,
     Fish,
-    #[value(name = "powershell")]
-    PowerShell,
+    Powershell,
 }
 
 pub(crate) fn run(arguments: &CompletionsArgs) -> Outcome {
@@ -34,7 +33,7 @@ pub(crate) fn run(arguments: &CompletionsArgs) -> Outcome {
         Shell::Bash => Generated::Bash,
         Shell::Zsh => Generated::Zsh,
         Shell::Fish => Generated::Fish,
-        Shell::PowerShell => Generated::PowerShell,
+        Shell::Powershell => Generated::PowerShell,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "keyhaven", &mut script);

@@ -119,12 +119,11 @@ pub(crate) fn run(arguments: &FindArgs, json: bool) -> Outcome {
         entries.end(&[("problems", problems.document())]).map_err(|error| not_written(&error))?;
         found
     } else {
-        let found = search(&drive, arguments, &start, &mut problems, &mut |path, _, _| {
+        search(&drive, arguments, &start, &mut problems, &mut |path, _, _| {
             let written = if arguments.null { write!(out, "{path}\0") } else { writeln!(out, "{}", shown(path)) };
             // Who looks on sees each as it is found.
             written.and_then(|()| out.flush())
-        })?;
-        found
+        })?
     };
     problems.tell()?;
     if found == 0 { Err(Failure::no("nothing was found")) } else { Ok(()) }

@@ -35,60 +35,64 @@ fn readers_of_roff_find_no_fault() {
     assert!(page.contains(".TH KEYHAVEN-LS 1 \"2023-11-14\""), "{page}");
 }
 
-/// Words of a text, without what tells its layout.
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
 #[test]
 fn pages_tell_what_help_tells() {
     if !testkit::programs(&["mandoc"]) {
         return;
     }
     let bench = Bench::new();
-    for page in pages(&bench) {
-        let name = page.trim_end_matches(".1");
-        // No name of a command but those of two words has a hyphen of its own.
-        let path = commands()
-            .into_iter()
-            .find(|path| format!("keyhaven{}", path.iter().map(|word| format!("-{word}")).collect::<String>()) == name);
-        let path = path.unwrap_or_else(|| panic!("no command has the page {page}"));
-        let help = Ran::new(keyhaven().args(&path).arg("--help").output().unwrap()).text();
-        let shown =
-            Command::new("mandoc").args(["-T", "utf8", "-O", "width=9999"]).arg(bench.path("pages/man1").join(&page));
-        let mut shown = shown_by(shown);
+    let pages = pages(&bench);
+    let commands = commands();
+    assert_eq!(pages.len(), commands.len());
+    for path in commands {
+        let page = format!("keyhaven{}.1", path.iter().map(|word| format!("-{word}")).collect::<String>());
+        assert!(pages.contains(&page), "{page}");
+        let file = bench.path("pages/man1").join(&page);
         let own = Ran::new(keyhaven().arg("man").args(&path).output().unwrap()).text();
-        assert_eq!(own, std::fs::read_to_string(bench.path("pages/man1").join(&page)).unwrap(), "{page}");
-        shown = words(&shown).join(" ");
-        for option in help.lines().filter_map(|line| {
-            line.trim_start()
-                .strip_prefix("--")
-                .or(line.trim_start().get(4..).filter(|_| line.trim_start().starts_with('-')))
-        }) {
-            let option = option.trim_start_matches('-').split([' ', ',']).next().unwrap();
-            assert!(shown.contains(&format!("--{option}")), "{page}: {option}");
+        assert_eq!(own, std::fs::read_to_string(&file).unwrap(), "{page}");
+        let output = Command::new("mandoc").args(["-T", "utf8", "-O", "width=900"]).arg(&file).output().unwrap();
+        let shown = words(&plain(&String::from_utf8(output.stdout).unwrap()));
+
+        let help = Ran::new(keyhaven().args(&path).arg("--help").output().unwrap()).text();
+        for option in help.lines().filter_map(option) {
+            assert!(shown.contains(&option), "{page}: {option}");
         }
-        let behind = help.find("Example: ").map(|at| &help[at..]).unwrap_or_default();
+        let behind = help.find("\nExample: ").map(|at| help[at..].trim()).unwrap_or_default();
         for paragraph in behind.split("\n\n") {
             let text =
                 paragraph.strip_prefix("Example: ").or(paragraph.strip_prefix("Exit status: ")).unwrap_or(paragraph);
-            let text = words(text).join(" ");
+            let text = words(text);
             assert!(shown.contains(&text), "{page} lacks {text:?}:\n{shown}");
         }
+        assert!(behind.is_empty() || shown.contains("EXAMPLES keyhaven"), "{page}");
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS"] {
             assert!(shown.contains(section), "{page}: {section}");
         }
-        assert!(behind.is_empty() || shown.contains("EXAMPLES keyhaven"), "{page}");
     }
 }
 
-fn shown_by(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success());
-    // Letters printed twice are bold or underlined.
+/// The long option that a line of a help text describes.
+fn option(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    let (short, long) = line.split_once("--")?;
+    let is_entry = short.is_empty() || (short.len() == 4 && short.starts_with('-') && short.ends_with(", "));
+    is_entry.then(|| format!("--{}", long.split([' ', '\n']).next().unwrap()))
+}
+
+/// Without the layout.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Without the marks for bold and underlined letters, which are printed over each other.
+fn plain(text: &str) -> String {
     let mut out = String::new();
-    for letter in String::from_utf8(output.stdout).unwrap().chars() {
-        if letter == '\u{8}' { drop(out.pop()) } else { out.push(letter) }
+    for letter in text.chars() {
+        if letter == '\u{8}' {
+            out.pop();
+        } else {
+            out.push(letter);
+        }
     }
     out
 }

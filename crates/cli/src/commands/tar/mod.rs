@@ -23,8 +23,9 @@ use crate::progress;
 
 /// Files up to this size are read before their header is written.
 const SMALL_BYTES: u64 = 1 << 20;
-/// Content is padded to whole blocks, and an archive ends with two of zeros.
+/// Content is padded to whole blocks; an archive ends with two of zeros.
 const BLOCK_BYTES: u64 = 512;
+const END: [u8; 1024] = [0; 1024];
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven tar usb-stick.img Documents --password-file password.txt > files.tar\n\n\
@@ -69,9 +70,9 @@ pub(crate) fn run(arguments: &TarArgs) -> Outcome {
         archive.add_all(path, entry)?;
     }
     archive.bar.finish_and_clear();
-    let ended = archive.out.write_all(&[0; 2 * BLOCK_BYTES as usize]).and_then(|()| archive.out.flush());
+    let ended = archive.out.write_all(&END).and_then(|()| archive.out.flush());
     ended.map_err(|error| not_written(&error))?;
-    archive.problems.tell_as("cannot be taken into the archive as it is there")
+    archive.problems.tell_as("could not be archived whole")
 }
 
 struct Archive<'a> {
@@ -207,7 +208,7 @@ impl Archive<'_> {
     }
 
     fn zeros(&mut self, mut count: u64) -> Outcome {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         while count > 0 {
             let part = &ZEROS[..usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len())];
             self.write(part)?;
