@@ -1,14 +1,14 @@
 //! `keyhaven ls`: the files of a drive, without mounting it.
 
 use std::cmp::Reverse;
+use std::io::{self, BufWriter, Write, stdout};
 use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum, ValueHint};
 use fs_view::{Entry, EntryKind, StreamEntry, Visited};
-use serde_json::json;
 
 use super::files::{self, Drive, shown};
-use super::listed::{self, Problems};
+use super::listed::{self, Entries, Problems, not_written};
 use crate::drive::{DriveArgs, UnlockArgs};
 use crate::failure::Outcome;
 use crate::{output, times};
@@ -72,10 +72,8 @@ pub(crate) fn run(arguments: &LsArgs, json: bool) -> Outcome {
         found.reverse();
     }
     if json {
-        let entries: Vec<_> =
-            found.iter().map(|(path, entry)| listed::document(&drive, path, entry, &mut problems)).collect();
-        let document = json!({ "path": arguments.path, "entries": entries, "problems": problems.document() });
-        output::report(json, &document, "")?;
+        let written = write_json(&drive, arguments, &found, &mut problems);
+        written.map_err(|error| not_written(&error))?;
         return problems.tell();
     }
     let columns = Columns::of(arguments, &found);
@@ -90,8 +88,16 @@ pub(crate) fn run(arguments: &LsArgs, json: bool) -> Outcome {
             }
         }
     }
-    output::report(json, &json!({}), &text)?;
+    stdout().lock().write_all(text.as_bytes()).map_err(|error| not_written(&error))?;
     problems.tell()
+}
+
+fn write_json(drive: &Drive, arguments: &LsArgs, found: &[(String, Entry)], problems: &mut Problems) -> io::Result<()> {
+    let mut entries = Entries::begin(BufWriter::new(stdout().lock()), &arguments.path)?;
+    for (path, entry) in found {
+        entries.add(&listed::document(drive, path, entry, problems))?;
+    }
+    entries.end(&[("problems", problems.document())])
 }
 
 /// What is to be listed: a file itself, or the content of a folder.
