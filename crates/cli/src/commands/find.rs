@@ -72,8 +72,8 @@ const MATCHING: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 fn parse_pattern(text: &str) -> Result<Pattern, String> {
-    if text.contains('/') {
-        return Err("a name has no `/`; --path is for whole paths".to_owned());
+    if text.contains(['/', '\\']) {
+        return Err("a name has no `/` or `\\`; --path is for whole paths".to_owned());
     }
     Pattern::new(&fs_view::fold(text)).map_err(|error| error.to_string())
 }

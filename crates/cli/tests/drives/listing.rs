@@ -99,7 +99,7 @@ fn a_tree_is_drawn_and_a_loop_is_not_followed() {
     }
     let drawn = bench.run(&format!("tree v.img DOCS --sizes {PASSWORD}")).text();
     let expected = r"/docs
-├── a\u{1b}[2J\u{a}b  (1 bytes)
+├── a\u{1b}[2J\u{a}b  (1 byte)
 ├── away -> /etc/passwd
 ├── deep/
 │   ├── again  (5 bytes)
