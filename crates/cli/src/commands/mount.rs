@@ -21,7 +21,7 @@ pub(crate) struct MountArgs {
     #[command(flatten)]
     drive: DriveArgs,
     /// The folder to mount on; it must be there and empty
-    #[arg(value_name = "FOLDER")]
+    #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
     /// Show the plain volume as one file, volume.img, instead of the files in it
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(crate) struct MountArgs {
 #[command(after_help = "Example: keyhaven unmount usb")]
 pub(crate) struct UnmountArgs {
     /// The folder that is mounted on
-    #[arg(value_name = "FOLDER")]
+    #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
 }
 

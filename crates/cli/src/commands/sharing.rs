@@ -9,7 +9,7 @@ use export::{Access, Disk, Tree};
 use fs_view::FileSystem;
 
 use crate::commands::files;
-use crate::commands::tree::VolumeTree;
+use crate::commands::shown_tree::VolumeTree;
 use crate::disk;
 use crate::drive::{self, UnlockArgs};
 use crate::failure::{Failure, Outcome};
