@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 24] = [
+const PROGRAMS: [(&str, &str); 30] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -37,6 +37,12 @@ const PROGRAMS: [(&str, &str); 24] = [
     ("pdftotext", "poppler-utils"),
     ("zbarimg", "zbar-tools"),
     ("mount.davfs", "davfs2"),
+    ("mke2fs", "e2fsprogs"),
+    ("script", "bsdutils"),
+    ("mandoc", "mandoc"),
+    ("groff", "groff-base"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.

@@ -29,10 +29,16 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArgs),
     /// List the files of a drive, without mounting it
     Ls(commands::ls::LsArgs),
-    /// Write one file of a drive to standard output
+    /// Show the folders and files of a drive as a tree
+    Tree(commands::tree::TreeArgs),
+    /// Find files of a drive by name, kind, size or date
+    Find(commands::find::FindArgs),
+    /// Write files of a drive to standard output
     Cat(commands::cat::CatArgs),
     /// Copy files and folders of a drive to this computer
     Cp(commands::cp::CpArgs),
+    /// Write files and folders of a drive to standard output as a tar archive
+    Tar(commands::tar::TarArgs),
     /// Mount a drive on a folder of this computer
     #[cfg(all(feature = "mount", target_os = "linux"))]
     Mount(commands::mount::MountArgs),
@@ -87,4 +93,8 @@ pub(crate) enum Command {
     /// Run the account service
     #[cfg(feature = "serve")]
     Serve(commands::serve::ServeArgs),
+    /// Write the completions of a shell to standard output
+    Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages
+    Man(commands::man::ManArgs),
 }

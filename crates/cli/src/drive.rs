@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use block_io::{BlockRead, Slice};
-use clap::Args;
+use clap::{Args, ValueHint};
 use disk_image::DiskImage;
 use fve::{CopyHealth, Error, ProtectorKind, UnlockOptions, UnlockedVolume, Volume};
 
@@ -23,7 +23,7 @@ pub(crate) type Unlocked = UnlockedVolume<Disk>;
 #[derive(Debug, Args)]
 pub(crate) struct DriveArgs {
     /// Disk image (raw, VHD, VHDX, qcow2, VMDK, E01) or block device; a number names a partition: disk.img:2
-    #[arg(value_name = "DRIVE")]
+    #[arg(value_name = "DRIVE", value_hint = ValueHint::FilePath)]
     pub(crate) drive: PathBuf,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct UnlockArgs {
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
     /// Accept an image that ends before its volume does, and read as far as it goes
-    #[arg(long)]
+    #[arg(long, help_heading = "How to open the drive")]
     pub(crate) allow_short: bool,
 }
 

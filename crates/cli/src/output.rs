@@ -49,6 +49,7 @@ pub(crate) fn size(bytes: u64) -> String {
             let (whole, tenth) = (tenths / 10, tenths % 10);
             if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
         }
+        None if bytes == 1 => "1 byte".to_owned(),
         None => format!("{bytes} bytes"),
     }
 }
@@ -59,6 +60,7 @@ mod tests {
 
     #[test]
     fn sizes() {
+        assert_eq!(size(1), "1 byte");
         assert_eq!(size(511), "511 bytes");
         assert_eq!(size(1024), "1 KiB");
         assert_eq!(size(65_994_752), "62.9 MiB");

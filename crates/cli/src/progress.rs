@@ -26,3 +26,13 @@ fn bar(total: u64, what: &'static str, template: &str) -> ProgressBar {
     bar.set_message(what);
     bar
 }
+
+/// As [`bytes`], where nobody knows how much there is.
+pub(crate) fn counted(what: &'static str) -> ProgressBar {
+    let bar = bytes(0, what);
+    bar.unset_length();
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bytes}, {bytes_per_sec}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -22,6 +22,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Something is mounted there through FUSE, or was by a process that died.
+    #[error("something is mounted on {} already", path.display())]
+    Mounted {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The kernel offers no FUSE here.
     #[error("/dev/fuse does not exist")]
     NoDevice,

@@ -17,6 +17,9 @@ use crate::buffer::with_buffer;
 use crate::inodes::{Handles, Inodes, number_of};
 use crate::session::negotiate;
 
+/// The longest name: 255 units of UTF-16, which are at most three bytes each here.
+const NAME_BYTES: u32 = 255 * 3;
+
 pub(crate) struct FilesFs {
     tree: Arc<dyn Tree>,
     owner: Owner,
@@ -219,9 +222,9 @@ impl Filesystem for FilesFs {
         let Some(directory) = self.directories.find(handle) else { return reply.error(Errno::EBADF) };
         for (next, name, entry) in directory.from(offset) {
             let Some(entry) = entry else {
-                // The kernel takes no attributes of these two.
+                // The kernel takes no attributes of these two and does not count them.
                 let plain = attributes(directory.ino, FileType::Directory, 0o555, self.owner, SystemTime::UNIX_EPOCH);
-                if reply.add(INodeNo(0), next, name, &Duration::ZERO, &plain, Generation(0)) {
+                if reply.add(directory.ino, next, name, &Duration::ZERO, &plain, Generation(0)) {
                     break;
                 }
                 continue;
@@ -248,6 +251,6 @@ impl Filesystem for FilesFs {
         let free = space.free_bytes.unwrap_or(0) / cluster;
         let unit = u32::try_from(cluster).unwrap_or(4096);
         // Nothing can be written, so nothing is available.
-        reply.statfs(space.total_bytes / cluster, free, 0, 0, 0, unit, 255, unit);
+        reply.statfs(space.total_bytes / cluster, free, 0, 0, 0, unit, NAME_BYTES, unit);
     }
 }

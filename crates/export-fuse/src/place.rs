@@ -12,6 +12,9 @@ use crate::{Error, Options};
 
 const DEVICE: &str = "/dev/fuse";
 const HELPER: &str = "fusermount3";
+const MOUNTS: &str = "/proc/self/mounts";
+/// What the table of mounts calls our mounts.
+pub(crate) const SOURCE: &str = "keyhaven";
 /// Also where the search path of services and of root may not lead.
 const HELPER_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin"];
 
@@ -21,6 +24,12 @@ const HELPER_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/
 /// [`Error`] with what is missing.
 pub fn check(folder: &Path, options: &Options) -> Result<(), Error> {
     let failed = |source| Error::Folder { path: folder.to_owned(), source };
+    // What died there lets nobody in; anything else would be hidden.
+    if let (Ok(path), Ok(mounts)) = (resolved(folder), fs::read_to_string(MOUNTS))
+        && is_mounted(&mounts, path.as_os_str(), "")
+    {
+        return Err(Error::Mounted { path: folder.to_owned() });
+    }
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
         return Err(Error::NotEmpty { path: folder.to_owned() });
     }
@@ -65,8 +74,8 @@ fn helper() -> Option<std::path::PathBuf> {
 /// [`Error::Busy`], [`Error::NotMounted`], [`Error::NotUnmounted`].
 pub fn unmount(folder: &Path) -> Result<(), Error> {
     let folder = &resolved(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    if !is_mounted(&mounts, folder.as_os_str()) {
+    let mounts = fs::read_to_string(MOUNTS).unwrap_or_default();
+    if !is_mounted(&mounts, folder.as_os_str(), SOURCE) {
         return Err(Error::NotMounted { path: folder.clone() });
     }
     settle(folder);
@@ -98,7 +107,8 @@ pub(crate) fn settle(folder: &Path) {
 
 /// Unmounts; with `detach`, also while it is in use: those who use it keep it until they close it.
 pub(crate) fn take_down(folder: &Path, detach: bool) -> Result<(), Error> {
-    let flags = if detach { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    // The folder was resolved; a link in its place now was put there by somebody else.
+    let flags = UnmountFlags::NOFOLLOW | if detach { UnmountFlags::DETACH } else { UnmountFlags::empty() };
     match rustix::mount::unmount(folder, flags) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::BUSY) => Err(Error::Busy { path: folder.to_owned() }),
@@ -129,15 +139,18 @@ fn take_down_by_helper(folder: &Path, detach: bool) -> Result<(), Error> {
     }
 }
 
-/// Whether a FUSE mount of the table in `/proc/self/mounts` lies on `folder`.
-fn is_mounted(mounts: &str, folder: &OsStr) -> bool {
-    let Some(folder) = folder.to_str() else { return true };
+/// Whether the mount that lies on `folder`, by the table in `/proc/self/mounts`, is one of FUSE and of this source; the empty
+/// source is any.
+fn is_mounted(mounts: &str, folder: &OsStr, source: &str) -> bool {
+    let Some(folder) = folder.to_str() else { return !source.is_empty() };
     // The table writes these four as three octal digits.
     let written = folder.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
-    mounts.lines().any(|line| {
-        let mut columns = line.split(' ').skip(1);
-        columns.next() == Some(&written) && columns.next().is_some_and(|kind| kind.starts_with("fuse"))
-    })
+    let mut lines = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
+    // The last one lies on top.
+    match lines.find(|columns| columns.get(1) == Some(&written.as_str())).as_deref() {
+        Some([from, _, kind, ..]) => (source.is_empty() || *from == source) && kind.starts_with("fuse"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -146,10 +159,14 @@ mod tests {
 
     #[test]
     fn the_table_of_mounts_is_understood() {
-        let table = "proc /proc proc rw 0 0\nkeyhaven /mnt/my\\040drive fuse rw 0 0\n/dev/sda /data ext4 rw 0 0\n";
-        assert!(is_mounted(table, OsStr::new("/mnt/my drive")));
-        assert!(!is_mounted(table, OsStr::new("/mnt/my")));
-        assert!(!is_mounted(table, OsStr::new("/data")));
+        let table = "proc /proc proc rw 0 0\nkeyhaven /mnt/my\\040drive fuse rw 0 0\n/dev/sda /data ext4 rw 0 0\n\
+             host:/ /far fuse.sshfs rw 0 0\n";
+        assert!(is_mounted(table, OsStr::new("/mnt/my drive"), SOURCE));
+        assert!(!is_mounted(table, OsStr::new("/mnt/my"), SOURCE));
+        assert!(!is_mounted(table, OsStr::new("/data"), ""));
+        assert!(is_mounted(table, OsStr::new("/far"), "") && !is_mounted(table, OsStr::new("/far"), SOURCE));
+        let covered = format!("{table}tmpfs /mnt/my\\040drive tmpfs rw 0 0\n");
+        assert!(!is_mounted(&covered, OsStr::new("/mnt/my drive"), ""));
     }
 
     #[test]

@@ -21,7 +21,7 @@ const REQUEST_BYTES: u32 = 1 << 20;
 /// Requests of read-ahead and of flushing that may wait at the same time.
 const BACKGROUND: u16 = 64;
 /// Read-ahead, where this process may set it: some requests at once for every thread.
-const READ_AHEAD_KIB: u32 = 4096;
+const READ_AHEAD_KIB: u32 = 2048;
 /// How often a mount that is in use is tried again after somebody asked for its end.
 const RETRY: Duration = Duration::from_millis(250);
 const THREADS: std::ops::RangeInclusive<usize> = 2..=16;
@@ -55,6 +55,8 @@ pub fn mount_files(tree: Arc<dyn Tree>, folder: &Path, options: &Options) -> Res
 #[derive(Debug)]
 pub struct Mount {
     folder: PathBuf,
+    /// The number that the system gave this mount.
+    device: Option<u64>,
     disk: Option<Arc<Disk>>,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -114,12 +116,12 @@ impl Mount {
                 Ok(Event::Stop) => {
                     asked = true;
                     place::settle(&self.folder);
-                    if matches!(place::take_down(&self.folder, false), Err(Error::Busy { .. })) {
+                    if matches!(self.take_down(false), Err(Error::Busy { .. })) {
                         tell(Told::InUse);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let _ = place::take_down(&self.folder, false);
+                    let _ = self.take_down(false);
                 }
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             }
@@ -134,8 +136,17 @@ impl Mount {
 
     fn take_away(&self) -> Error {
         place::settle(&self.folder);
-        let _ = place::take_down(&self.folder, true);
+        let _ = self.take_down(true);
         Error::Busy { path: self.folder.clone() }
+    }
+
+    /// Unmounts this mount and no other: what somebody else mounted on top is theirs, and keeps this one in use.
+    fn take_down(&self, detach: bool) -> Result<(), Error> {
+        let there = self.folder.symlink_metadata().ok().map(|found| found.st_dev());
+        if self.device.is_some() && there.is_some() && there != self.device {
+            return Err(Error::Busy { path: self.folder.clone() });
+        }
+        place::take_down(&self.folder, detach)
     }
 }
 
@@ -163,15 +174,16 @@ pub(crate) fn start<F: Filesystem>(
         let _ = ended.send(Event::Ended(result));
     });
     let session = serving.map_err(refused)?;
-    allow_read_ahead(&folder);
-    Ok(Mount { folder, disk, events, sender, session })
+    let device = folder.symlink_metadata().ok().map(|found| found.st_dev());
+    device.into_iter().for_each(allow_read_ahead);
+    Ok(Mount { folder, device, disk, events, sender, session })
 }
 
 fn configuration(writable: bool, options: &Options) -> Config {
     let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get() + 2);
     let mut config = Config::default();
     config.mount_options = vec![
-        MountOption::FSName("keyhaven".to_owned()),
+        MountOption::FSName(place::SOURCE.to_owned()),
         MountOption::Subtype("keyhaven".to_owned()),
         MountOption::DefaultPermissions,
         MountOption::NoDev,
@@ -202,9 +214,8 @@ pub(crate) fn negotiate(config: &mut KernelConfig) {
 }
 
 /// The kernel gives FUSE mounts 128 KiB of read-ahead; root may allow more, for this mount alone.
-fn allow_read_ahead(folder: &Path) {
-    let Ok(metadata) = folder.metadata() else { return };
-    let (major, minor) = (rustix::fs::major(metadata.st_dev()), rustix::fs::minor(metadata.st_dev()));
+fn allow_read_ahead(device: u64) {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
     // Without the right to do it, reading is slower and still right.
     let _ = std::fs::write(setting, READ_AHEAD_KIB.to_string());

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -93,6 +94,24 @@ fn files_directories_and_links_are_shown_as_they_are() {
         assert!(fs::remove_file(folder.join("one")).is_err());
         assert!(fs::create_dir(folder.join("d")).is_err());
         assert_eq!(fs::read(folder.join("one")).unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn the_longest_names_of_windows_and_the_two_dots_are_shown() {
+    let long = "\u{9577}".repeat(255);
+    let tree = MemoryTree::new().directory("d").file(&format!("d/{long}"), *b"long");
+    mounted(tree, |folder| {
+        let folder = folder.join("d");
+        assert_eq!(names(&folder), [long.clone()].into());
+        assert_eq!(fs::read(folder.join(&long)).unwrap(), b"long");
+        let listed = Command::new("ls").args(["-a", "-i", "-1", "-U"]).arg(&folder).output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let own = folder.metadata().unwrap().ino();
+        for (dots, number) in [(".", own), ("..", 1)] {
+            let line = listed.lines().find(|line| line.ends_with(&format!(" {dots}"))).unwrap();
+            assert_eq!(line.split_whitespace().next(), Some(number.to_string().as_str()), "{listed}");
+        }
     });
 }
 

@@ -148,7 +148,8 @@ impl Connection {
                 self.finish_write(request, written, &reply)
             }
             command::WRITE_ZEROES => self.write_zeroes(request, buffer, &reply),
-            command::FLUSH if request.flags == 0 => match self.disk.flush() {
+            // `FUA` is allowed with every command.
+            command::FLUSH if request.flags & !command::FLAG_FUA == 0 => match self.disk.flush() {
                 Ok(()) => reply.done(),
                 Err(error) => reply.failed(errno_of(&error)),
             },
@@ -158,8 +159,10 @@ impl Connection {
     }
 
     fn read(&self, request: Request, buffer: &mut Vec<u8>, reply: &Reply<'_>) -> io::Result<()> {
-        let wrong = request.flags & !command::FLAG_FUA != 0 || request.length > limits::REQUEST_BYTES;
-        if wrong || !self.inside(request) {
+        let wrong_flags = request.flags & !command::FLAG_FUA != 0;
+        // A structured reply has no way to give nothing.
+        let wrong_length = request.length == 0 || request.length > limits::REQUEST_BYTES;
+        if wrong_flags || wrong_length || !self.inside(request) {
             return reply.read_failed(errno::EINVAL);
         }
         let length = usize::try_from(request.length).map_err(io::Error::other)?;

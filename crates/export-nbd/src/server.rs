@@ -57,7 +57,7 @@ pub struct Options {
 pub struct Server {
     disk: Arc<Disk>,
     options: Options,
-    listener: Listener,
+    listener: Arc<Listener>,
     address: Address,
     shared: Arc<Shared>,
 }
@@ -65,6 +65,7 @@ pub struct Server {
 /// Ends a [`Server`]; may be used in any thread, and several times.
 #[derive(Debug, Clone)]
 pub struct Stopper {
+    listener: Arc<Listener>,
     address: Address,
     shared: Arc<Shared>,
 }
@@ -87,7 +88,9 @@ impl Stopper {
     /// Asks for the end: no new clients, no new requests, those under way are finished.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes the listener; when nobody listens, that is the end already.
+        // Both wake the listener: systems differ in whether a listener can be shut down, and the name of a socket may be
+        // gone. When nobody listens, that is the end already.
+        self.listener.shutdown();
         match &self.address {
             Address::Tcp(address) => drop(TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1))),
             #[cfg(unix)]
@@ -112,7 +115,7 @@ impl Server {
             #[cfg(unix)]
             Address::Unix(path) => (Listener::Unix(private_socket(path)?), address.clone()),
         };
-        Ok(Self { disk, options, listener, address, shared: Arc::default() })
+        Ok(Self { disk, options, listener: Arc::new(listener), address, shared: Arc::default() })
     }
 
     /// Where it listens, with the port that was given by the system.
@@ -124,7 +127,7 @@ impl Server {
     /// What ends this server from another thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper { address: self.address.clone(), shared: self.shared.clone() }
+        Stopper { listener: self.listener.clone(), address: self.address.clone(), shared: self.shared.clone() }
     }
 
     /// Serves clients until a [`Stopper`] ends it; everything that was written is durable then.

@@ -10,6 +10,10 @@ use std::time::Duration;
 #[cfg(unix)]
 const SEND_BUFFER_BYTES: usize = 2 << 20;
 
+/// A client that says nothing for so long is asked whether it is there.
+#[cfg(target_os = "linux")]
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
 /// A stream to a client; reading and writing need no exclusive access.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -19,10 +23,14 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Large buffers, no waiting for more to send. Every wish may be refused.
+    /// Large buffers, no waiting for more to send, and the end of clients whose computer has gone. Every wish may be refused.
     pub(crate) fn prepare(&self) {
         if let Self::Tcp(stream) = self {
             let _ = stream.set_nodelay(true);
+            #[cfg(unix)]
+            let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
+            #[cfg(target_os = "linux")]
+            let _ = rustix::net::sockopt::set_tcp_keepidle(stream, KEEP_ALIVE);
         }
         #[cfg(unix)]
         match self {
@@ -93,5 +101,31 @@ impl Listener {
             #[cfg(unix)]
             Self::Unix(listener) => Socket::Unix(listener.accept()?.0),
         })
+    }
+
+    /// Wakes whoever waits in [`Listener::accept`], where the system has that.
+    pub(crate) fn shutdown(&self) {
+        #[cfg(unix)]
+        let _ = match self {
+            Self::Tcp(listener) => rustix::net::shutdown(listener, rustix::net::Shutdown::Both),
+            Self::Unix(listener) => rustix::net::shutdown(listener, rustix::net::Shutdown::Both),
+        };
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[test]
+    fn a_client_whose_computer_has_gone_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket::Tcp(stream.try_clone().unwrap());
+        socket.prepare();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE);
     }
 }

@@ -73,7 +73,8 @@ impl Tls {
 
     pub(crate) fn begin(&self) -> io::Result<Encrypted> {
         let connection = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
-        Ok(Encrypted { connection: Mutex::new(connection) })
+        let received = Received { bytes: Box::new([0; RECORD_BYTES]), start: 0, end: 0 };
+        Ok(Encrypted { connection: Mutex::new(connection), received: Mutex::new(received) })
     }
 }
 
@@ -92,29 +93,61 @@ fn unusable(what: &'static str, error: impl Into<Box<dyn std::error::Error + Sen
 #[derive(Debug)]
 pub(crate) struct Encrypted {
     connection: Mutex<ServerConnection>,
+    received: Mutex<Received>,
+}
+
+/// What came from the socket and is not decrypted yet.
+struct Received {
+    bytes: Box<[u8; RECORD_BYTES]>,
+    start: usize,
+    end: usize,
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Received").finish_non_exhaustive()
+    }
 }
 
 impl Encrypted {
+    /// Reads what is there. [`io::ErrorKind::Interrupted`] when something came of which nothing can be read yet: whoever
+    /// waits looks at the clock then.
     pub(crate) fn read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut raw = [0; RECORD_BYTES];
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = self.decrypt(socket, &mut received, buffer) {
+            return result;
+        }
+        let count = socket.read(&mut received.bytes[..])?;
+        if count == 0 {
+            return Ok(0);
+        }
+        (received.start, received.end) = (0, count);
+        self.decrypt(socket, &mut received, buffer).unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))
+    }
+
+    /// Decrypts until there is something to read, and no further: what waits to be read has a limit. `None` when all that
+    /// came is used up.
+    fn decrypt(&self, socket: &Socket, received: &mut Received, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let mut connection = self.lock();
         loop {
-            match self.lock().reader().read(buffer) {
+            match connection.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The end of a client that did not say goodbye is an end all the same.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                other => return other,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Some(Ok(0)),
+                other => return Some(other),
             }
-            let received = socket.read(&mut raw)?;
-            if received == 0 {
-                return Ok(0);
+            let mut rest = received.bytes.get(received.start..received.end).unwrap_or_default();
+            if rest.is_empty() {
+                return None;
             }
-            let mut rest = &raw[..received];
-            let mut connection = self.lock();
-            while !rest.is_empty() {
-                connection.read_tls(&mut rest)?;
-                let processed = connection.process_new_packets().map_err(io::Error::other);
-                send(&mut connection, socket)?;
-                processed?;
+            let before = rest.len();
+            let taken = connection.read_tls(&mut rest);
+            received.start += before - rest.len();
+            let processed = connection.process_new_packets().map_err(io::Error::other).map(drop);
+            // An alert tells the client what was wrong.
+            let sent = send(&mut connection, socket);
+            if let Err(error) = taken.map(drop).and(processed).and(sent) {
+                return Some(Err(error));
             }
         }
     }
@@ -160,4 +193,40 @@ fn send(connection: &mut ServerConnection, socket: &Socket) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoCertificate;
+
+    impl ResolvesServerCert for NoCertificate {
+        fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_client_that_sends_byte_by_byte_cannot_keep_whoever_reads_from_looking_at_the_clock() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = builder.with_no_client_auth().with_cert_resolver(Arc::new(NoCertificate));
+        let encrypted = Tls { config: Arc::new(config), knows_clients: false }.begin().unwrap();
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let server = Socket::Unix(server);
+        for byte in [22, 3, 1, 0x40] {
+            client.write_all(&[byte]).unwrap();
+            let nothing_yet = encrypted.read(&server, &mut [0; 16]).unwrap_err();
+            assert_eq!(nothing_yet.kind(), io::ErrorKind::Interrupted);
+        }
+        drop(client);
+        assert_eq!(encrypted.read(&server, &mut [0; 16]).unwrap(), 0);
+    }
 }

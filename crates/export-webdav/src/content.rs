@@ -32,10 +32,15 @@ pub(crate) fn get(tree: &Arc<dyn Tree>, path: &str, asked: &HeaderMap, head_only
         }
         EntryKind::Link | EntryKind::Other => return respond::words(StatusCode::NOT_FOUND, "There is no such file.\n"),
     }
+    if headers::is_another(asked, &entry) {
+        return respond::words(StatusCode::PRECONDITION_FAILED, "The file is not the one that was meant.\n");
+    }
     if headers::is_known(asked, &entry) {
         return described(StatusCode::NOT_MODIFIED, &entry, respond::whole(""));
     }
-    let (status, start, length) = match headers::part(asked, &entry) {
+    // Ranges are defined for GET alone.
+    let part = if head_only { Part::Whole } else { headers::part(asked, &entry) };
+    let (status, start, length) = match part {
         Part::Whole => (StatusCode::OK, 0, entry.size_bytes),
         Part::Range(start, length) => (StatusCode::PARTIAL_CONTENT, start, length),
         Part::Outside => {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use export::Entry;
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use hyper::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 
 /// Tells one state of a file from another.
 pub(crate) fn etag(entry: &Entry) -> String {
@@ -24,6 +24,19 @@ pub(crate) fn is_known(headers: &HeaderMap, entry: &Entry) -> bool {
     since
         .zip(entry.times.modified)
         .is_some_and(|(since, modified)| modified.duration_since(since).map_or(true, |later| later.as_secs() == 0))
+}
+
+/// Whether the client wants the file only as it was once, and it is not that.
+pub(crate) fn is_another(headers: &HeaderMap, entry: &Entry) -> bool {
+    if headers.contains_key(IF_MATCH) {
+        let etag = etag(entry);
+        let wanted = text(headers, IF_MATCH).unwrap_or_default();
+        return !wanted.split(',').map(str::trim).any(|wanted| wanted == "*" || wanted == etag);
+    }
+    let since = text(headers, IF_UNMODIFIED_SINCE).and_then(|since| httpdate::parse_http_date(since).ok());
+    since
+        .zip(entry.times.modified)
+        .is_some_and(|(since, modified)| modified.duration_since(since).is_ok_and(|later| later.as_secs() > 0))
 }
 
 /// A time as HTTP writes it; `None` for those it has no room for: a damaged volume may have any.

@@ -27,6 +27,9 @@ impl Service {
         if !self.is_for_us(&request) {
             return respond::words(StatusCode::MISDIRECTED_REQUEST, "This server has another name.\n");
         }
+        if is_sent_by_another_site(&request) {
+            return respond::words(StatusCode::FORBIDDEN, "Other sites may not use this server.\n");
+        }
         if let Some(refusal) = self.check(&request) {
             return refusal;
         }
@@ -98,6 +101,12 @@ impl Service {
         let done = tokio::task::spawn_blocking(move || work(&self)).await;
         done.unwrap_or_else(|_| respond::words(StatusCode::INTERNAL_SERVER_ERROR, "The request failed.\n"))
     }
+}
+
+/// Whether a browser asks for a page of somebody else, with the password that it remembers.
+fn is_sent_by_another_site(request: &Request<Incoming>) -> bool {
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
 /// What this server can do, in the words that Windows looks for, too.

@@ -127,6 +127,9 @@ fn only_the_password_opens_and_only_under_its_own_name() {
         assert_eq!(serving.status(&["-H", &format!("Host: {host}")], "/empty"), expected, "{host}");
     }
     assert_eq!(serving.status(&["-H", "Host: evil.example", "-X", "OPTIONS"], "/"), 421);
+    for (site, expected) in [("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {
+        assert_eq!(serving.status(&["-H", &format!("Sec-Fetch-Site: {site}")], "/empty"), expected, "{site}");
+    }
     serving.end();
     let open = Server::bind(Arc::new(tree()), "0.0.0.0:0".parse().unwrap(), Password::random().unwrap());
     assert!(matches!(open, Err(Error::NotLoopback { .. })));
@@ -177,6 +180,18 @@ fn files_come_whole_in_parts_or_not_at_all() {
     assert_eq!(serving.status(&["-H", &format!("If-None-Match: {etag}")], "/page.html"), 304);
     assert_eq!(serving.status(&["-H", "If-Modified-Since: Fri, 13 Feb 2009 23:31:30 GMT"], "/page.html"), 304);
     assert_eq!(serving.status(&["-H", "If-Modified-Since: Fri, 13 Feb 2009 23:31:29 GMT"], "/page.html"), 200);
+    for (header, expected) in [
+        (format!("If-Match: {etag}"), 200),
+        ("If-Match: *".to_owned(), 200),
+        ("If-Match: \"other\"".to_owned(), 412),
+        ("If-Unmodified-Since: Fri, 13 Feb 2009 23:31:30 GMT".to_owned(), 200),
+        ("If-Unmodified-Since: Fri, 13 Feb 2009 23:31:29 GMT".to_owned(), 412),
+    ] {
+        assert_eq!(serving.status(&["-H", &header], "/page.html"), expected, "{header}");
+    }
+    // A range of a head is no part of it.
+    let (head, _) = serving.curl(&["-I", "-r", "0-3"], "/page.html");
+    assert!(status(&head) == 200 && head.contains("content-length: 25"), "{head}");
     assert_eq!(serving.curl(&[], "/empty").1, b"");
     for path in
         ["/nothing", "/empty/x", "/link", "/other", "/..%2f..%2fetc/passwd", "/../../etc/passwd", "/a%00", "/%FF"]

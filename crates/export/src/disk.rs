@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use block_io::{BlockWrite, Error, Geometry, check_range};
 
@@ -32,6 +33,9 @@ pub struct Disk {
     written: AtomicU64,
     flushed: AtomicU64,
     flush_failed: AtomicBool,
+    /// Held by whoever flushes. A system tells a failure to one of two who flush at once, and the other would hear that all
+    /// is well. Whoever waits is mostly covered by the flush of another then.
+    flushing: Mutex<()>,
     finished: AtomicBool,
 }
 
@@ -57,6 +61,7 @@ impl Disk {
             written: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             flush_failed: AtomicBool::new(false),
+            flushing: Mutex::new(()),
             finished: AtomicBool::new(false),
         }
     }
@@ -111,17 +116,19 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] when this flush or an earlier one failed.
     pub fn flush(&self) -> Result<(), Error> {
+        let wanted = self.written.load(Ordering::SeqCst);
+        let _alone = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.flush_failed.load(Ordering::SeqCst) {
             let source = io::Error::other("an earlier flush failed; what was written since may be lost");
             return Err(Error::Io { operation: "flush", offset_bytes: 0, source });
         }
-        let written = self.written.load(Ordering::SeqCst);
-        if self.flushed.load(Ordering::SeqCst) >= written {
+        if self.flushed.load(Ordering::SeqCst) >= wanted {
             return Ok(());
         }
+        let written = self.written.load(Ordering::SeqCst);
         match self.device.flush() {
             Ok(()) => {
-                self.flushed.fetch_max(written, Ordering::SeqCst);
+                self.flushed.store(written, Ordering::SeqCst);
                 Ok(())
             }
             Err(error) => {
@@ -213,6 +220,8 @@ mod tests {
         fence: std::ops::Range<u64>,
         flush_fails: AtomicBool,
         flushes: AtomicU64,
+        /// As systems do: a failure is told to one flush, the next is told that all is well.
+        fails_once_slowly: AtomicBool,
     }
 
     impl BlockRead for Fenced {
@@ -233,6 +242,10 @@ mod tests {
         }
         fn flush(&self) -> Result<(), Error> {
             self.flushes.fetch_add(1, Ordering::SeqCst);
+            if self.fails_once_slowly.swap(false, Ordering::SeqCst) {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                return Err(Error::Io { operation: "flush", offset_bytes: 0, source: io::Error::other("medium") });
+            }
             if self.flush_fails.load(Ordering::SeqCst) {
                 return Err(Error::Io { operation: "flush", offset_bytes: 0, source: io::Error::other("medium") });
             }
@@ -246,6 +259,7 @@ mod tests {
             fence: 5120..6656,
             flush_fails: AtomicBool::new(false),
             flushes: AtomicU64::new(0),
+            fails_once_slowly: AtomicBool::new(false),
         });
         (device.clone(), Disk::new(Box::new(device), Access::ReadWrite))
     }
@@ -284,6 +298,18 @@ mod tests {
         device.flush_fails.store(false, Ordering::SeqCst);
         assert!(disk.flush().is_err());
         assert!(disk.finish().is_err());
+    }
+
+    #[test]
+    fn of_many_who_flush_at_once_none_is_told_that_lost_data_is_safe() {
+        let (device, disk) = fenced();
+        disk.write_at(0, &[1]).unwrap();
+        device.fails_once_slowly.store(true, Ordering::SeqCst);
+        let told = std::thread::scope(|scope| {
+            let flushes: Vec<_> = (0..8).map(|_| scope.spawn(|| disk.flush().is_ok())).collect();
+            flushes.into_iter().map(|flush| flush.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(told, [false; 8]);
     }
 
     #[test]

@@ -112,7 +112,7 @@ pub(crate) const HEAD_BYTES: usize = 66 * 1024;
 
 /// File systems that are known by what stands behind the boot sector.
 pub(crate) fn foreign_by_content(head: &[u8]) -> Option<&'static str> {
-    const SIGNATURES: [(usize, &[u8], &str); 8] = [
+    const SIGNATURES: [(usize, &[u8], &str); 10] = [
         (1080, &[0x53, 0xEF], "ext2, ext3 or ext4"),
         (0, b"XFSB", "XFS"),
         (65_600, b"_BHRfS_M", "Btrfs"),
@@ -121,7 +121,12 @@ pub(crate) fn foreign_by_content(head: &[u8]) -> Option<&'static str> {
         (1024, b"HX", "HFS+"),
         (0, b"LUKS\xBA\xBE", "a LUKS volume"),
         (32_769, b"CD001", "ISO 9660"),
+        (4086, b"SWAPSPACE2", "swap space of Linux"),
+        (1024, &[0x10, 0x20, 0xF5, 0xF2], "F2FS"),
     ];
+    if head.iter().all(|byte| *byte == 0) {
+        return Some("nothing but zeros at its start");
+    }
     let known =
         |(offset, bytes, _): &&(usize, &[u8], &str)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes));
     SIGNATURES.iter().find(known).map(|(_, _, name)| *name)
@@ -300,6 +305,8 @@ mod tests {
         let found = recognise(&sector, 1 << 20);
         assert!(matches!(found, Err(Error::Unknown { found: Some(name) }) if name.contains("BitLocker")));
         let mut head = vec![0; HEAD_BYTES];
+        assert_eq!(foreign_by_content(&head), Some("nothing but zeros at its start"));
+        head[0] = 1;
         assert_eq!(foreign_by_content(&head), None);
         head[65_600..65_608].copy_from_slice(b"_BHRfS_M");
         assert_eq!(foreign_by_content(&head), Some("Btrfs"));

@@ -295,12 +295,14 @@ impl<D: BlockRead> FileSystem<D> {
     }
 
     /// Bytes of the volume.
-    pub(crate) fn volume_bytes(&self) -> u64 {
+    #[must_use]
+    pub fn volume_bytes(&self) -> u64 {
         self.device.geometry().length_bytes
     }
 
-    /// Tells directories apart: two entries with the same number lead to the same place.
-    pub(crate) fn identity(&self, directory: &Entry) -> u64 {
+    /// Tells directories apart: two entries with the same number lead to the same place, as a damaged volume can have it.
+    #[must_use]
+    pub fn identity(&self, directory: &Entry) -> u64 {
         match &self.engine {
             Engine::Ntfs(_) => directory.id,
             Engine::Fat(_) => Fat::identity(directory),

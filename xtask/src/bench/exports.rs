@@ -34,33 +34,52 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
 }
 
 fn mounts(bench: &Bench, image: &Path, report: &mut Report) -> Result<()> {
-    let mount = bench.folder.path().join("mount");
+    let (mount, other) = (bench.folder.path().join("mount"), bench.folder.path().join("plain"));
     let ours = |more: &[&str]| {
         let mut command = bench.keyhaven(&["mount"], image);
         command.arg(&mount).arg("--raw").args(more);
         command
     };
-    let plain = || {
-        let mut command = Command::new(example("plain_file"));
-        command.arg(image).arg(&mount);
-        command
-    };
+    let mut plain = Command::new(example("plain_file"));
+    plain.arg(image).arg(&other);
     std::fs::create_dir_all(&mount)?;
-    let file = mount.join("volume.img");
-    // Mounted anew for each run: the kernel's own cache of the file is empty then.
-    let our_read = median(RUNS, || through(ours(&[]), &file, || read(&file, 2048)))?;
-    let plain_read = median(RUNS, || through(plain(), &file, || read(&file, 2048)))?;
+    std::fs::create_dir_all(&other)?;
+    let (file, plain_file) = (mount.join("volume.img"), other.join("volume.img"));
+    // By turns, so that all have the same machine: other work on it passes.
+    let reads = || {
+        beside_dislocker(bench, image, |theirs| match theirs {
+            None => {
+                medians(RUNS, [&mut || read(&file, 2048), &mut || read(&plain_file, 2048)]).map(|[a, b]| (a, b, None))
+            }
+            // It is slow, so less is moved.
+            Some(theirs) => {
+                let works: [Work<'_>; 3] =
+                    [&mut || read(&file, 2048), &mut || read(&plain_file, 2048), &mut || read(theirs, 256)];
+                medians(RUNS, works).map(|[a, b, c]| (a, b, Some(c)))
+            }
+        })
+    };
+    let (our_read, plain_read, their_read) = through(ours(&[]), &file, || through(plain, &plain_file, reads))?;
     report.line("`mount --raw`: reading, pieces of 1 MiB", gigabytes(our_read), "");
     let seen = format!("{}; ours is {:.0} % of it", gigabytes(plain_read), our_read / plain_read * 100.0);
     report.line("a plain file mounted the same way", seen, "70 %");
-    let our_write = median(RUNS, || through(ours(&["--write"]), &file, || write(&file, 1024)))?;
+    let writes = || {
+        beside_dislocker(bench, image, |theirs| match theirs {
+            None => median(RUNS, || write(&file, 1024)).map(|speed| (speed, None)),
+            Some(theirs) => {
+                medians(RUNS, [&mut || write(&file, 1024), &mut || write(theirs, 64)]).map(|[a, b]| (a, Some(b)))
+            }
+        })
+    };
+    let (our_write, their_write) = through(ours(&["--write"]), &file, writes)?;
     report.line("`mount --raw --write`: writing, pieces of 1 MiB", gigabytes(our_write), "");
-    if installed("dislocker-fuse") {
-        let (their_read, their_write) = dislocker(bench, image)?;
-        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_read), our_read / their_read);
-        report.line("reading through `dislocker-fuse`", seen, "5 times");
-        let seen = format!("{}; ours is {:.1} times faster", gigabytes(their_write), our_write / their_write);
-        report.line("writing through `dislocker-fuse`", seen, "10 times");
+    for (what, ours, theirs, aim) in
+        [("reading", our_read, their_read, "5 times"), ("writing", our_write, their_write, "10 times")]
+    {
+        if let Some(theirs) = theirs {
+            let seen = format!("{}; ours is {:.1} times faster", gigabytes(theirs), ours / theirs);
+            report.line(format!("{what} through `dislocker-fuse`"), seen, aim);
+        }
     }
     Ok(())
 }
@@ -74,33 +93,35 @@ impl Bench {
     }
 }
 
-/// Speeds of reading and writing in MB/s. It is slow, so less is moved.
-fn dislocker(bench: &Bench, image: &Path) -> Result<(f64, f64)> {
+/// Works while dislocker has the volume mounted, too, and with its file; without, where it is not installed.
+fn beside_dislocker<T>(bench: &Bench, image: &Path, work: impl FnOnce(Option<&Path>) -> Result<T>) -> Result<T> {
+    if !installed("dislocker-fuse") {
+        return work(None);
+    }
     let folder = bench.folder.path().join("dislocker");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("dislocker-file");
-    let command = || {
-        let mut command = Command::new("dislocker-fuse");
-        // In the foreground, as ours.
-        command.arg("-V").arg(image).args([&format!("-u{PASSWORD}"), "--", "-f"]).arg(&folder);
-        command
-    };
-    let read = median(3, || through(command(), &file, || read(&file, 256)))?;
-    let written = median(3, || through(command(), &file, || write(&file, 64)))?;
-    Ok((read, written))
+    let mut command = Command::new("dislocker-fuse");
+    // In the foreground, as ours.
+    command.arg("-V").arg(image).args([&format!("-u{PASSWORD}"), "--", "-f"]).arg(&folder);
+    through(command, &file, || work(Some(&file)))
 }
 
 /// Mounts, works, unmounts.
-fn through(mut command: Command, file: &Path, work: impl FnOnce() -> Result<f64>) -> Result<f64> {
+fn through<T>(mut command: Command, file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let running = Running::start(&mut command, file)?;
-    let speed = work();
+    let found = work();
     succeed(Command::new("fusermount3").arg("-u").arg(file.parent().context("no folder")?))?;
     running.wait()?;
-    speed
+    found
 }
 
+/// Speed of reading the file, of which the kernel has nothing in its cache.
 fn read(file: &Path, mib: u64) -> Result<f64> {
     let from = format!("if={}", file.display());
+    // `dd` drops the cache of a whole file in this way. Mounting anew would give the memory back to the host of a virtual
+    // machine, and getting it again would be what is measured.
+    succeed(Command::new("dd").args([&from, "of=/dev/null", "iflag=nocache", "count=0"]))?;
     timed(Command::new("dd").args([&from, "of=/dev/null", "bs=1M", &format!("count={mib}")]), mib)
 }
 
@@ -119,10 +140,27 @@ fn timed(command: &mut Command, mib: u64) -> Result<f64> {
 }
 
 fn median(runs: usize, mut work: impl FnMut() -> Result<f64>) -> Result<f64> {
-    work()?;
-    let mut speeds = (0..runs).map(|_| work()).collect::<Result<Vec<_>>>()?;
-    speeds.sort_by(f64::total_cmp);
-    Ok(speeds[runs / 2])
+    medians(runs, [&mut work]).map(|[speed]| speed)
+}
+
+/// Something that is measured, in MB/s.
+type Work<'a> = &'a mut dyn FnMut() -> Result<f64>;
+
+/// Does several things by turns; what the first turn needs to warm up is left out.
+fn medians<const N: usize>(runs: usize, mut works: [Work<'_>; N]) -> Result<[f64; N]> {
+    let mut speeds = [const { Vec::new() }; N];
+    for run in 0..=runs {
+        for (work, speeds) in works.iter_mut().zip(&mut speeds) {
+            let speed = work()?;
+            if run > 0 {
+                speeds.push(speed);
+            }
+        }
+    }
+    Ok(speeds.map(|mut speeds| {
+        speeds.sort_by(f64::total_cmp);
+        speeds[runs / 2]
+    }))
 }
 
 fn gigabytes(megabytes: f64) -> String {

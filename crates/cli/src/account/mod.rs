@@ -27,10 +27,10 @@ pub(crate) type HttpClient = Client<HttpTransport>;
 #[command(next_help_heading = "Account")]
 pub(crate) struct AccountArgs {
     /// Address of the account service, such as https://keys.example.org; needed once
-    #[arg(long, value_name = "URL", env = "KEYHAVEN_SERVER")]
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url, env = "KEYHAVEN_SERVER")]
     pub(crate) server: Option<String>,
     /// Folder for session, device key, outbox and receipts
-    #[arg(long, value_name = "FOLDER", env = "KEYHAVEN_STATE")]
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, env = "KEYHAVEN_STATE")]
     pub(crate) state: Option<PathBuf>,
 }
 

@@ -218,7 +218,7 @@ fn add(volume: &UnlockedVolume<FileDisk>, path: &Path, directory: &str) -> Outco
 }
 
 /// The size as people write it: a number with K, M, G or T (powers of 1024), or plain bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i']);
     let (number, shift) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 10),

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod completions;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
@@ -13,18 +14,23 @@ pub(crate) mod drives;
 pub(crate) mod export;
 pub(crate) mod factors;
 mod files;
+pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod keys;
+mod listed;
 pub(crate) mod ls;
+pub(crate) mod man;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 pub(crate) mod mount;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod sharing;
-pub(crate) mod solve;
 #[cfg(any(feature = "mount", feature = "export"))]
-mod tree;
+mod shown_tree;
+pub(crate) mod solve;
+pub(crate) mod tar;
+pub(crate) mod tree;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};
@@ -38,8 +44,11 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),
         Command::Ls(arguments) => ls::run(&arguments, json),
+        Command::Tree(arguments) => tree::run(&arguments, json),
+        Command::Find(arguments) => find::run(&arguments, json),
         Command::Cat(arguments) => cat::run(&arguments),
         Command::Cp(arguments) => cp::run(&arguments, json),
+        Command::Tar(arguments) => tar::run(&arguments),
         #[cfg(all(feature = "mount", target_os = "linux"))]
         Command::Mount(arguments) => mount::run(&arguments, json),
         #[cfg(all(feature = "mount", target_os = "linux"))]
@@ -56,5 +65,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Audit { command } => audit::run(&command, json),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => serve::run(arguments, json),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments, json),
     }
 }

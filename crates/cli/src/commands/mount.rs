@@ -21,7 +21,7 @@ pub(crate) struct MountArgs {
     #[command(flatten)]
     drive: DriveArgs,
     /// The folder to mount on; it must be there and empty
-    #[arg(value_name = "FOLDER")]
+    #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
     /// Show the plain volume as one file, volume.img, instead of the files in it
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(crate) struct MountArgs {
 #[command(after_help = "Example: keyhaven unmount usb")]
 pub(crate) struct UnmountArgs {
     /// The folder that is mounted on
-    #[arg(value_name = "FOLDER")]
+    #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
 }
 
@@ -123,6 +123,12 @@ fn explain(error: &Error) -> Failure {
         Error::NotEmpty { path } => Failure::no(format!("cannot mount on {}", path.display()))
             .because(error)
             .hint("choose an empty folder: a mount would hide what is in it"),
+        Error::Mounted { path } => {
+            Failure::no(format!("cannot mount on {}", path.display())).because(error).hint(format!(
+                "choose another folder; `keyhaven unmount {}` ends a mount, also one whose program died",
+                path.display()
+            ))
+        }
         Error::NoDevice => failed("cannot mount: this system has no FUSE".to_owned())
             .hint("as root, `modprobe fuse` turns it on; in a container, it must be started with the device /dev/fuse"),
         Error::Device { source } => Failure::could_not("cannot mount: this account may not use FUSE")
@@ -140,7 +146,7 @@ fn explain(error: &Error) -> Failure {
             .cause("programs have files of it open, or work in it")
             .hint(format!("close them and try again; as root, `fuser -vm {}` names them", path.display())),
         Error::NotMounted { path } => Failure::no(format!("nothing is mounted on {}", path.display()))
-            .hint("`findmnt -t fuse` lists what is mounted through FUSE"),
+            .hint("`findmnt -S keyhaven` lists what is mounted"),
         Error::NotUnmounted { path, source } => {
             Failure::could_not(format!("cannot unmount {}", path.display())).because(source)
         }

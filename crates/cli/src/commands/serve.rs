@@ -53,7 +53,7 @@ struct InviteArgs {
 #[derive(Debug, Args)]
 struct DataArgs {
     /// Folder of the database
-    #[arg(long, global = true, value_name = "FOLDER", env = "KEYHAVEN_DATA", default_value = "keyhaven-data")]
+    #[arg(long, global = true, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, env = "KEYHAVEN_DATA", default_value = "keyhaven-data")]
     data: PathBuf,
     /// File of the server's secrets; keep it, and its backups, apart from the database [default: server.keys in --data]
     #[arg(long, global = true, value_name = "FILE", env = "KEYHAVEN_KEY_FILE")]

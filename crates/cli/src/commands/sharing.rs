@@ -9,7 +9,7 @@ use export::{Access, Disk, Tree};
 use fs_view::FileSystem;
 
 use crate::commands::files;
-use crate::commands::tree::VolumeTree;
+use crate::commands::shown_tree::VolumeTree;
 use crate::disk;
 use crate::drive::{self, UnlockArgs};
 use crate::failure::{Failure, Outcome};
@@ -65,7 +65,14 @@ impl Lock {
             |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
         let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
         match if write { file.try_lock() } else { file.try_lock_shared() } {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => {
+                // On Windows a lock for writing keeps out whoever has not locked by this very handle, and the drive is
+                // opened again. It has told that there are no readers, whose locks keep writers out there.
+                if cfg!(windows) && write {
+                    file.unlock().map_err(|error| cannot(&error))?;
+                }
+                Ok(Self { _file: file })
+            }
             Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))
                 .cause("it is mounted or exported already, here or there for writing")
                 .hint("end that one first: two at once would not see each other's changes")),

@@ -3,7 +3,7 @@
 use crate::harness::{Bench, Ran, keyhaven};
 
 /// The commands of a help text: the first word of the lines below `Commands:`.
-fn commands(help: &str) -> Vec<String> {
+pub(crate) fn commands(help: &str) -> Vec<String> {
     let Some((_, list)) = help.split_once("\nCommands:\n") else { return Vec::new() };
     let list = list.split("\n\n").next().unwrap_or_default();
     let words = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod archive;
 mod bad_input;
+mod completions;
 mod corpus;
 mod create;
 mod disks;
@@ -11,4 +14,13 @@ mod files;
 mod harness;
 mod help;
 mod judges;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod listing;
+mod man;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+#[path = "../exports/running.rs"]
+#[allow(dead_code, reason = "shared with the tests of exports, which use all of it")]
+mod running;
 mod solve;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod volumes;

@@ -3,10 +3,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bad;
+mod every_way;
 mod files;
 #[path = "../drives/harness.rs"]
 #[allow(dead_code, reason = "shared with the tests of drives, which use all of it")]
 mod harness;
+mod inner;
 mod mount;
 mod nbd;
 mod ntfs;

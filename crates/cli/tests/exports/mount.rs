@@ -131,6 +131,8 @@ fn a_completed_fsync_survives_the_death_of_the_process() {
     running.kill();
     assert!(file.write_at(&bytes, 0).is_err(), "nobody answers any more");
     drop(file);
+    let again = bench.run(&format!("mount d.img m --raw {OPEN}"));
+    assert!(again.refused(1).contains("keyhaven unmount m"), "{}", again.stderr);
     // The folder of a dead mount can be had back.
     bench.run("unmount m").text();
     assert!(!is_mounted(&bench.path("m")));
@@ -213,6 +215,33 @@ fn a_drive_that_is_written_belongs_to_one_mount() {
     let second = Running::mount(&bench, &format!("d.img other --raw {OPEN}"), "other");
     second.terminate();
     reading.terminate();
+}
+
+#[test]
+fn a_mount_takes_down_no_mount_but_its_own() {
+    if !fuse() || !testkit::programs(&["mount", "umount"]) {
+        return;
+    }
+    let bench = Bench::with_drive();
+    let mut running = Running::mount(&bench, &format!("d.img m --raw {OPEN}"), "m");
+    let folder = bench.path("m");
+    let second = bench.run(&format!("mount d.img m --raw {OPEN}"));
+    assert!(second.refused(1).contains("is mounted on m already"), "{}", second.stderr);
+    let covered = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&folder).status().unwrap();
+    if !covered.success() {
+        running.terminate();
+        return testkit::skip("only root mounts something else");
+    }
+    assert!(bench.run("unmount m").refused(1).contains("nothing is mounted"));
+    std::fs::write(folder.join("theirs"), b"x").unwrap();
+    running.signal("-TERM");
+    running.hears("still use the mount");
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let theirs = folder.join("theirs").exists();
+    let uncovered = Command::new("umount").arg(&folder).status().unwrap();
+    assert!(theirs && uncovered.success());
+    assert_eq!(running.ended().status, 0);
+    assert!(!is_mounted(&folder));
 }
 
 #[test]

@@ -44,6 +44,23 @@ fn reads_of_every_length_give_the_content() {
 }
 
 #[test]
+fn a_read_of_nothing_is_refused_and_any_flush_may_be_forced() {
+    let serving = Serving::start(Access::ReadWrite);
+    let mut plain = serving.ready(false);
+    plain.request(READ, 0, 7, 0, 0);
+    assert_eq!(plain.reply(), (22, 7));
+    plain.request(FLUSH, FUA, 8, 0, 0);
+    assert_eq!(plain.reply(), (0, 8));
+    plain.request(FLUSH, 2, 9, 0, 0);
+    assert_eq!(plain.reply(), (22, 9));
+    let mut structured = serving.ready(true);
+    structured.request(READ, 0, 7, 0, 0);
+    let (flags, kind, cookie, payload) = structured.chunk();
+    assert_eq!((flags, kind, cookie, payload), (1, (1 << 15) + 1, 7, vec![0, 0, 0, 22, 0, 0]));
+    serving.end();
+}
+
+#[test]
 fn writes_flushes_and_zeros_reach_the_disk() {
     let serving = Serving::start(Access::ReadWrite);
     let mut expected = content();
@@ -98,7 +115,7 @@ fn what_cannot_be_done_is_told_and_the_connection_goes_on() {
         (ZEROES, 0, size, 1, 28),
         (ZEROES, 16, 0, 1, 22),
         (ZEROES, 0, BAD.start - 10, 20, 5),
-        (FLUSH, 1, 0, 0, 22),
+        (FLUSH, 2, 0, 0, 22),
     ] {
         client.request(command, flags, 77, offset, length);
         assert_eq!(client.reply(), (errno, 77), "command {command} at {offset}");

@@ -17,7 +17,8 @@ use crate::output;
     The command prints an address, a user name and a password made for this one time; give them to a file manager that \
     connects to servers: Finder (Go, Connect to Server), Explorer (Map network drive), davfs2, or `curl --digest`. It runs \
     until Ctrl-C. The files can be read, not changed.\n\n\
-    Only programs on this computer can connect. Links are not shown.")]
+    Only programs on this computer can connect. Links are not shown. Explorer copies no file above 50 MB, unless \
+    FileSizeLimitInBytes of the service WebClient in the registry allows it; `curl` does.")]
 pub(crate) struct WebdavArgs {
     #[command(flatten)]
     drive: DriveArgs,
