@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 30] = [
+const PROGRAMS: &[(&str, &str)] = &[
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),

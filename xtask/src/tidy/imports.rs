@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// What each crate may import of ours in its normal and build dependencies.
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("recovery-sheet", &["secret"]),
     ("block-io", &[]),
