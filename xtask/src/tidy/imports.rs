@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// What each crate may import of ours in its normal and build dependencies.
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: [(&str, &[&str]); 21] = [
     ("secret", &[]),
     ("block-io", &[]),
     ("fve-format", &[]),
@@ -15,6 +15,7 @@ const TABLE: [(&str, &[&str]); 20] = [
     ("fve-crypto", &["secret"]),
     ("fve", &["block-io", "fve-crypto", "fve-format", "secret"]),
     ("fs-view", &["block-io"]),
+    ("fs-reserve", &["block-io", "fs-view"]),
     ("disk-image", &["block-io"]),
     ("export", &["block-io"]),
     ("export-fuse", &["block-io", "export"]),
@@ -33,6 +34,7 @@ const TABLE: [(&str, &[&str]); 20] = [
             "export-fuse",
             "export-nbd",
             "export-webdav",
+            "fs-reserve",
             "fs-view",
             "fve",
             "secret",

@@ -122,6 +122,32 @@ impl Ntfs {
         }
     }
 
+    /// What the boot sector says.
+    pub(crate) fn layout(&self) -> NtfsLayout {
+        self.layout
+    }
+
+    /// The content of one of the file system's own files; `None` when it has no such stream.
+    pub(crate) fn own_stream(&self, source: Source<'_>, number: u64, name: &str) -> Result<Option<Content>, Error> {
+        let record = self.record(source, number)?;
+        self.content(source, &record, types::DATA, name)
+    }
+
+    /// A record as it is without its torn-write marks, and where it is: places and lengths.
+    pub(crate) fn raw_record(&self, source: Source<'_>, number: u64) -> Result<(Vec<u8>, Vec<(u64, u64)>), Error> {
+        let bytes = self.record(source, number)?.bytes;
+        let (mut places, mut offset) = (Vec::new(), number * self.layout.record_bytes);
+        let end = offset + self.layout.record_bytes;
+        while offset < end {
+            let part = self.table.part_at(offset).ok_or_else(|| Error::damaged("the file table ends early"))?;
+            let place = part.place.ok_or_else(|| Error::damaged("the file table has a hole"))?;
+            let length = part.length.min(end - offset);
+            places.push((place, length));
+            offset += length;
+        }
+        Ok((bytes, places))
+    }
+
     /// The label of the volume, when it has one.
     pub(crate) fn label(&self, source: Source<'_>) -> Result<Option<String>, Error> {
         let record = self.record(source, VOLUME_RECORD)?;
