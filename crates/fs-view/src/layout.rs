@@ -84,8 +84,7 @@ impl<D: BlockRead> FileSystem<D> {
     /// [`Error::Damaged`] also on any other file system, [`Error::Storage`].
     pub fn ntfs_record(&self, number: u64) -> Result<RawRecord, Error> {
         let Engine::Ntfs(ntfs) = self.engine() else { return Err(Error::damaged("there is no file table")) };
-        let (bytes, places) = ntfs.raw_record(self.source(), number)?;
-        Ok(RawRecord { bytes, places })
+        ntfs.raw_record(self.source(), number)
     }
 
     /// The bitmap of used clusters of exFAT.

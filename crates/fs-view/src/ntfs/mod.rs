@@ -22,6 +22,7 @@ use crate::cache::Source;
 use crate::content::Content;
 use crate::entry::{Place, StreamEntry, join};
 use crate::extents::Extents;
+use crate::layout::RawRecord;
 use crate::{Attributes, Entry, EntryKind, Error, Listing, Problem};
 
 /// Records below this number belong to the file system itself.
@@ -133,8 +134,8 @@ impl Ntfs {
         self.content(source, &record, types::DATA, name)
     }
 
-    /// A record as it is without its torn-write marks, and where it is: places and lengths.
-    pub(crate) fn raw_record(&self, source: Source<'_>, number: u64) -> Result<(Vec<u8>, Vec<(u64, u64)>), Error> {
+    /// A record as it is without its torn-write marks, and where it is.
+    pub(crate) fn raw_record(&self, source: Source<'_>, number: u64) -> Result<RawRecord, Error> {
         let bytes = self.record(source, number)?.bytes;
         let (mut places, mut offset) = (Vec::new(), number * self.layout.record_bytes);
         let end = offset + self.layout.record_bytes;
@@ -145,7 +146,7 @@ impl Ntfs {
             places.push((place, length));
             offset += length;
         }
-        Ok((bytes, places))
+        Ok(RawRecord { bytes, places })
     }
 
     /// The label of the volume, when it has one.
