@@ -144,6 +144,14 @@ impl<D: BlockRead> FileSystem<D> {
         Ok(largest.finish())
     }
 
+    /// Tells every free run, in their order; `visit` ends it by [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    /// [`Error::FileSystem`], [`Error::Storage`], [`Error::Damaged`].
+    pub fn visit_free(&self, visit: &mut dyn FnMut(Range<u64>) -> ControlFlow<()>) -> Result<(), Error> {
+        self.with(|allocation, device| allocation.free_runs(device, 0, &mut |run| visit(self.grid.bytes(&run))))
+    }
+
     /// The changes after which every cluster that these ranges touch is a bad one, which no driver uses.
     ///
     /// # Errors

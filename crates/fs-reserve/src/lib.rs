@@ -25,8 +25,10 @@ mod fat;
 mod file_system;
 mod ntfs;
 mod search;
+mod wide_sectors;
 
 pub use changes::Write;
 pub use error::{Error, Unclean};
 pub use file_system::{FileSystem, Want};
 pub use fs_view::FileSystemKind;
+pub use wide_sectors::exfat_with_sectors_of_4096;
