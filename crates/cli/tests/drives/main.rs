@@ -5,6 +5,8 @@
 mod bad_input;
 mod corpus;
 mod create;
+#[cfg(target_os = "linux")]
+mod created;
 mod disks;
 mod drives;
 mod files;
