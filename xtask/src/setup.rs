@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 24] = [
+const PROGRAMS: [(&str, &str); 25] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("dislocker-file", "dislocker"),
     ("bdeinfo", "libbde-utils"),
@@ -30,6 +30,7 @@ const PROGRAMS: [(&str, &str); 24] = [
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("setpriv", "util-linux"),
+    ("losetup", "mount"),
     ("nbdcopy", "libnbd-bin"),
     ("openssl", "openssl"),
     ("curl", "curl"),

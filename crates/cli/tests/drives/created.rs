@@ -43,7 +43,7 @@ fn check(filesystem: &str, programs: &[&str]) {
     }
     let Some(python) = testkit::judges_python("pybde") else { return };
     for sector in [512, 4096] {
-        for method in METHODS {
+        for (number, method) in METHODS.into_iter().enumerate() {
             let bench = Bench::new();
             // FAT32 has at least 65525 clusters, and none is smaller than a sector.
             let size = if (filesystem, sector) == ("fat32", 4096) { "270M" } else { "64M" };
@@ -58,18 +58,20 @@ fn check(filesystem: &str, programs: &[&str]) {
             let [image, ours, theirs] = ["d.img", "ours", "theirs"].map(|name| bench.path(name));
             check_file_system(filesystem, &ours);
             let digits = digits_in(&fs::read(bench.path("key.txt")).unwrap());
-            for secret in [Secret::Recovery(&digits), Secret::Password(PASSWORD)] {
+            for (turn, secret) in [Secret::Recovery(&digits), Secret::Password(PASSWORD)].into_iter().enumerate() {
                 let (Secret::Recovery(text) | Secret::Password(text)) = secret;
                 // dislocker never overwrites.
                 let _ = fs::remove_file(&theirs);
                 assert!(judges::cryptsetup_takes(&image, text), "{case}");
+                // Large plaintexts are judged by turns: each method with one secret by each judge.
+                let judged = |judge: usize| size == "64M" || (number + turn + judge).is_multiple_of(2);
                 // The volume header of exFAT has no sector size. dislocker asks the device then, and takes 512 for a file.
-                if (filesystem, sector) != ("exfat", 4096) {
+                if (filesystem, sector) != ("exfat", 4096) && judged(0) {
                     judges::dislocker(&image, secret, &theirs);
                     judges::assert_same(&theirs, &ours, "dislocker");
                 }
                 // And libbde refuses it: it knows the headers of NTFS and FAT alone.
-                if filesystem != "exfat" {
+                if filesystem != "exfat" && judged(1) {
                     judges::libbde(&python, &image, secret, &theirs);
                     judges::assert_same(&theirs, &ours, "libbde");
                 }
