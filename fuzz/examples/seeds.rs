@@ -12,6 +12,7 @@ use std::path::Path;
 use fve_format::{MetadataBlock, MetadataEntry, Value, entry_type};
 use keyhaven_fuzz::entries::KINDS;
 use keyhaven_fuzz::pack::{ALLOW_SHORT, SEAL_CHECKSUM, SEAL_METADATA, SEAL_RECORDS, pack};
+use keyhaven_fuzz::reserve::{Kind, reserve};
 use testkit::volumes::recipe::{Damaged, Recipe};
 use testkit::volumes::{SmallVolume, State, bek_file, recovery_password};
 
@@ -38,14 +39,21 @@ fn file_systems(corpus: &mut Corpus) -> Outcome {
     const MIB: usize = 1 << 20;
     let made: [(&str, &str, usize, &[&str]); 5] = [
         ("reserve_fat", "fat12", 2 * MIB, &["/usr/sbin/mkfs.fat", "-F", "12"]),
-        ("reserve_fat", "fat16", 8 * MIB, &["/usr/sbin/mkfs.fat", "-F", "16"]),
+        ("reserve_fat", "fat16", 8 * MIB, &["/usr/sbin/mkfs.fat", "-F", "16", "-s", "1"]),
         ("reserve_fat", "fat32", 34 * MIB, &["/usr/sbin/mkfs.fat", "-F", "32", "-s", "1"]),
         ("reserve_exfat", "exfat", 8 * MIB, &["/usr/sbin/mkfs.exfat"]),
         ("reserve_ntfs", "ntfs", 4 * MIB, &["/usr/sbin/mkntfs", "-F", "-Q", "-q", "-T"]),
     ];
     for (target, name, length, words) in made {
         let path = corpus.folder.join(target).join(name);
+        let kind = match target {
+            "reserve_fat" => Kind::Fat,
+            "reserve_exfat" => Kind::ExFat,
+            _ => Kind::Ntfs,
+        };
         if path.exists() {
+            // A seed that leads nowhere would not be noticed otherwise.
+            assert!(reserve(&std::fs::read(&path)?, kind), "nothing can be reserved in {name}");
             corpus.files.insert(path);
             continue;
         }
@@ -57,7 +65,9 @@ fn file_systems(corpus: &mut Corpus) -> Outcome {
         if !output.status.success() {
             return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
-        corpus.put(target, name, &keyhaven_fuzz::reserve::pack(&bytes, &letters(&bytes)))?;
+        let seed = keyhaven_fuzz::reserve::pack(&bytes, &letters(&bytes));
+        assert!(reserve(&seed, kind), "nothing can be reserved in {name}");
+        corpus.put(target, name, &seed)?;
     }
     Ok(())
 }

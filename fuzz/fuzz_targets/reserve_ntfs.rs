@@ -4,4 +4,6 @@
 
 use keyhaven_fuzz::reserve::{Kind, reserve};
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| reserve(data, Kind::Ntfs));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    reserve(data, Kind::Ntfs);
+});

@@ -84,11 +84,11 @@ pub fn pack(image: &[u8], skip: &[std::ops::Range<usize>]) -> Vec<u8> {
 }
 
 /// Looks for space, reserves it, gives it back. On a volume that contradicts itself any answer is right, but there is one,
-/// and every change lies on the volume.
+/// and every change lies on the volume. Gives whether everything could be done.
 ///
 /// # Panics
 /// When a place or a change is not what the contract says.
-pub fn reserve(data: &[u8], kind: Kind) {
+pub fn reserve(data: &[u8], kind: Kind) -> bool {
     let disk = unpack(data);
     match kind {
         Kind::Fat => {}
@@ -97,7 +97,7 @@ pub fn reserve(data: &[u8], kind: Kind) {
     }
     disk.put(510, &[0x55, 0xAA]);
     let length = block_io::BlockRead::geometry(&disk).length_bytes;
-    let Ok(volume) = FileSystem::open(&disk) else { return };
+    let Ok(volume) = FileSystem::open(&disk) else { return false };
     let area = volume.cluster_area();
     assert!(area.end <= length, "clusters behind the end");
     let _ = volume.check_clean();
@@ -108,18 +108,19 @@ pub fn reserve(data: &[u8], kind: Kind) {
         Want { bytes: 65_536, align_bytes: 4096, at_least_offset: length / 2 },
         Want { bytes: 3000, align_bytes: 512, at_least_offset: 0 },
     ];
-    let Ok(places) = volume.find(&wants) else { return };
+    let Ok(places) = volume.find(&wants) else { return false };
     for (place, want) in places.iter().zip(wants) {
         assert!(place.start >= want.at_least_offset.max(8192) && place.end <= area.end, "{place:?}");
         assert_eq!((place.end - place.start, place.start % want.align_bytes), (want.bytes, 0));
     }
     assert!(places[0].end <= places[1].start || places[1].end <= places[0].start, "{places:?}");
     for change in [FileSystem::reserve, FileSystem::release] {
-        let Ok(writes) = change(&volume, &places) else { return };
+        let Ok(writes) = change(&volume, &places) else { return false };
         assert!(writes.iter().map(|write| write.bytes.len()).sum::<usize>() <= MAX_CHANGE_BYTES);
         for write in writes {
             assert_eq!(write.offset_bytes % SECTOR_BYTES, 0);
             assert!(disk.write_all_at(write.offset_bytes, &write.bytes).is_ok(), "a change behind the end");
         }
     }
+    true
 }

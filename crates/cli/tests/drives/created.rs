@@ -209,6 +209,9 @@ fn a_device_is_overwritten_only_when_that_is_said_twice() {
         judges::assert_same(&theirs, &bench.path(&format!("ours{sector}")), "dislocker");
 
         let before = fs::read(bench.path("disk")).unwrap();
+        // A key file that exists is noticed before anything is lost.
+        let kept = bench.run(&format!("{create} --yes --overwrite --recovery-out password"));
+        assert!(kept.refused(2).contains("never overwritten") && !kept.stderr.contains("lost"));
         let refused = bench.run(&format!("{create} --yes"));
         assert!(refused.refused(1).contains("a BitLocker volume") && refused.stderr.contains("--overwrite"));
         assert!(fs::read(bench.path("disk")).unwrap() == before, "a refused command changed the device");

@@ -1,5 +1,6 @@
 //! Where the new volume goes: a new image file, or a block device.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub(super) struct Target {
     pub(super) is_device: bool,
     /// Sectors before a partition on its disk, in units of 512 bytes.
     start_sectors: u64,
+    /// Whether what was on a device is lost.
+    wiped: Cell<bool>,
 }
 
 /// Whether the path names a block device.
@@ -48,7 +51,7 @@ impl Target {
                 _ => failure,
             }
         })?;
-        Ok(Self { path: path.to_owned(), disk, is_device: false, start_sectors: 0 })
+        Ok(Self { path: path.to_owned(), disk, is_device: false, start_sectors: 0, wiped: Cell::new(false) })
     }
 
     /// Opens a device that nothing else uses.
@@ -68,7 +71,7 @@ impl Target {
         let start_sectors = start_of_partition(&file).unwrap_or(0);
         let disk = FileDisk::from_opened(file)
             .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
-        Ok(Self { path: path.to_owned(), disk, is_device: true, start_sectors })
+        Ok(Self { path: path.to_owned(), disk, is_device: true, start_sectors, wiped: Cell::new(false) })
     }
 
     pub(super) fn length_bytes(&self) -> u64 {
@@ -106,6 +109,7 @@ impl Target {
     /// Makes the start of a device look like nothing. A new file is nothing already.
     pub(super) fn wipe_start(&self) -> Result<(), block_io::Error> {
         if self.is_device {
+            self.wiped.set(true);
             self.disk.write_all_at(0, &[0; WIPED_BYTES])?;
             self.disk.flush()?;
         }
@@ -114,10 +118,10 @@ impl Target {
 
     /// After a failure: half a volume in a file is of no use to anybody, and the file was not there before.
     pub(super) fn give_up(&self) {
-        if self.is_device {
-            output::note(&format!("warning: what was on {} is lost, and it is no volume yet", self.path.display()));
-        } else {
+        if !self.is_device {
             let _ = std::fs::remove_file(&self.path);
+        } else if self.wiped.get() {
+            output::note(&format!("warning: what was on {} is lost, and it is no volume yet", self.path.display()));
         }
     }
 }
