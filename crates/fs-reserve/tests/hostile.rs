@@ -78,7 +78,7 @@ fn damaged_fat() {
     if !testkit::programs(&["mkfs.fat", "mcopy"]) {
         return;
     }
-    for (length, bits) in [(4 << 20, 12), (8 << 20, 16), (34 << 20, 32)] {
+    for (length, bits) in [(4 << 20, 12), (16 << 20, 16), (34 << 20, 32)] {
         check(&format!("FAT{bits}"), &Image::fat(length, bits, &[("a", b"file")], &["dir"]).bytes());
     }
 }
