@@ -50,8 +50,10 @@ fn check(name: &str, image: &[u8]) {
     let sectors: Vec<usize> = (0..image.len() / 512)
         .filter(|at| image[at * 512..at * 512 + 512].iter().any(|byte| ![0, 0xFF].contains(byte)))
         .collect();
+    // Large images take longer to copy than to look at.
+    let cases = CASES / (image.len() as u64 >> 22).max(1);
     let mut done = 0;
-    for seed in 0..CASES {
+    for seed in 0..cases {
         let mut random = Random(seed);
         let mut bytes = image.to_vec();
         for _ in 0..=random.below(4) {
@@ -70,7 +72,7 @@ fn check(name: &str, image: &[u8]) {
         let outcome = std::panic::catch_unwind(|| use_all(&MemoryDisk::new(bytes)));
         done += usize::from(outcome.unwrap_or_else(|_| panic!("{name}, seed {seed}")));
     }
-    assert!(done > 0 && done < usize::try_from(CASES).unwrap(), "{name}: {done} of {CASES} were as before");
+    assert!(done > 0 && done < usize::try_from(cases).unwrap(), "{name}: {done} of {cases} were as before");
 }
 
 #[test]
