@@ -58,9 +58,10 @@ fn check(name: &str, image: &[u8]) {
         let mut bytes = image.to_vec();
         for _ in 0..=random.below(4) {
             // The first sectors matter most.
-            let among = if random.below(2) == 0 { sectors.len().min(24) } else { sectors.len() };
+            let among = if random.below(2) == 0 { sectors.len().min(4) } else { sectors.len() };
             let sector = sectors[random.below(among)];
-            let at = sector * 512 + random.below(512);
+            let within = if random.below(2) == 0 { 64 } else { 512 };
+            let at = sector * 512 + random.below(within);
             bytes[at] = match random.below(4) {
                 0 => 0,
                 1 => 0xFF,
