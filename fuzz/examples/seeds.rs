@@ -12,6 +12,7 @@ use std::path::Path;
 use fve_format::{MetadataBlock, MetadataEntry, Value, entry_type};
 use keyhaven_fuzz::entries::KINDS;
 use keyhaven_fuzz::pack::{ALLOW_SHORT, SEAL_CHECKSUM, SEAL_METADATA, SEAL_RECORDS, pack};
+use keyhaven_fuzz::reserve::{Kind, reserve};
 use testkit::volumes::recipe::{Damaged, Recipe};
 use testkit::volumes::{SmallVolume, State, bek_file, recovery_password};
 
@@ -29,7 +30,58 @@ fn main() -> Outcome {
     corpus.put("typed_text", "mistyped", b"042647-302313 590458.071500 554323")?;
     corpus.put("typed_text", "identifier", b"{4967D63B-2E29-4AD8-8399-F6A339E3D001}")?;
     corpus.put("canary", "start", b"FV")?;
+    file_systems(&mut corpus)?;
     corpus.remove_stale()
+}
+
+/// File systems as their own programs make them, with numbers and times that differ each time: those that are there stay.
+fn file_systems(corpus: &mut Corpus) -> Outcome {
+    const MIB: usize = 1 << 20;
+    let made: [(&str, &str, usize, &[&str]); 5] = [
+        ("reserve_fat", "fat12", 2 * MIB, &["/usr/sbin/mkfs.fat", "-F", "12"]),
+        ("reserve_fat", "fat16", 8 * MIB, &["/usr/sbin/mkfs.fat", "-F", "16", "-s", "1"]),
+        ("reserve_fat", "fat32", 34 * MIB, &["/usr/sbin/mkfs.fat", "-F", "32", "-s", "1"]),
+        ("reserve_exfat", "exfat", 8 * MIB, &["/usr/sbin/mkfs.exfat"]),
+        ("reserve_ntfs", "ntfs", 4 * MIB, &["/usr/sbin/mkntfs", "-F", "-Q", "-q", "-T"]),
+    ];
+    for (target, name, length, words) in made {
+        let path = corpus.folder.join(target).join(name);
+        let kind = match target {
+            "reserve_fat" => Kind::Fat,
+            "reserve_exfat" => Kind::ExFat,
+            _ => Kind::Ntfs,
+        };
+        if path.exists() {
+            // A seed that leads nowhere would not be noticed otherwise.
+            assert!(reserve(&std::fs::read(&path)?, kind), "nothing can be reserved in {name}");
+            corpus.files.insert(path);
+            continue;
+        }
+        let image = std::env::temp_dir().join(format!("keyhaven-seed-{name}"));
+        std::fs::File::create(&image)?.set_len(length as u64)?;
+        let output = std::process::Command::new(words[0]).args(&words[1..]).arg(&image).output()?;
+        let bytes = std::fs::read(&image)?;
+        std::fs::remove_file(&image)?;
+        if !output.status.success() {
+            return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        let seed = keyhaven_fuzz::reserve::pack(&bytes, &letters(&bytes));
+        assert!(reserve(&seed, kind), "nothing can be reserved in {name}");
+        corpus.put(target, name, &seed)?;
+    }
+    Ok(())
+}
+
+/// The table of upper-case letters of NTFS: 128 KiB that are not looked at here.
+fn letters(image: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let table = fs_view::FileSystem::open(block_io::MemoryDisk::new(image.to_vec()))
+        .and_then(|volume| volume.ntfs_stream(10, ""))
+        .ok()
+        .flatten();
+    let piece = table.and_then(|table| table.piece_at(0));
+    let place = piece.and_then(|piece| Some((piece.place_bytes?, piece.length_bytes)));
+    let range = |(start, length): (u64, u64)| Some(usize::try_from(start).ok()?..usize::try_from(start + length).ok()?);
+    place.and_then(range).into_iter().collect()
 }
 
 struct Corpus {

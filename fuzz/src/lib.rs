@@ -8,6 +8,7 @@
 pub mod conversion;
 pub mod entries;
 pub mod pack;
+pub mod reserve;
 pub mod structures;
 pub mod volume;
 

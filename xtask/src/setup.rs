@@ -30,6 +30,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("setpriv", "util-linux"),
+    ("losetup", "mount"),
     ("nbdcopy", "libnbd-bin"),
     ("openssl", "openssl"),
     ("curl", "curl"),

@@ -51,6 +51,14 @@ impl FileDisk {
         Self::from_file(file, true)
     }
 
+    /// A file or device that the caller opened for reading and writing, in a way of its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where its size cannot be told.
+    pub fn from_opened(file: File) -> Result<Self, Error> {
+        Self::from_file(file, true)
+    }
+
     fn from_file(mut file: File, writable: bool) -> Result<Self, Error> {
         // Seeking tells the size of block devices too, where the metadata says 0.
         let length_bytes = file.seek(SeekFrom::End(0)).map_err(|source| io_error("size", 0, source))?;

@@ -21,47 +21,77 @@ pub enum FileSystemKind {
 
 /// Where the parts of a FAT volume are. Offsets are bytes from the start of the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FatLayout {
-    pub(crate) kind: FileSystemKind,
-    pub(crate) sector_bytes: u64,
-    pub(crate) cluster_bytes: u64,
-    pub(crate) fat_start: u64,
-    pub(crate) fat_bytes: u64,
-    pub(crate) fats: u64,
-    pub(crate) data_start: u64,
-    pub(crate) clusters: u64,
+pub struct FatLayout {
+    /// FAT12, FAT16 or FAT32.
+    pub kind: FileSystemKind,
+    /// Sector size.
+    pub sector_bytes: u64,
+    /// Allocation unit.
+    pub cluster_bytes: u64,
+    /// The first table.
+    pub fat_start: u64,
+    /// Length of one table.
+    pub fat_bytes: u64,
+    /// Number of tables.
+    pub fats: u64,
+    /// The first cluster.
+    pub data_start: u64,
+    /// Number of clusters.
+    pub clusters: u64,
     /// Offset and length of the root directory (FAT12 and FAT16).
-    pub(crate) root_area: Option<(u64, u64)>,
+    pub root_area: Option<(u64, u64)>,
     /// First cluster of the root directory (FAT32).
-    pub(crate) root_cluster: u32,
+    pub root_cluster: u32,
+    /// Whether all tables are kept alike (FAT32 may use one alone).
+    pub mirrored: bool,
+    /// The sector with the free-space hints (FAT32); 0 where there is none.
+    pub info_sector: u64,
+    /// The copy of the boot sector (FAT32); 0 where there is none.
+    pub backup_sector: u64,
 }
 
 /// Where the parts of an NTFS volume are. Offsets are bytes from the start of the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NtfsLayout {
-    pub(crate) cluster_bytes: u64,
-    pub(crate) record_bytes: u64,
-    pub(crate) mft_start: u64,
-    pub(crate) mirror_start: u64,
+pub struct NtfsLayout {
+    /// Allocation unit.
+    pub cluster_bytes: u64,
+    /// Whole clusters of the volume, as the boot sector counts.
+    pub clusters: u64,
+    /// Size of a record of the file table.
+    pub record_bytes: u64,
+    /// The file table.
+    pub mft_start: u64,
+    /// The copy of its first records; 0 where it cannot be.
+    pub mirror_start: u64,
 }
 
 /// Where the parts of an exFAT volume are. Offsets are bytes from the start of the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ExFatLayout {
-    pub(crate) sector_bytes: u64,
-    pub(crate) cluster_bytes: u64,
+pub struct ExFatLayout {
+    /// Sector size.
+    pub sector_bytes: u64,
+    /// Allocation unit.
+    pub cluster_bytes: u64,
+    /// Number of tables.
+    pub fats: u64,
     /// The table in use.
-    pub(crate) fat_start: u64,
-    pub(crate) data_start: u64,
-    pub(crate) clusters: u64,
-    pub(crate) root_cluster: u32,
+    pub fat_start: u64,
+    /// The first cluster.
+    pub data_start: u64,
+    /// Number of clusters.
+    pub clusters: u64,
+    /// First cluster of the root directory.
+    pub root_cluster: u32,
 }
 
 /// What the first sector says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Boot {
+pub enum Boot {
+    /// NTFS.
     Ntfs(NtfsLayout),
+    /// FAT12, FAT16 or FAT32.
     Fat(FatLayout),
+    /// exFAT.
     ExFat(ExFatLayout),
 }
 
@@ -179,7 +209,8 @@ fn ntfs_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<NtfsLayou
     let mft_start = place(48).filter(inside).ok_or_else(|| damaged("the position of the file table"))?;
     // Only needed where the table is damaged.
     let mirror_start = place(56).filter(inside).unwrap_or(0);
-    Ok(NtfsLayout { cluster_bytes, record_bytes, mft_start, mirror_start })
+    let clusters = u64_at(sector, 40) / per_cluster;
+    Ok(NtfsLayout { cluster_bytes, clusters, record_bytes, mft_start, mirror_start })
 }
 
 fn exfat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<ExFatLayout, Error> {
@@ -213,7 +244,7 @@ fn exfat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<ExFatLay
         return damaged("the root directory is outside of the volume");
     }
     let root_cluster = u32::try_from(root).unwrap_or(u32::MAX);
-    Ok(ExFatLayout { sector_bytes, cluster_bytes, fat_start, data_start, clusters, root_cluster })
+    Ok(ExFatLayout { sector_bytes, cluster_bytes, fats, fat_start, data_start, clusters, root_cluster })
 }
 
 /// Checks eleven sectors from the boot sector on against the twelfth, which repeats their checksum.
@@ -266,8 +297,16 @@ fn fat_layout(sector: &[u8; BOOT_BYTES], device_bytes: u64) -> Result<FatLayout,
         clusters,
         root_area: (!wide).then_some(((reserved + fats * fat_sectors) * sector_bytes, root_entries * 32)),
         root_cluster: u32::try_from(u32_at(sector, 44)).unwrap_or(u32::MAX),
+        mirrored: !wide || u16_at(sector, 40) & 0x80 == 0,
+        info_sector: optional_sector(wide, u16_at(sector, 48)),
+        backup_sector: optional_sector(wide, u16_at(sector, 50)),
     };
     check_fat(&layout, device_bytes).map(|()| layout)
+}
+
+/// A sector number of FAT32, which may be told as absent in two ways.
+fn optional_sector(wide: bool, number: u64) -> u64 {
+    if wide && number != 0xFFFF { number } else { 0 }
 }
 
 fn check_fat(layout: &FatLayout, device_bytes: u64) -> Result<(), Error> {

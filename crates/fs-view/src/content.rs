@@ -57,6 +57,14 @@ impl Content {
         Ok(Self { size, initialized: initialized.min(size), storage })
     }
 
+    /// Where the bytes are, when they are on the volume as they are, all of them.
+    pub(crate) fn into_plain(self) -> Option<(u64, Extents)> {
+        match self.storage {
+            Storage::Plain(extents) => Some((self.size, extents)),
+            _ => None,
+        }
+    }
+
     /// Length in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size

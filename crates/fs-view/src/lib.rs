@@ -29,6 +29,8 @@ mod extents;
 mod fat;
 pub mod fat32;
 mod fence;
+#[doc(hidden)]
+pub mod layout;
 mod listings;
 mod lznt1;
 mod ntfs;

@@ -13,7 +13,7 @@ use crate::ntfs::Ntfs;
 use crate::path::{components, cut_stream};
 use crate::{Entry, EntryKind, Error, FileSystemKind, Listing, Problem, StreamEntry, pipe};
 
-enum Engine {
+pub(crate) enum Engine {
     Ntfs(Ntfs),
     Fat(Fat),
     ExFat(ExFat),
@@ -69,8 +69,12 @@ impl<D: BlockRead> FileSystem<D> {
         Ok(Self { device, cache, kind, engine, warnings })
     }
 
-    fn source(&self) -> Source<'_> {
+    pub(crate) fn source(&self) -> Source<'_> {
         Source::new(&self.device, &self.cache)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Which file system it is.

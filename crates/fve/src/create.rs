@@ -31,6 +31,7 @@ const FIRST_METADATA_BYTES: u64 = 0x210_0000;
 const HEADER_BYTES: u64 = 0x2000;
 /// Length of the region reserved behind it.
 const VERIFY_BYTES: u32 = 0x1_0000;
+/// Sector size of a volume that nobody asked another one for.
 const SECTOR_BYTES: u32 = 512;
 /// The system that a volume names as its maker; readers may expect a real one.
 const SYSTEM_VERSION: [u32; 3] = [10, 0, 19045];
@@ -121,15 +122,31 @@ pub struct NewVolume<D> {
     block: MetadataBlock,
     recovery_identifier: Guid,
     placement: Placement,
+    sector_bytes: u32,
 }
 
 impl<D: BlockWrite> NewVolume<D> {
-    /// Makes the keys and the metadata, in memory. `storage` is as long as the volume.
+    /// Makes the keys and the metadata, in memory, for sectors of 512 bytes. `storage` is as long as the volume.
     ///
     /// # Errors
     /// [`Error::UnsupportedMethod`], [`Error::BadSize`], [`Error::BadPlace`].
     pub fn begin(storage: D, options: &CreateOptions) -> Result<Self, Error> {
+        Self::begin_with_sectors(storage, options, SECTOR_BYTES)
+    }
+
+    /// As [`Self::begin`], for sectors of 512 or 4096 bytes: the unit of encryption.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; [`Error::BadSize`] also for any other sector size.
+    pub fn begin_with_sectors(storage: D, options: &CreateOptions, sector_bytes: u32) -> Result<Self, Error> {
         let placement = options.placement.clone();
+        let bad_size = |reason| Error::BadSize { found_bytes: placement.volume_bytes, reason };
+        if !matches!(sector_bytes, 512 | 4096) {
+            return Err(bad_size("its sectors have neither 512 nor 4096 bytes"));
+        }
+        if !placement.volume_bytes.is_multiple_of(sector_bytes.into()) {
+            return Err(bad_size("it is not a multiple of the sector size"));
+        }
         if storage.geometry().length_bytes != placement.volume_bytes {
             let found_bytes = storage.geometry().length_bytes;
             return Err(Error::BadSize { found_bytes, reason: "the storage has another size than the volume" });
@@ -137,28 +154,28 @@ impl<D: BlockWrite> NewVolume<D> {
         let vmk = Vmk::random();
         let fvek = Fvek::random(options.method)?;
         let recovery_identifier = random_guid();
-        let block = metadata_block(options, &vmk, &fvek, recovery_identifier)?;
+        let block = metadata_block(options, sector_bytes, &vmk, &fvek, recovery_identifier)?;
         let ground = Ground {
             layout: VolumeLayout::Fixed,
             volume_bytes: placement.volume_bytes,
-            sector_bytes: SECTOR_BYTES,
+            sector_bytes,
             region_bytes: METADATA_REGION_BYTES as u64,
             conversion: None,
             patched_backup: None,
         };
         let map = AddressMap::build(&block, ground)?;
-        let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), SECTOR_BYTES)
+        let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), sector_bytes)
             .map_err(|_| Error::UnsupportedMethod(fvek.method))?;
         let parts = Parts {
             cipher: Some(cipher),
-            sector_bytes: SECTOR_BYTES,
+            sector_bytes,
             map,
             length_bytes: placement.volume_bytes,
             read_only: None,
             boot_sector: None,
         };
         let volume = UnlockedVolume::new(storage, parts);
-        Ok(Self { volume, block, recovery_identifier, placement })
+        Ok(Self { volume, block, recovery_identifier, placement, sector_bytes })
     }
 
     /// The plain view, to put a file system in.
@@ -208,7 +225,9 @@ impl<D: BlockWrite> NewVolume<D> {
         if file_system[510..] != [0x55, 0xAA] {
             // No file system inside: the geometry of a plain volume with clusters of 4 KiB.
             file_system = [0; VOLUME_HEADER_BYTES];
-            file_system[0x0B..0x0E].copy_from_slice(&[0, 2, 8]);
+            let [low, high, ..] = self.sector_bytes.to_le_bytes();
+            let per_cluster = u8::try_from(4096 / self.sector_bytes).unwrap_or(1);
+            file_system[0x0B..0x0E].copy_from_slice(&[low, high, per_cluster]);
             file_system[0x18..0x1C].copy_from_slice(&[0x3F, 0, 0xFF, 0]);
         }
         let storage = self.volume.storage();
@@ -232,6 +251,7 @@ impl<D: BlockWrite> NewVolume<D> {
 /// The whole metadata block, sealed.
 fn metadata_block(
     options: &CreateOptions,
+    sector_bytes: u32,
     vmk: &Vmk,
     fvek: &Fvek,
     recovery_identifier: Guid,
@@ -245,7 +265,7 @@ fn metadata_block(
     let recovery = recovery_protector(&options.recovery_password, recovery_identifier, vmk, options.now, &mut nonces)?;
     entries.push(recovery.to_entry()?);
     entries.push(wrap_key(&vmk.0, &mut nonces, entry_type::FVEK, fvek.method.value(), fvek.key.expose()));
-    entries.push(virtualization(&options.placement).to_entry());
+    entries.push(virtualization(&options.placement, sector_bytes).to_entry());
 
     let validation_nonce = nonces.take();
     let header = BlockHeader {
@@ -254,7 +274,7 @@ fn metadata_block(
         next_state: VolumeState::Encrypted,
         encrypted_bytes: options.placement.volume_bytes,
         conversion_bytes: 0,
-        header_sectors: u32::try_from(HEADER_BYTES).unwrap_or(0) / SECTOR_BYTES,
+        header_sectors: u32::try_from(HEADER_BYTES).unwrap_or(0) / sector_bytes,
         metadata_offsets: options.placement.metadata_offsets,
         header_offset_bytes: options.placement.header_offset_bytes,
     };
@@ -332,11 +352,12 @@ fn protector(identifier: Guid, kind: ProtectorKind, now: Filetime, entries: Vec<
     KeyProtector { identifier, modified: now, hints: 0, protection: kind.protection(), entries }
 }
 
-fn virtualization(placement: &Placement) -> Virtualization {
+fn virtualization(placement: &Placement, sector_bytes: u32) -> Virtualization {
     let extension = ExtendedVirtualization {
-        flags: 0x0A,
-        sector_bytes: SECTOR_BYTES,
-        native_sector_bytes: SECTOR_BYTES,
+        // Windows sets the lowest bit on media with sectors of 4096 bytes.
+        flags: if sector_bytes == 4096 { 0x0B } else { 0x0A },
+        sector_bytes,
+        native_sector_bytes: sector_bytes,
         system_version: SYSTEM_VERSION,
         verify_offset_bytes: placement.verify_offset_bytes(),
         verify_length_bytes: VERIFY_BYTES,

@@ -8,6 +8,8 @@ mod bad_input;
 mod completions;
 mod corpus;
 mod create;
+#[cfg(target_os = "linux")]
+mod created;
 mod disks;
 mod drives;
 mod files;

@@ -1,23 +1,16 @@
-//! NTFS on a raw mount: `mkntfs` makes it, `ntfs-3g` fills it, `ntfsfix`, `ntfsresize` and dislocker judge it.
-//!
-//! On drives that Windows encrypts, BitLocker's regions belong to files of NTFS, so that nothing else is put there.
-//! `mkntfs` knows nothing of them; a step of ours marks their clusters as bad, in `$Bitmap` and in `$BadClus`, as the
-//! format provides for places that cannot be used.
+//! NTFS on a raw mount: `create` makes it with BitLocker's regions as bad clusters, `ntfs-3g` fills it to the brim,
+//! `ntfsfix`, `ntfsresize` and dislocker judge it.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use fve::Placement;
 use testkit::judges::{self, Secret};
 
 use crate::harness::{Bench, PASSWORD, pattern, same};
 use crate::running::{Running, fuse};
-
-const SIZE: u64 = 256 << 20;
-const CLUSTER: u64 = 4096;
-const RECORD: usize = 1024;
 
 #[test]
 fn ntfs_3g_fills_a_raw_mount_and_others_agree() {
@@ -26,13 +19,10 @@ fn ntfs_3g_fills_a_raw_mount_and_others_agree() {
     }
     let bench = Bench::new();
     bench
-        .run("create d.img --size 256M --filesystem none --used-space-only --password-file password --recovery-out key")
+        .run("create d.img --size 256M --filesystem ntfs --used-space-only --password-file password --recovery-out key")
         .text();
     let running = Running::mount(&bench, "d.img m --raw --write --password-file password", "m");
     let volume = bench.path("m/volume.img");
-    // Without --quick it clears the whole volume first, BitLocker's regions included.
-    tool("mkntfs", &["-F", "-q", "-c", "4096", "-L", "JUDGED"], &volume);
-    mark_bad(&volume);
     tool("ntfsresize", &["--info", "--force", "--bad-sectors"], &volume);
 
     let files = Filled { folder: bench.path("files"), model: bench.path("model") };
@@ -40,8 +30,10 @@ fn ntfs_3g_fills_a_raw_mount_and_others_agree() {
     fs::create_dir(&files.model).unwrap();
     mounted(&volume, &files.folder, || files.fill());
     tool("ntfsfix", &["-n"], &volume);
-    let judged = tool("ntfsresize", &["--info", "--force", "--bad-sectors"], &volume);
-    assert!(judged.contains("Checking filesystem consistency"), "{judged}");
+    // It counts the clusters of every file. There is nothing left to make the volume smaller by, which it says then.
+    let judged = answer("ntfsresize", &["--info", "--force", "--bad-sectors"], &volume).1;
+    assert!(judged.contains("Accounting clusters") && judged.contains("Volume is full"), "{judged}");
+    assert_eq!(judged.matches("ERROR").count(), 1, "{judged}");
     mounted(&volume, &files.folder, || assert!(same(&files.folder, &files.model)));
     running.terminate();
 
@@ -99,6 +91,27 @@ impl Filled {
             fs::hard_link(base.join("large0"), base.join("d1/another name")).unwrap();
             std::os::unix::fs::symlink("../large1", base.join("d1/link")).unwrap();
         }
+        self.fill_to_the_brim(&bytes);
+    }
+
+    /// A last file takes every cluster that is left; were BitLocker's regions among them, its bytes would be lost.
+    fn fill_to_the_brim(&self, bytes: &[u8]) {
+        let [mut file, mut model] = [&self.folder, &self.model].map(|base| File::create(base.join("brim")).unwrap());
+        let mut written = 0;
+        for (round, length) in [(0, 1 << 20), (1, 4096), (2, 1)] {
+            for step in 0.. {
+                let content = &bytes[round * 1000 + step % 1000..][..length];
+                if file.write_all(content).is_err() {
+                    break;
+                }
+                model.write_all(content).unwrap();
+                written += length as u64;
+            }
+            // A part of what did not fit may have been written.
+            let _ = file.set_len(written);
+            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(written)).unwrap();
+        }
+        assert!(written > 50 << 20, "{written}");
     }
 
     fn write(&self, name: &str, content: &[u8]) {
@@ -139,114 +152,16 @@ fn ntfs_3g_runs_for(folder: &Path) -> bool {
 }
 
 fn tool(program: &str, arguments: &[&str], volume: &Path) -> String {
+    let (good, said) = answer(program, arguments, volume);
+    assert!(good, "{program} says no: {said}");
+    said
+}
+
+/// Whether a program is content, and what it says.
+fn answer(program: &str, arguments: &[&str], volume: &Path) -> (bool, String) {
     let mut command = Command::new(program);
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
     let output = command.args(arguments).arg(volume).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{program} says no: {said}");
-    said
-}
-
-/// Marks the clusters of BitLocker's regions as bad: no file may have them.
-fn mark_bad(volume: &Path) {
-    let regions = Placement::choose(SIZE, CLUSTER, 0).unwrap().reserved();
-    let bad: Vec<(u64, u64)> =
-        regions.iter().map(|region| (region.start / CLUSTER, region.end.div_ceil(CLUSTER))).collect();
-    let file = OpenOptions::new().read(true).write(true).open(volume).unwrap();
-    let mut boot = [0; 512];
-    file.read_exact_at(&mut boot, 0).unwrap();
-    let table = u64::from_le_bytes(boot[0x30..0x38].try_into().unwrap()) * CLUSTER;
-
-    let bitmap = read_record(&file, table, 6);
-    let data = attribute(&bitmap, "");
-    // One run, as mkntfs writes it: one byte of length, or two, then the first cluster.
-    let runs = &bitmap[data + usize::from(bitmap[data + 0x20])..];
-    let (length_size, start_size) = (usize::from(runs[0] & 15), usize::from(runs[0] >> 4));
-    let start = number(&runs[1 + length_size..][..start_size]) as u64;
-    for cluster in bad.iter().flat_map(|&(first, end)| first..end) {
-        let at = start * CLUSTER + cluster / 8;
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        assert_eq!(byte[0] & 1 << (cluster % 8), 0, "mkntfs put something of its own there");
-        file.write_all_at(&[byte[0] | 1 << (cluster % 8)], at).unwrap();
-    }
-
-    let mut record = read_record(&file, table, 8);
-    let data = attribute(&record, "$Bad");
-    let old_length = number(&record[data + 4..data + 8]);
-    let mut attribute = record[data..data + usize::from(record[data + 0x20])].to_vec();
-    attribute.extend(mapping_pairs(&bad, SIZE / CLUSTER - 1));
-    attribute.resize(attribute.len().next_multiple_of(8), 0);
-    let length = u32::try_from(attribute.len()).unwrap();
-    attribute[4..8].copy_from_slice(&length.to_le_bytes());
-    let used = number(&record[0x18..0x1C]);
-    let rest = record[data + old_length..used].to_vec();
-    attribute.extend(rest);
-    record[data..data + attribute.len()].copy_from_slice(&attribute);
-    let used = u32::try_from(data + attribute.len()).unwrap();
-    record[0x18..0x1C].copy_from_slice(&used.to_le_bytes());
-    write_record(&file, table, 8, record);
-    file.sync_all().unwrap();
-}
-
-/// A record of the master file table with its update sequence undone.
-fn read_record(file: &File, table: u64, index: u64) -> Vec<u8> {
-    let mut record = vec![0; RECORD];
-    file.read_exact_at(&mut record, table + index * RECORD as u64).unwrap();
-    assert_eq!(&record[..4], b"FILE");
-    let sequence = number(&record[4..6]);
-    for sector in 0..RECORD / 512 {
-        let saved = [record[sequence + 2 + sector * 2], record[sequence + 3 + sector * 2]];
-        record[sector * 512 + 510..sector * 512 + 512].copy_from_slice(&saved);
-    }
-    record
-}
-
-fn write_record(file: &File, table: u64, index: u64, mut record: Vec<u8>) {
-    let sequence = number(&record[4..6]);
-    for sector in 0..RECORD / 512 {
-        let end = sector * 512 + 510;
-        let saved = [record[end], record[end + 1]];
-        record[sequence + 2 + sector * 2..][..2].copy_from_slice(&saved);
-        record.copy_within(sequence..sequence + 2, end);
-    }
-    file.write_all_at(&record, table + index * RECORD as u64).unwrap();
-}
-
-/// Where the data attribute of this name begins.
-fn attribute(record: &[u8], name: &str) -> usize {
-    let wide: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let mut at = number(&record[0x14..0x16]);
-    loop {
-        let kind = number(&record[at..at + 4]);
-        assert_ne!(kind, 0xFFFF_FFFF, "no data attribute {name:?}");
-        let name_at = at + number(&record[at + 10..at + 12]);
-        let length = usize::from(record[at + 9]) * 2;
-        if kind == 0x80 && record[name_at..name_at + length] == wide {
-            return at;
-        }
-        at += number(&record[at + 4..at + 8]);
-    }
-}
-
-/// Runs of clusters: those in `used`, and holes between them, up to `clusters`.
-fn mapping_pairs(used: &[(u64, u64)], clusters: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    let (mut here, mut last) = (0, 0_i64);
-    for &(first, end) in used {
-        out.push(0x04);
-        out.extend(u32::try_from(first - here).unwrap().to_le_bytes());
-        out.push(0x44);
-        out.extend(u32::try_from(end - first).unwrap().to_le_bytes());
-        out.extend(i32::try_from(first as i64 - last).unwrap().to_le_bytes());
-        (here, last) = (end, first as i64);
-    }
-    out.push(0x04);
-    out.extend(u32::try_from(clusters - here).unwrap().to_le_bytes());
-    out.push(0);
-    out
-}
-
-fn number(bytes: &[u8]) -> usize {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    (output.status.success(), said)
 }

@@ -11,6 +11,7 @@ use crate::{Attributes, Entry, EntryKind};
 
 pub(super) const ENTRY_BYTES: usize = 32;
 pub(super) const FILE: u8 = 0x85;
+pub(super) const BITMAP: u8 = 0x81;
 pub(super) const LABEL: u8 = 0x83;
 const STREAM: u8 = 0xC0;
 const NAME: u8 = 0xC1;

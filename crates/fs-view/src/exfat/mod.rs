@@ -7,9 +7,9 @@ mod entry_set;
 
 use std::collections::HashSet;
 
-use self::entry_set::{ENTRY_BYTES, FILE, LABEL};
+use self::entry_set::{BITMAP, ENTRY_BYTES, FILE, LABEL};
 use crate::boot::ExFatLayout;
-use crate::bytes::index;
+use crate::bytes::{index, u32_at, u64_at};
 use crate::cache::Source;
 use crate::chain::{FIRST_CLUSTER, Table, Until, Width};
 use crate::content::Content;
@@ -37,6 +37,8 @@ struct Reading<'p> {
     path: &'p str,
     listing: Listing,
     label: Option<String>,
+    /// First cluster and length of the bitmap of used clusters.
+    bitmap: Option<(u32, u64)>,
     names: HashSet<String>,
     /// The set that is being read, where it began, and how many entries it has.
     set: Vec<u8>,
@@ -59,6 +61,23 @@ impl ExFat {
             data_start: layout.data_start,
         };
         Self { layout, table, listings: Listings::default() }
+    }
+
+    /// What the boot sector says.
+    pub(crate) fn layout(&self) -> ExFatLayout {
+        self.layout
+    }
+
+    /// The bitmap of used clusters: its length, and where it is.
+    pub(crate) fn bitmap(&self, source: Source<'_>) -> Result<(u64, Extents), Error> {
+        let found = self.read(source, &self.root(), "")?.bitmap;
+        let (first, length) = found.ok_or_else(|| Error::damaged("there is no bitmap of used clusters"))?;
+        // One bit for each cluster, and nothing needs more than that.
+        if length < self.layout.clusters.div_ceil(8) || length > self.layout.clusters * self.layout.cluster_bytes {
+            return Err(Error::damaged("the bitmap of used clusters has an impossible length"));
+        }
+        let clusters = length.div_ceil(self.layout.cluster_bytes);
+        Ok((length, self.table.chain(source, first, Until::Length { clusters })?))
     }
 
     /// The label of the volume, when it has one.
@@ -200,6 +219,7 @@ impl<'p> Reading<'p> {
             path,
             listing: Listing::default(),
             label: None,
+            bitmap: None,
             names: HashSet::new(),
             set: Vec::new(),
             set_place: 0,
@@ -234,8 +254,9 @@ impl<'p> Reading<'p> {
                 }
             }
             LABEL => self.label = entry_set::label(raw),
-            // Bitmap, table of upper-case letters, identifier, padding; and whatever is not in use.
-            0x81 | 0x82 | 0xA0 | 0xA1 | 0xE0 | 0xE1 => {}
+            BITMAP if self.bitmap.is_none() && raw[1] & 1 == 0 => self.bitmap = u32_at(raw, 20).zip(u64_at(raw, 24)),
+            // Second bitmap, table of upper-case letters, identifier, padding; and whatever is not in use.
+            BITMAP | 0x82 | 0xA0 | 0xA1 | 0xE0 | 0xE1 => {}
             _ if ty & IN_USE == 0 => {}
             _ => self.unknown += 1,
         }

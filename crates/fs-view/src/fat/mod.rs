@@ -51,6 +51,11 @@ impl Fat {
         Self { layout, table, listings: Listings::default() }
     }
 
+    /// What the boot sector says.
+    pub(crate) fn layout(&self) -> FatLayout {
+        self.layout
+    }
+
     /// The label of the volume, when it has one.
     pub(crate) fn label(&self, source: Source<'_>) -> Result<Option<String>, Error> {
         let label = self.read(source, &self.root(), "")?.label;

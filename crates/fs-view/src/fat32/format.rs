@@ -7,7 +7,7 @@ use std::ops::Range;
 use block_io::BlockWrite;
 use fatfs::{FatType, FormatVolumeOptions};
 
-use super::plan::{FATS, Geometry, RESERVED_SECTORS, SECTOR_BYTES, choose};
+use super::plan::{FATS, Geometry, RESERVED_SECTORS, choose_with_sectors};
 use crate::Error;
 use crate::boot::{self, Boot};
 use crate::fence::fenced;
@@ -19,6 +19,8 @@ const BAD_CLUSTER: u32 = 0x0FFF_FFF7;
 const FIRST_CLUSTER: u64 = 2;
 /// Sector of the free-space hints, and that of their copy.
 const INFO_SECTORS: [u64; 2] = [1, 7];
+/// The boot sector and its copy.
+const BOOT_SECTORS: [u64; 2] = [0, 6];
 /// Table bytes written at once.
 const BATCH_BYTES: u64 = 64 * 1024;
 
@@ -31,23 +33,48 @@ const BATCH_BYTES: u64 = 64 * 1024;
 /// [`Error::TooSmall`], [`Error::TooLarge`], [`Error::BadLabel`]; [`Error::ReservedInUse`] when a reserved range lies
 /// where the tables or the root directory must go, before anything is written; [`Error::Storage`], [`Error::Io`].
 pub fn format<D: BlockWrite>(device: &D, label: &str, reserved: &[Range<u64>]) -> Result<(), Error> {
+    format_with(device, &Format { label, reserved, sector_bytes: 512, hidden_sectors: 0 })
+}
+
+/// What [`format_with`] makes.
+#[derive(Debug, Clone, Copy)]
+pub struct Format<'f> {
+    /// Name of the volume.
+    pub label: &'f str,
+    /// Ranges of bytes whose clusters are marked bad.
+    pub reserved: &'f [Range<u64>],
+    /// 512 or 4096.
+    pub sector_bytes: u32,
+    /// Sectors before the volume on its disk.
+    pub hidden_sectors: u32,
+}
+
+/// As [`format()`], with everything that can be chosen.
+///
+/// # Errors
+/// As [`format()`].
+pub fn format_with<D: BlockWrite>(device: &D, wanted: &Format<'_>) -> Result<(), Error> {
     let length = device.geometry().length_bytes;
-    let geometry = choose(length)?;
-    let label = label_bytes(label)?;
+    let geometry = choose_with_sectors(length, wanted.sector_bytes)?;
+    let label = label_bytes(wanted.label)?;
+    let reserved = wanted.reserved;
     let needed = geometry.data_start() + geometry.cluster_bytes();
     if let Some(range) = reserved.iter().find(|range| !range.is_empty() && range.start < needed) {
         return Err(Error::ReservedInUse { start: range.start, end: range.end, needed });
     }
     // `fatfs` writes three of these sectors; old content in the others could pass for a boot sector.
-    device.write_all_at(0, &vec![0; sized(RESERVED_SECTORS * SECTOR_BYTES)])?;
+    device.write_all_at(0, &vec![0; sized(RESERVED_SECTORS * geometry.sector_bytes)])?;
     fenced(|| format_volume(device, &geometry, label))?;
     check(device, &geometry)?;
+    for sector in BOOT_SECTORS {
+        device.write_all_at(sector * geometry.sector_bytes + 0x1C, &wanted.hidden_sectors.to_le_bytes())?;
+    }
     let bad = bad_clusters(&geometry, reserved);
     for range in &bad {
         mark_bad(device, &geometry, range)?;
     }
     let bad: u64 = bad.iter().map(|range| range.end - range.start).sum();
-    write_info(device, geometry.clusters - 1 - bad)?;
+    write_info(device, geometry.sector_bytes, geometry.clusters - 1 - bad)?;
     device.flush()?;
     Ok(())
 }
@@ -58,6 +85,7 @@ fn format_volume<D: BlockWrite>(device: &D, geometry: &Geometry, label: Option<[
     let serial = RandomState::new().hash_one(std::time::SystemTime::now()) & u64::from(u32::MAX);
     let mut options = FormatVolumeOptions::new()
         .fat_type(FatType::Fat32)
+        .bytes_per_sector(u16::try_from(geometry.sector_bytes).unwrap_or(512))
         .bytes_per_cluster(narrow(geometry.cluster_bytes()))
         .total_sectors(narrow(geometry.total_sectors))
         .volume_id(narrow(serial));
@@ -133,7 +161,7 @@ fn mark_bad<D: BlockWrite>(device: &D, geometry: &Geometry, clusters: &Range<u64
 }
 
 /// Writes the number of free clusters, which `fatfs` leaves unknown, and the copy of the sector, which it leaves out.
-fn write_info<D: BlockWrite>(device: &D, free_clusters: u64) -> Result<(), Error> {
+fn write_info<D: BlockWrite>(device: &D, sector_bytes: u64, free_clusters: u64) -> Result<(), Error> {
     let mut sector = [0; 512];
     sector[..4].copy_from_slice(b"RRaA");
     sector[484..488].copy_from_slice(b"rrAa");
@@ -142,7 +170,7 @@ fn write_info<D: BlockWrite>(device: &D, free_clusters: u64) -> Result<(), Error
     sector[492..496].copy_from_slice(&3_u32.to_le_bytes());
     sector[508..].copy_from_slice(&[0, 0, 0x55, 0xAA]);
     for number in INFO_SECTORS {
-        device.write_all_at(number * SECTOR_BYTES, &sector)?;
+        device.write_all_at(number * sector_bytes, &sector)?;
     }
     Ok(())
 }
@@ -158,7 +186,7 @@ mod tests {
 
     #[test]
     fn touched_clusters_are_bad() {
-        let geometry = choose(64 << 20).unwrap();
+        let geometry = choose_with_sectors(64 << 20, 512).unwrap();
         let start = geometry.data_start();
         let bad = bad_clusters(&geometry, &[start + 5120..start + 6145, start + 6144..start + 7000, 1 << 40..1 << 41]);
         assert_eq!((bad.len(), bad[0].clone()), (1, 12..16));

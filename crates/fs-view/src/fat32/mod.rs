@@ -7,6 +7,6 @@ mod format;
 mod plan;
 mod write;
 
-pub use format::format;
-pub use plan::{Plan, plan};
+pub use format::{Format, format, format_with};
+pub use plan::{Plan, plan, plan_with_sectors};
 pub use write::{create_dir, write_file};

@@ -14,13 +14,15 @@ pub struct Plan {
 /// Everything that follows from a volume size and a cluster size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Geometry {
+    pub(super) sector_bytes: u64,
     pub(super) total_sectors: u64,
     pub(super) cluster_sectors: u64,
     pub(super) fat_sectors: u64,
     pub(super) clusters: u64,
 }
 
-pub(super) const SECTOR_BYTES: u64 = 512;
+/// Sector size of a volume that nobody asked another one for.
+const SECTOR_BYTES: u32 = 512;
 /// Sectors before the first table, as `fatfs` lays out FAT32.
 pub(super) const RESERVED_SECTORS: u64 = 8;
 pub(super) const FATS: u64 = 2;
@@ -32,19 +34,19 @@ const MAX_SECTORS: u64 = u32::MAX as u64;
 
 impl Geometry {
     /// As `fatfs` calculates it; [`super::format()`] checks that it still does.
-    pub(super) fn new(volume_bytes: u64, cluster_bytes: u64) -> Self {
-        let total_sectors = volume_bytes / SECTOR_BYTES;
-        let cluster_sectors = cluster_bytes / SECTOR_BYTES;
+    pub(super) fn new(volume_bytes: u64, cluster_bytes: u64, sector_bytes: u64) -> Self {
+        let total_sectors = volume_bytes / sector_bytes;
+        let cluster_sectors = cluster_bytes / sector_bytes;
         let space = total_sectors.saturating_sub(RESERVED_SECTORS);
         let entries_per_sector = cluster_bytes * 8 / 32;
         let fat_sectors = (space + 2 * cluster_sectors).div_ceil(entries_per_sector + FATS);
         let clusters = space.saturating_sub(FATS * fat_sectors) / cluster_sectors;
-        Self { total_sectors, cluster_sectors, fat_sectors, clusters }
+        Self { sector_bytes, total_sectors, cluster_sectors, fat_sectors, clusters }
     }
 
     /// Offset of a table.
     pub(super) fn fat_start(&self, index: u64) -> u64 {
-        (RESERVED_SECTORS + index * self.fat_sectors) * SECTOR_BYTES
+        (RESERVED_SECTORS + index * self.fat_sectors) * self.sector_bytes
     }
 
     /// Offset of cluster 2, which the root directory has.
@@ -53,32 +55,45 @@ impl Geometry {
     }
 
     pub(super) fn cluster_bytes(&self) -> u64 {
-        self.cluster_sectors * SECTOR_BYTES
+        self.cluster_sectors * self.sector_bytes
     }
 }
 
-/// Chooses the cluster size for a volume: what Windows would take, smaller where the volume would not be FAT32 else.
+/// Chooses the cluster size for a volume with sectors of 512 bytes: what Windows would take, smaller where the volume
+/// would not be FAT32 else.
 ///
 /// # Errors
 /// [`Error::TooSmall`] with the smallest size that would do, [`Error::TooLarge`] beyond 2 TiB.
 pub fn plan(volume_bytes: u64) -> Result<Plan, Error> {
-    let geometry = choose(volume_bytes)?;
+    plan_with_sectors(volume_bytes, SECTOR_BYTES)
+}
+
+/// As [`plan`], for sectors of 512 or 4096 bytes.
+///
+/// # Errors
+/// As [`plan`]; the largest volume has 2^32 sectors. [`Error::Damaged`] for any other sector size.
+pub fn plan_with_sectors(volume_bytes: u64, sector_bytes: u32) -> Result<Plan, Error> {
+    let geometry = choose_with_sectors(volume_bytes, sector_bytes)?;
     let cluster_bytes = u32::try_from(geometry.cluster_bytes()).unwrap_or(u32::MAX);
     Ok(Plan { cluster_bytes, data_start_bytes: geometry.data_start() + geometry.cluster_bytes() })
 }
 
-pub(super) fn choose(volume_bytes: u64) -> Result<Geometry, Error> {
-    if volume_bytes / SECTOR_BYTES > MAX_SECTORS {
-        return Err(Error::TooLarge { bytes: volume_bytes, maximum_bytes: MAX_SECTORS * SECTOR_BYTES });
+pub(super) fn choose_with_sectors(volume_bytes: u64, sector_bytes: u32) -> Result<Geometry, Error> {
+    if !matches!(sector_bytes, 512 | 4096) {
+        return Err(Error::damaged("a new FAT32 volume has sectors of 512 or 4096 bytes"));
     }
-    let mut cluster_bytes = preferred(volume_bytes);
+    let sector_bytes = u64::from(sector_bytes);
+    if volume_bytes / sector_bytes > MAX_SECTORS {
+        return Err(Error::TooLarge { bytes: volume_bytes, maximum_bytes: MAX_SECTORS * sector_bytes });
+    }
+    let mut cluster_bytes = preferred(volume_bytes).max(sector_bytes);
     loop {
-        let geometry = Geometry::new(volume_bytes, cluster_bytes);
+        let geometry = Geometry::new(volume_bytes, cluster_bytes, sector_bytes);
         if geometry.clusters >= MIN_CLUSTERS {
             return Ok(geometry);
         }
-        if cluster_bytes == SECTOR_BYTES {
-            return Err(Error::TooSmall { volume_bytes, minimum_bytes: minimum() });
+        if cluster_bytes == sector_bytes {
+            return Err(Error::TooSmall { volume_bytes, minimum_bytes: minimum(sector_bytes) });
         }
         cluster_bytes /= 2;
     }
@@ -97,13 +112,13 @@ fn preferred(volume_bytes: u64) -> u64 {
 }
 
 /// The smallest volume with enough clusters.
-fn minimum() -> u64 {
+fn minimum(sector_bytes: u64) -> u64 {
     let mut sectors = RESERVED_SECTORS + MIN_CLUSTERS;
     // Ends: every step adds space, and the tables take less than 2 % of it.
-    while Geometry::new(sectors * SECTOR_BYTES, SECTOR_BYTES).clusters < MIN_CLUSTERS {
+    while Geometry::new(sectors * sector_bytes, sector_bytes, sector_bytes).clusters < MIN_CLUSTERS {
         sectors += 1;
     }
-    sectors * SECTOR_BYTES
+    sectors * sector_bytes
 }
 
 #[cfg(test)]
@@ -129,10 +144,14 @@ mod tests {
 
     #[test]
     fn every_plan_is_fat32() {
-        for mib in (33..2000).chain((2000..2_000_000).step_by(997)) {
-            let geometry = choose(mib << 20).unwrap();
-            assert!(geometry.clusters >= MIN_CLUSTERS && geometry.clusters < 0x0FFF_FFF5, "{mib} MiB");
-            assert!(geometry.fat_sectors * 128 >= geometry.clusters + 2, "{mib} MiB");
+        for sector_bytes in [512, 4096] {
+            for mib in (263..2000).chain((2000..2_000_000).step_by(997)) {
+                let geometry = choose_with_sectors(mib << 20, sector_bytes).unwrap();
+                assert!(geometry.clusters >= MIN_CLUSTERS && geometry.clusters < 0x0FFF_FFF5, "{mib} MiB");
+                let entries = geometry.fat_sectors * u64::from(sector_bytes) / 4;
+                assert!(entries >= geometry.clusters + 2, "{mib} MiB");
+            }
         }
+        assert!((33..263).all(|mib| choose_with_sectors(mib << 20, 512).is_ok()));
     }
 }

@@ -22,6 +22,7 @@ use crate::cache::Source;
 use crate::content::Content;
 use crate::entry::{Place, StreamEntry, join};
 use crate::extents::Extents;
+use crate::layout::RawRecord;
 use crate::{Attributes, Entry, EntryKind, Error, Listing, Problem};
 
 /// Records below this number belong to the file system itself.
@@ -120,6 +121,32 @@ impl Ntfs {
             Place::Record { number, sequence } => self.file(source, number, sequence),
             _ => Err(Error::damaged("the entry belongs to another volume")),
         }
+    }
+
+    /// What the boot sector says.
+    pub(crate) fn layout(&self) -> NtfsLayout {
+        self.layout
+    }
+
+    /// The content of one of the file system's own files; `None` when it has no such stream.
+    pub(crate) fn own_stream(&self, source: Source<'_>, number: u64, name: &str) -> Result<Option<Content>, Error> {
+        let record = self.record(source, number)?;
+        self.content(source, &record, types::DATA, name)
+    }
+
+    /// A record as it is without its torn-write marks, and where it is.
+    pub(crate) fn raw_record(&self, source: Source<'_>, number: u64) -> Result<RawRecord, Error> {
+        let bytes = self.record(source, number)?.bytes;
+        let (mut places, mut offset) = (Vec::new(), number * self.layout.record_bytes);
+        let end = offset + self.layout.record_bytes;
+        while offset < end {
+            let part = self.table.part_at(offset).ok_or_else(|| Error::damaged("the file table ends early"))?;
+            let place = part.place.ok_or_else(|| Error::damaged("the file table has a hole"))?;
+            let length = part.length.min(end - offset);
+            places.push((place, length));
+            offset += length;
+        }
+        Ok(RawRecord { bytes, places })
     }
 
     /// The label of the volume, when it has one.

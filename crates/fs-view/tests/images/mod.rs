@@ -116,7 +116,7 @@ impl Mounted {
         }
         let folder = tempfile::tempdir().unwrap();
         let shim = image.with_extension("so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/mount_shim.c");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../fs-view/tests/images/mount_shim.c");
         run_all("gcc", &["-shared", "-fPIC", "-o", shim.to_str().unwrap(), source, "-ldl"]);
         let mut command = Command::new(found(program));
         command.env("LD_PRELOAD", &shim).env("LC_ALL", "C.UTF-8").args(["-o", "rw"]).arg(image).arg(folder.path());

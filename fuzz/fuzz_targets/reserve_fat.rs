@@ -1,0 +1,9 @@
+//! Free space inside FAT.
+
+#![no_main]
+
+use keyhaven_fuzz::reserve::{Kind, reserve};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    reserve(data, Kind::Fat);
+});
