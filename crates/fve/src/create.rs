@@ -28,7 +28,7 @@ const MIN_VOLUME_BYTES: u64 = 64 * 1024 * 1024;
 /// Where Windows 10 and 11 place the first metadata block.
 const FIRST_METADATA_BYTES: u64 = 0x210_0000;
 /// Length of the relocated volume header.
-const HEADER_BYTES: u64 = 0x2000;
+pub(crate) const HEADER_BYTES: u64 = 0x2000;
 /// Length of the region reserved behind it.
 const VERIFY_BYTES: u32 = 0x1_0000;
 const SECTOR_BYTES: u32 = 512;
@@ -137,13 +137,14 @@ impl<D: BlockWrite> NewVolume<D> {
         let vmk = Vmk::random();
         let fvek = Fvek::random(options.method)?;
         let recovery_identifier = random_guid();
-        let block = metadata_block(options, &vmk, &fvek, recovery_identifier)?;
+        let block = metadata_block(options, SECTOR_BYTES, &vmk, &fvek, recovery_identifier)?;
         let ground = Ground {
             layout: VolumeLayout::Fixed,
             volume_bytes: placement.volume_bytes,
             sector_bytes: SECTOR_BYTES,
             region_bytes: METADATA_REGION_BYTES as u64,
             conversion: None,
+            in_place: None,
             patched_backup: None,
         };
         let map = AddressMap::build(&block, ground)?;
@@ -205,12 +206,7 @@ impl<D: BlockWrite> NewVolume<D> {
         use block_io::BlockRead;
         let mut file_system = [0; VOLUME_HEADER_BYTES];
         self.volume.read_exact_at(0, &mut file_system)?;
-        if file_system[510..] != [0x55, 0xAA] {
-            // No file system inside: the geometry of a plain volume with clusters of 4 KiB.
-            file_system = [0; VOLUME_HEADER_BYTES];
-            file_system[0x0B..0x0E].copy_from_slice(&[0, 2, 8]);
-            file_system[0x18..0x1C].copy_from_slice(&[0x3F, 0, 0xFF, 0]);
-        }
+        let header = volume_header(file_system, SECTOR_BYTES, &self.placement);
         let storage = self.volume.storage();
         // Nothing is ever read from the rest of the first 8 KiB; Windows leaves noise there.
         let mut noise = vec![0; usize::try_from(HEADER_BYTES).unwrap_or(0) - VOLUME_HEADER_BYTES];
@@ -221,17 +217,34 @@ impl<D: BlockWrite> NewVolume<D> {
             storage.write_all_at(offset, &region)?;
             storage.flush()?;
         }
-        let Placement { volume_bytes, metadata_offsets, .. } = self.placement;
-        let header = VolumeHeader::encode_fixed(&file_system, volume_bytes, metadata_offsets);
         storage.write_all_at(0, &header)?;
         storage.flush()?;
         Ok(())
     }
 }
 
+/// The volume header for a file system that starts with this sector.
+pub(crate) fn volume_header(
+    mut file_system: [u8; VOLUME_HEADER_BYTES],
+    sector_bytes: u32,
+    placement: &Placement,
+) -> [u8; VOLUME_HEADER_BYTES] {
+    if file_system[510..] != [0x55, 0xAA] {
+        // No file system inside: the geometry of a plain volume with clusters of 4 KiB.
+        file_system = [0; VOLUME_HEADER_BYTES];
+        // 4096 at most.
+        let [low, high, ..] = sector_bytes.to_le_bytes();
+        let [sectors_per_cluster, ..] = (4096 / sector_bytes.max(1)).to_le_bytes();
+        file_system[0x0B..0x0E].copy_from_slice(&[low, high, sectors_per_cluster]);
+        file_system[0x18..0x1C].copy_from_slice(&[0x3F, 0, 0xFF, 0]);
+    }
+    VolumeHeader::encode_fixed(&file_system, placement.volume_bytes, placement.metadata_offsets)
+}
+
 /// The whole metadata block, sealed.
-fn metadata_block(
+pub(crate) fn metadata_block(
     options: &CreateOptions,
+    sector_bytes: u32,
     vmk: &Vmk,
     fvek: &Fvek,
     recovery_identifier: Guid,
@@ -245,7 +258,7 @@ fn metadata_block(
     let recovery = recovery_protector(&options.recovery_password, recovery_identifier, vmk, options.now, &mut nonces)?;
     entries.push(recovery.to_entry()?);
     entries.push(wrap_key(&vmk.0, &mut nonces, entry_type::FVEK, fvek.method.value(), fvek.key.expose()));
-    entries.push(virtualization(&options.placement).to_entry());
+    entries.push(virtualization(&options.placement, sector_bytes).to_entry());
 
     let validation_nonce = nonces.take();
     let header = BlockHeader {
@@ -254,7 +267,7 @@ fn metadata_block(
         next_state: VolumeState::Encrypted,
         encrypted_bytes: options.placement.volume_bytes,
         conversion_bytes: 0,
-        header_sectors: u32::try_from(HEADER_BYTES).unwrap_or(0) / SECTOR_BYTES,
+        header_sectors: u32::try_from(HEADER_BYTES).unwrap_or(0) / sector_bytes,
         metadata_offsets: options.placement.metadata_offsets,
         header_offset_bytes: options.placement.header_offset_bytes,
     };
@@ -332,11 +345,12 @@ fn protector(identifier: Guid, kind: ProtectorKind, now: Filetime, entries: Vec<
     KeyProtector { identifier, modified: now, hints: 0, protection: kind.protection(), entries }
 }
 
-fn virtualization(placement: &Placement) -> Virtualization {
+fn virtualization(placement: &Placement, sector_bytes: u32) -> Virtualization {
     let extension = ExtendedVirtualization {
-        flags: 0x0A,
-        sector_bytes: SECTOR_BYTES,
-        native_sector_bytes: SECTOR_BYTES,
+        // As observed on volumes of Windows with either sector size.
+        flags: if sector_bytes == 4096 { 0x0B } else { 0x0A },
+        sector_bytes,
+        native_sector_bytes: sector_bytes,
         system_version: SYSTEM_VERSION,
         verify_offset_bytes: placement.verify_offset_bytes(),
         verify_length_bytes: VERIFY_BYTES,
@@ -348,11 +362,11 @@ fn virtualization(placement: &Placement) -> Virtualization {
     }
 }
 
-fn random_guid() -> Guid {
+pub(crate) fn random_guid() -> Guid {
     Guid::from_random(random_array())
 }
 
-fn random_array() -> [u8; 16] {
+pub(crate) fn random_array() -> [u8; 16] {
     let mut bytes = [0; 16];
     secret::random_bytes(&mut bytes);
     bytes

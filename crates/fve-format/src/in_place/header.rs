@@ -19,7 +19,7 @@
 
 use std::ops::Range;
 
-use super::{PIECE_BYTES, seal, signed};
+use super::{seal, signed};
 use crate::reader::Reader;
 use crate::{Error, Structure};
 
@@ -188,9 +188,8 @@ impl ConversionHeader {
     /// Bytes that a log keeps of one batch.
     #[must_use]
     pub fn kept_bytes(batch_bytes: u32) -> u32 {
-        const PIECE: u32 = PIECE_BYTES as u32;
-        const KEPT: u32 = super::KEPT_BYTES as u32;
-        batch_bytes / PIECE * KEPT
+        // 16 bytes of every 512.
+        batch_bytes / 32
     }
 
     fn behind_journal(&self, bytes: u64) -> u64 {

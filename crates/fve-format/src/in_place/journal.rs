@@ -9,7 +9,7 @@
 //! | 0x10 | 16 | identifier of the conversion |
 //! | 0x20 | 4, 4 | bytes of the payload in use: writes that reserve places, writes that release them |
 //! | 0x28 | 32 | SHA-256 of the whole payload as it is stored |
-//! | 0x200 | 512 | the volume header of the encrypted volume |
+//! | 0x200 | 512 | the volume header of the encrypted volume, every bit inverted: nothing that scans a disk finds it |
 
 use super::{seal, signed};
 use crate::reader::Reader;
@@ -53,7 +53,9 @@ impl JournalHeader {
         let identifier = reader.array()?;
         let (reserve_bytes, release_bytes) = (reader.u32()?, reader.u32()?);
         let payload_hash = reader.array()?;
-        let volume_header = Reader::new(&all[VOLUME_HEADER_AT..], VOLUME_HEADER_AT, structure).array()?;
+        let inverted: [u8; VOLUME_HEADER_BYTES] =
+            Reader::new(&all[VOLUME_HEADER_AT..], VOLUME_HEADER_AT, structure).array()?;
+        let volume_header = inverted.map(|byte| !byte);
         Ok(Self { identifier, reserve_bytes, release_bytes, payload_hash, volume_header })
     }
 
@@ -68,7 +70,7 @@ impl JournalHeader {
         put(0x20, &self.reserve_bytes.to_le_bytes());
         put(0x24, &self.release_bytes.to_le_bytes());
         put(0x28, &self.payload_hash);
-        put(VOLUME_HEADER_AT, &self.volume_header);
+        put(VOLUME_HEADER_AT, &self.volume_header.map(|byte| !byte));
         seal(&mut out, CHECKSUM_AT);
         out
     }
