@@ -36,7 +36,7 @@ impl fmt::Display for Failure {
         write!(
             formatter,
             "scenario {scenario}, seed {seed}, state {state} (power cut before event {point}): {reason}\n\
-             replay: SEED={seed} STATE={state} SCENARIO={scenario} cargo nextest run -p fve --test power_cuts"
+             replay: SEED={seed} STATE={state} cargo nextest run --test power_cuts {scenario}"
         )
     }
 }
@@ -65,7 +65,7 @@ impl Simulation {
     /// `record` must do the same requests in the same order each time, so that a failure replays.
     ///
     /// # Errors
-    /// The first state that `check` finds wrong.
+    /// The first state that `check` finds wrong. `scenario` is the name of the test, too, so that it can be started again.
     pub fn run(
         &self,
         scenario: &str,
@@ -75,14 +75,11 @@ impl Simulation {
     ) -> Result<u64, Failure> {
         record(disk);
         let points = disk.crash_points() as u64;
-        // Where there are fewer states than points, they are spread over all of them.
-        let step = (points / self.states.max(1)).max(1);
         let states = self.only.map_or(0..self.states, |state| state..state + 1);
         let tried = states.end - states.start;
         for state in states {
             let mut random = Random::of(self.seed, scenario, state);
-            let within = if step > 1 { random.below(step) } else { 0 };
-            let point = usize::try_from((state * step + within) % points).unwrap_or(0);
+            let point = usize::try_from(state % points).unwrap_or(0);
             let crashed = disk.crash(point, &mut random);
             check(crashed, &mut random).map_err(|reason| Failure {
                 scenario: scenario.to_owned(),
