@@ -122,6 +122,14 @@ impl<D: BlockRead> Volume<D> {
         (header.metadata_offsets, relocated.unwrap_or((header.header_offset_bytes, length)))
     }
 
+    /// A region that belongs to BitLocker and holds nothing in a finished volume, where the volume names one that lies in
+    /// it: room for a journal when nothing is known about the file system inside.
+    pub fn reserved_region(&self) -> Option<Range<u64>> {
+        let (start, length) = self.block.virtualization()?.verify_region()?;
+        let end = start.checked_add(u64::from(length))?;
+        Some(start..end).filter(|region| region.end <= self.volume_bytes())
+    }
+
     /// How far a conversion in place is, where one is under way: it was paused or interrupted, or runs now.
     pub fn in_place_conversion(&self) -> Option<ConversionProgress> {
         self.in_place.as_ref().map(InPlace::progress)
