@@ -13,11 +13,13 @@ mod failure;
 mod files;
 mod hardening;
 mod host;
+mod lock;
 mod output;
 mod progress;
 mod prompt;
 mod recovery_file;
 mod secrets;
+mod signals;
 mod times;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod convert;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
@@ -36,6 +37,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Info(arguments) => info::run(&arguments, json),
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),
+        Command::Resume(arguments) => convert::run_resume(&arguments, json),
+        Command::Pause(arguments) => convert::run_pause(&arguments, json),
         Command::Ls(arguments) => ls::run(&arguments, json),
         Command::Cat(arguments) => cat::run(&arguments),
         Command::Cp(arguments) => cp::run(&arguments, json),
