@@ -240,3 +240,25 @@ fn what_cannot_be_converted_is_refused_and_left_alone() {
         assert!(found.contains(text), "{found}, not {text}");
     }
 }
+
+/// A drive on which no conversion was begun, and a header and journal that somebody without the key put there: it must not be
+/// decrypted for them.
+#[test]
+fn a_conversion_that_was_made_up_without_the_key_is_refused() {
+    let kind = SMALL;
+    let (disk, key) = encrypted(&kind);
+    // Begun on another volume with the same places, and copied over, with the right volume header in it.
+    let (other, other_key) = encrypted(&kind);
+    let options = kind.decrypt_options(kind.release());
+    drop(Converter::decrypt(Volume::open(&other).unwrap(), &other_key, &options).unwrap());
+    let made_up = other.to_vec();
+    disk.write_all_at(0, &made_up[..512]).unwrap();
+    let journal = usize::try_from(small::JOURNAL.start).unwrap()..usize::try_from(small::JOURNAL.end).unwrap();
+    disk.write_all_at(small::JOURNAL.start, &made_up[journal]).unwrap();
+    assert!(Volume::open(&disk).unwrap().in_place_conversion().is_some());
+    for direction in [Direction::Encrypt, Direction::Decrypt] {
+        let refused = resume(&disk, &key, direction, ALL);
+        assert!(matches!(refused, Err(fve::Error::BadConversion { .. })), "{refused:?}");
+    }
+    assert!(content(&disk, &key).is_err_and(|text| text.contains("key of the volume")));
+}

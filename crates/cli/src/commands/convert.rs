@@ -188,6 +188,9 @@ fn explain(path: &Path, error: &fve::Error) -> Failure {
         fve::Error::CannotConvert(reason) => {
             Failure::no(format!("{} cannot be converted in place", path.display())).cause(*reason)
         }
+        fve::Error::BadPlace { .. } => Failure::no(format!("{} cannot be converted in place", path.display()))
+            .because(error)
+            .hint("nothing was changed; `keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file"),
         _ => drive::explain(path, error),
     }
 }

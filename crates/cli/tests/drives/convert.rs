@@ -126,7 +126,7 @@ fn a_half_converted_drive_tells_what_it_is_reads_and_goes_either_way() {
     drive.pause_decryption_after(20);
     let (status, text) = drive.run("info DRIVE");
     assert_eq!(status, 0, "{text}");
-    assert!(text.contains("being decrypted in place, 7") && text.contains("% of it is still encrypted"), "{text}");
+    assert!(text.contains("being decrypted in place, 83 ") && text.contains("% of it is still encrypted"), "{text}");
     assert!(text.contains("keyhaven resume") && text.contains("--turn-round"), "{text}");
     let (_, json) = drive.run("info DRIVE --json");
     assert!(json.contains("\"direction\": \"decrypting\""), "{json}");

@@ -27,8 +27,8 @@ use crate::{Error, Structure};
 pub const CONVERSION_HEADER_BYTES: usize = 512;
 /// What the metadata blocks start with while the conversion is under way.
 pub const MASKED_SIGNATURE: [u8; 8] = *b"-KHVCNV-";
-/// Most bytes that are converted in one go: they are read when the volume is opened.
-pub const MAX_BATCH_BYTES: u32 = 64 << 20;
+/// Most bytes that are converted in one go: two batches are held in memory.
+pub const MAX_BATCH_BYTES: u32 = 16 << 20;
 /// Parts of the journal begin and end at multiples of this.
 pub const UNIT_BYTES: u64 = 4096;
 
@@ -93,7 +93,7 @@ impl ConversionHeader {
         }
         let batch_bytes = reader.u32()?;
         if batch_bytes == 0 || batch_bytes > MAX_BATCH_BYTES || !u64::from(batch_bytes).is_multiple_of(UNIT_BYTES) {
-            return Err(reader.bad_field("batch size", 4, u64::from(batch_bytes), "a multiple of 4096 up to 64 MiB"));
+            return Err(reader.bad_field("batch size", 4, u64::from(batch_bytes), "a multiple of 4096 up to 16 MiB"));
         }
         let volume_bytes = reader.u64()?;
         let metadata_offsets = [reader.u64()?, reader.u64()?, reader.u64()?];
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn sizes_that_would_cost_memory_are_refused() {
         for change in [
-            |header: &mut ConversionHeader| header.batch_bytes = (64 << 20) + 4096,
+            |header: &mut ConversionHeader| header.batch_bytes = (16 << 20) + 4096,
             |header: &mut ConversionHeader| header.batch_bytes = 0,
             |header: &mut ConversionHeader| header.payload_bytes = (4 << 20) + 4096,
             |header: &mut ConversionHeader| header.body_bytes = 100,

@@ -7,7 +7,7 @@
 //! | 0x08 | 2, 2 | version, 1; zero |
 //! | 0x0C | 4 | CRC-32 of the 1024 bytes, this field zero |
 //! | 0x10 | 16 | identifier of the conversion |
-//! | 0x20 | 4, 4 | bytes of the payload in use: writes that reserve places, writes that release them |
+//! | 0x20 | 4, 4 | bytes of the payload in use behind its mark: writes that reserve places, writes that release them |
 //! | 0x28 | 32 | SHA-256 of the whole payload as it is stored |
 //! | 0x200 | 512 | the volume header of the encrypted volume, every bit inverted: nothing that scans a disk finds it |
 
@@ -15,6 +15,8 @@ use super::{seal, signed};
 use crate::reader::Reader;
 use crate::{Error, Structure, VOLUME_HEADER_BYTES};
 
+/// What a payload begins with, before it is encrypted: whoever began the conversion had the key of the volume.
+pub const PAYLOAD_MARK: [u8; 16] = *b"KEYHAVEN-CONVERT";
 /// Length of a journal header in bytes.
 pub const JOURNAL_HEADER_BYTES: usize = 1024;
 const SIGNATURE: &[u8; 8] = b"KHVN-JRN";

@@ -18,7 +18,7 @@ mod record;
 mod writes;
 
 pub use header::{CONVERSION_HEADER_BYTES, ConversionHeader, MASKED_SIGNATURE, MAX_BATCH_BYTES, UNIT_BYTES};
-pub use journal::{JOURNAL_HEADER_BYTES, JournalHeader};
+pub use journal::{JOURNAL_HEADER_BYTES, JournalHeader, PAYLOAD_MARK};
 pub use record::{Direction, LOG_RECORD_BYTES, LogRecord, Phase};
 pub use writes::{FsWrite, encode_writes, parse_writes};
 

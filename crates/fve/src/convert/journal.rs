@@ -4,8 +4,8 @@
 use block_io::{BlockRead, BlockWrite};
 use fve_crypto::{SectorCipher, sha256};
 use fve_format::in_place::{
-    ConversionHeader, Direction, FsWrite, JOURNAL_HEADER_BYTES, JournalHeader, LOG_RECORD_BYTES, LogRecord, Phase,
-    parse_writes,
+    ConversionHeader, Direction, FsWrite, JOURNAL_HEADER_BYTES, JournalHeader, LOG_RECORD_BYTES, LogRecord,
+    PAYLOAD_MARK, Phase, parse_writes,
 };
 
 use crate::Error;
@@ -24,7 +24,7 @@ pub(crate) fn read_header(storage: &impl BlockRead, header: &ConversionHeader) -
             continue;
         }
         let Ok(journal) = JournalHeader::parse(&bytes) else { continue };
-        let used = u64::from(journal.reserve_bytes) + u64::from(journal.release_bytes);
+        let used = PAYLOAD_MARK.len() as u64 + u64::from(journal.reserve_bytes) + u64::from(journal.release_bytes);
         if journal.identifier == header.identifier
             && used <= u64::from(header.payload_bytes)
             && storage.read_exact_at(header.payload_at(copy), &mut payload).is_ok()
@@ -117,15 +117,19 @@ pub(crate) fn write_record(
     Ok(())
 }
 
-/// The payload of the journal: two lists of writes.
+/// The payload of the journal: two lists of writes behind a mark.
 pub(crate) struct Payload {
     plain: Vec<u8>,
-    reserve: usize,
-    used: usize,
+    /// Where the second list begins.
+    release_at: usize,
+    end: usize,
 }
 
 impl Payload {
     /// Reads and decrypts it.
+    ///
+    /// # Errors
+    /// [`Error::BadConversion`] when it was not written with this key: somebody who does not have it made up the conversion.
     pub(crate) fn read(
         storage: &impl BlockRead,
         header: &ConversionHeader,
@@ -136,19 +140,28 @@ impl Payload {
         let mut plain = vec![0; header.payload_bytes as usize];
         storage.read_exact_at(header.payload_at(copy), &mut plain)?;
         cipher.decrypt(header.payload_at(copy), &mut plain);
-        let reserve = journal.reserve_bytes as usize;
-        Ok(Self { plain, reserve, used: reserve + journal.release_bytes as usize })
+        if !plain.starts_with(&PAYLOAD_MARK) {
+            return Err(unknown("its journal was not written with the key of the volume"));
+        }
+        let release_at = PAYLOAD_MARK.len() + journal.reserve_bytes as usize;
+        Ok(Self { plain, release_at, end: release_at + journal.release_bytes as usize })
     }
 
     /// Writes that reserve places: volume offset, and where in the payload the bytes stand.
     pub(crate) fn reserve_places(&self) -> Result<Vec<(u64, std::ops::Range<usize>)>, Error> {
-        parse_writes(self.plain.get(..self.reserve).unwrap_or_default()).map_err(|_| damaged())
+        let mark = PAYLOAD_MARK.len();
+        let places = parse_writes(self.reserve()).map_err(|_| damaged())?;
+        Ok(places.into_iter().map(|(offset, range)| (offset, range.start + mark..range.end + mark)).collect())
     }
 
     /// Both lists, with their bytes.
     pub(crate) fn writes(&self) -> Result<(Vec<FsWrite>, Vec<FsWrite>), Error> {
-        let release = self.plain.get(self.reserve..self.used).unwrap_or_default();
-        Ok((owned(self.plain.get(..self.reserve).unwrap_or_default())?, owned(release)?))
+        let release = self.plain.get(self.release_at..self.end).unwrap_or_default();
+        Ok((owned(self.reserve())?, owned(release)?))
+    }
+
+    fn reserve(&self) -> &[u8] {
+        self.plain.get(PAYLOAD_MARK.len()..self.release_at).unwrap_or_default()
     }
 }
 

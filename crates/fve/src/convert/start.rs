@@ -6,8 +6,8 @@ use std::ops::Range;
 use block_io::{BlockRead, BlockWrite};
 use fve_crypto::{SectorCipher, sha256};
 use fve_format::in_place::{
-    ConversionHeader, Direction, FsWrite, JournalHeader, LogRecord, MASKED_SIGNATURE, MAX_BATCH_BYTES, Phase,
-    UNIT_BYTES, encode_writes,
+    ConversionHeader, Direction, FsWrite, JournalHeader, LogRecord, MASKED_SIGNATURE, MAX_BATCH_BYTES, PAYLOAD_MARK,
+    Phase, UNIT_BYTES, encode_writes,
 };
 use fve_format::{Guid, METADATA_REGION_BYTES, VOLUME_HEADER_BYTES, VolumeHeader, VolumeLayout, VolumeState};
 
@@ -207,7 +207,7 @@ fn journal_writes(
     let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let mut writes = Vec::new();
     for copy in 0..2 {
-        let mut payload = [reserve.as_slice(), &release].concat();
+        let mut payload = [PAYLOAD_MARK.as_slice(), &reserve, &release].concat();
         payload.resize(header.payload_bytes as usize, 0);
         cipher.encrypt(header.payload_at(copy), &mut payload);
         let journal = JournalHeader {
@@ -242,7 +242,7 @@ fn journal_writes(
 /// Sizes the parts of the journal, with batches as large as it has room for.
 fn fit(header: &mut ConversionHeader, lists: Lists, journal: &Range<u64>) -> Result<Lists, Error> {
     let room = journal.end.saturating_sub(journal.start);
-    let payload = encode_writes(&lists.reserve)?.len() + encode_writes(&lists.release)?.len();
+    let payload = PAYLOAD_MARK.len() + encode_writes(&lists.reserve)?.len() + encode_writes(&lists.release)?.len();
     // The last record holds the first and the last sectors and what is written when the places are released.
     let cut = 12 * 3 * (lists.release.len() + 1);
     let last = encode_writes(&lists.release)?.len() + cut + header.header_bytes as usize + header.sector_bytes as usize;

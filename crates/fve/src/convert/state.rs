@@ -98,6 +98,10 @@ impl InPlace {
         let header = &self.header;
         let mut mixed = Vec::new();
         let mut overlays = Vec::new();
+        let payload = match cipher {
+            Some(cipher) => Some(Payload::read(storage, header, &self.journal, self.copy, cipher)?),
+            None => None,
+        };
         match self.newest.phase {
             Phase::Converting => {
                 for record in &self.records {
@@ -107,8 +111,7 @@ impl InPlace {
                 }
             }
             Phase::Preparing => {
-                let cipher = cipher.ok_or(Error::Decrypted)?;
-                let payload = Payload::read(storage, header, &self.journal, self.copy, cipher)?;
+                let payload = payload.ok_or(Error::Decrypted)?;
                 let at = header.payload_at(self.copy);
                 overlays = overlays_of(payload.reserve_places()?, |start| Source::Cipher(at + start))?;
             }
