@@ -6,7 +6,7 @@ use crate::run::{cargo, succeed};
 
 const USAGE: &str = "cargo xtask simulate [--seed N] [--states N]";
 /// Tests that share the states: those of `crates/fve/tests/power_cuts`.
-const TESTS: u64 = 8;
+const TESTS: u64 = 9;
 const SEED: u64 = 1;
 const STATES: u64 = 1_000_000;
 

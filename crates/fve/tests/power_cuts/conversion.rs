@@ -3,7 +3,7 @@
 use block_io::BlockRead;
 use fve::convert::{Converter, Direction, Outcome};
 use fve::{EncryptionMethod, KeyMaterial, Volume, VolumeState};
-use testkit::simulation::{Crashed, Random, SimDisk, Simulation};
+use testkit::simulation::{Crashed, Fault, Random, SimDisk, Simulation};
 
 use crate::simulation;
 use crate::small::{ALL, Kind, Known, SMALL, content, recovery, resume, same_outside};
@@ -122,7 +122,7 @@ enum State {
 /// Encrypts, in one go, and cuts.
 pub(crate) fn encrypting(simulation: &Simulation, name: &str, kind: Kind, lying: bool) -> Result<u64, String> {
     let (scene, disk) = Scene::begun(kind);
-    disk.set_fault(testkit::simulation::Fault { ignore_flushes: lying, ..Default::default() });
+    disk.set_fault(Fault { ignore_flushes: lying, ..Fault::default() });
     simulation
         .run(
             name,
@@ -195,6 +195,36 @@ fn turned_round_several_times() {
         if state == State::Plain { Ok(()) } else { scene.check(&crashed, random, State::Encrypted, State::Plain) }
     };
     simulation().run("turned_round_several_times", &disk, record, check).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The program is killed again and again, which loses nothing that it wrote, but much of it is not flushed; it is taken up, and
+/// then the power fails.
+#[test]
+fn killed_and_taken_up_before_the_power_fails() {
+    let (scene, disk) = Scene::begun(Kind { batch_bytes: 4096, ..SMALL });
+    let record = |disk: &SimDisk| {
+        let (mut random, mut kills) = (Random::new(5), 0);
+        for _ in 0..40 {
+            let direction = if random.one_in(3) { Direction::Decrypt } else { Direction::Encrypt };
+            // Opening and unlocking are about 20 requests, a batch 6.
+            let last = disk.requests() + 20 + random.below(24);
+            disk.set_fault(Fault { fail_from: Some(last), ..Fault::default() });
+            let ended = resume(disk, &scene.key, direction, ALL);
+            disk.set_fault(Fault::default());
+            if ended.is_ok() {
+                break;
+            }
+            kills += 1;
+        }
+        assert!(kills >= 20, "it was killed {kills} times only");
+        if scene.judge(disk).unwrap() == State::Converting {
+            resume(disk, &scene.key, Direction::Encrypt, ALL).unwrap();
+        }
+        disk.mark(ENDED);
+    };
+    let check = |crashed: Crashed, random: &mut Random| scene.check(&crashed, random, State::Plain, State::Encrypted);
+    let name = "killed_and_taken_up_before_the_power_fails";
+    simulation().run(name, &disk, record, check).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// The beginning of what is written down stays readable by whoever has the key, whatever else happens.
