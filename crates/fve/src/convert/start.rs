@@ -245,7 +245,8 @@ fn fit(header: &mut ConversionHeader, lists: Lists, journal: &Range<u64>) -> Res
     let payload = PAYLOAD_MARK.len() + encode_writes(&lists.reserve)?.len() + encode_writes(&lists.release)?.len();
     // The last record holds the first and the last sectors and what is written when the places are released.
     let cut = 12 * 3 * (lists.release.len() + 1);
-    let last = encode_writes(&lists.release)?.len() + cut + header.header_bytes as usize + header.sector_bytes as usize;
+    let ends = usize::try_from(header.header_bytes).unwrap_or(usize::MAX).saturating_add(header.sector_bytes as usize);
+    let last = ends.saturating_add(encode_writes(&lists.release)?.len() + cut);
     let size = |bytes: usize| u32::try_from(bytes).ok().filter(|bytes| *bytes <= 4 << 20).map(round_up);
     let too_many = Error::CannotConvert("its file system needs more changes than the journal takes");
     let (Some(payload), Some(last)) = (size(payload), size(last)) else { return Err(too_many) };

@@ -133,7 +133,7 @@ pub(crate) fn same_outside(found: &[u8], expected: &[u8]) -> Result<(), String> 
     let mut start = 0;
     let mut own = own().map(|range| usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
     own.sort_by_key(|range| range.start);
-    for range in own.into_iter().chain([found.len()..found.len()]) {
+    for range in own.into_iter().chain(std::iter::once(found.len()..found.len())) {
         if found[start..range.start] != expected[start..range.start] {
             let at = (start..range.start).find(|at| found[*at] != expected[*at]).unwrap_or(start);
             return Err(format!("byte {at:#x} differs"));

@@ -45,8 +45,8 @@ fn judge(found: &[u8], start: &[u8], writes: &[FsWrite], acknowledged: usize) ->
         now.chunks(SECTOR).zip(found.chunks(SECTOR)).map(|(expected, found)| expected == found).collect();
     for write in &writes[acknowledged..] {
         put(&mut now, write);
-        let (first, last) = (write.range().start / SECTOR as u64, (write.range().end - 1) / SECTOR as u64);
-        for index in usize::try_from(first).unwrap()..=usize::try_from(last).unwrap() {
+        let sectors = write.range().start / SECTOR as u64..write.range().end.div_ceil(SECTOR as u64);
+        for index in sectors.map(|index| usize::try_from(index).unwrap()) {
             let sector = index * SECTOR..(index + 1) * SECTOR;
             right[index] |= now[sector.clone()] == found[sector];
         }
