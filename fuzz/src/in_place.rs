@@ -82,16 +82,26 @@ pub fn half_converted() -> SparseDisk {
     disk
 }
 
-/// What a disk in conversion has in the places that an input replaces.
+/// What a disk in conversion has in the places that an input replaces. Its identifier is the same each time, as the rest is.
 #[must_use]
 pub fn parts(disk: &SparseDisk) -> Vec<u8> {
-    let mut out = disk.bytes(0, CONVERSION_HEADER_BYTES);
-    if let Ok(header) = ConversionHeader::parse(&out) {
-        out.extend(disk.bytes(header.journal_header_at(0), JOURNAL_HEADER_BYTES));
-        for slot in [0, 1] {
-            out.extend(disk.bytes(header.slot_at(slot), LOG_RECORD_BYTES));
-            out.extend(disk.bytes(header.body_at(slot), BODY_BYTES));
-        }
+    let mut first = disk.bytes(0, CONVERSION_HEADER_BYTES);
+    let Ok(header) = ConversionHeader::parse(&first) else { return first };
+    let identify = |bytes: &mut [u8], at: usize| bytes[at..at + 16].fill(7);
+    identify(&mut first, 0x18);
+    seal::in_place_header(&mut first);
+    let mut out = first;
+    let mut journal = disk.bytes(header.journal_header_at(0), JOURNAL_HEADER_BYTES);
+    identify(&mut journal, 0x10);
+    seal::in_place_journal(&mut journal, &disk.bytes(header.payload_at(0), header.payload_bytes as usize));
+    out.extend(journal);
+    for slot in [0, 1] {
+        let mut record = disk.bytes(header.slot_at(slot), LOG_RECORD_BYTES);
+        identify(&mut record, 0x10);
+        let body = disk.bytes(header.body_at(slot), BODY_BYTES);
+        seal::in_place_record(&mut record, &body);
+        out.extend(record);
+        out.extend(body);
     }
     out
 }
