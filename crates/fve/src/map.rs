@@ -147,15 +147,15 @@ impl AddressMap {
             }
         };
         let zeros = merged(places.zeros);
-        let encrypted = match ground.conversion {
-            None if let Some(map) = ground.in_place => Encrypted::InPlace(map),
-            Some(conversion) => Encrypted::Chunks(conversion),
+        let encrypted = match (ground.in_place, ground.conversion) {
+            (Some(map), _) => Encrypted::InPlace(map),
+            (None, Some(conversion)) => Encrypted::Chunks(conversion),
             // An encrypted volume without a boundary, as Vista makes them: all of it is encrypted.
-            None if header.state == VolumeState::Encrypted && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
-            None if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
+            _ if header.state == VolumeState::Encrypted && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
+            _ if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
                 Encrypted::Below(header.encrypted_bytes)
             }
-            None => return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: header.encrypted_bytes }),
+            _ => return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: header.encrypted_bytes }),
         };
         Ok(Self {
             volume_bytes: ground.volume_bytes,

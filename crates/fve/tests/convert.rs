@@ -204,6 +204,62 @@ fn each_request_fails_once() {
     }
 }
 
+/// The same while encrypting, from the moment on when the conversion has begun.
+#[test]
+fn each_request_of_an_encryption_fails_once() {
+    let kind = Kind { batch_bytes: 0x4000, ..SMALL };
+    let begun = SimDisk::new(kind.plain());
+    drop(Converter::encrypt(&begun, &kind.options()).unwrap());
+    let key = key(&begun);
+    for number in 0.. {
+        let disk = begun.fork();
+        disk.set_fault(Fault { fail_request: Some(number), ..Fault::default() });
+        let outcome = resume(&disk, &key, Direction::Encrypt, ALL);
+        if disk.requests() <= number {
+            assert_eq!(outcome.unwrap(), Outcome::Finished);
+            assert!(number > 80, "{number} requests");
+            return;
+        }
+        disk.set_fault(Fault::default());
+        same_outside(&content(&disk, &key).unwrap(), &kind.reserved())
+            .unwrap_or_else(|error| panic!("request {number}: {error}"));
+        match outcome {
+            Ok(_) | Err(fve::Error::Storage(block_io::Error::Io { .. })) => {}
+            Err(other) => panic!("request {number}: {other}"),
+        }
+        if !finished(&disk) {
+            assert_eq!(resume(&disk, &key, Direction::Encrypt, ALL).unwrap(), Outcome::Finished, "request {number}");
+        }
+        assert!(finished(&disk), "request {number}");
+        same_outside(&content(&disk, &key).unwrap(), &kind.reserved())
+            .unwrap_or_else(|error| panic!("request {number}: {error}"));
+    }
+}
+
+/// A sector that cannot be written stops the conversion with its place; what is readable stays so, and it goes back.
+#[test]
+fn a_bad_sector_stops_it_and_it_can_go_back() {
+    let kind = SMALL;
+    let disk = SimDisk::new(kind.plain());
+    drop(Converter::encrypt(&disk, &kind.options()).unwrap());
+    let key = key(&disk);
+    let bad = 0x6_1200..0x6_1400;
+    disk.set_fault(Fault { unwritable: Some(bad.clone()), ..Fault::default() });
+    for _ in 0..2 {
+        match resume(&disk, &key, Direction::Encrypt, ALL) {
+            Err(fve::Error::Storage(block_io::Error::Io { operation: "write", offset_bytes, .. })) => {
+                assert!(offset_bytes <= bad.start && bad.start < offset_bytes + 0x8_0000, "{offset_bytes:#x}");
+            }
+            other => panic!("{other:?}"),
+        }
+        same_outside(&content(&disk, &key).unwrap(), &kind.reserved()).unwrap();
+    }
+    // The drive works again, or was copied to another one.
+    disk.set_fault(Fault::default());
+    assert_eq!(resume(&disk, &key, Direction::Decrypt, ALL).unwrap(), Outcome::Finished);
+    same_outside(&disk.to_vec(), &kind.plain()).unwrap();
+}
+
 #[test]
 fn what_cannot_be_converted_is_refused_and_left_alone() {
     let kind = SMALL;
