@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
+use fve_format::in_place::{FsWrite, encode_writes};
 use fve_format::{MetadataBlock, MetadataEntry, Value, entry_type};
 use keyhaven_fuzz::entries::KINDS;
+use keyhaven_fuzz::in_place;
 use keyhaven_fuzz::pack::{ALLOW_SHORT, SEAL_CHECKSUM, SEAL_METADATA, SEAL_RECORDS, pack};
 use keyhaven_fuzz::reserve::{Kind, reserve};
 use testkit::volumes::recipe::{Damaged, Recipe};
@@ -25,6 +27,13 @@ fn main() -> Outcome {
         structures(&mut corpus, name, &SmallVolume::new(state))?;
     }
     damaged(&mut corpus, &fuzz.join("../fixtures/volumes/bad"))?;
+    let converting = in_place::parts(&in_place::half_converted());
+    corpus.put("open_in_place", "half-decrypted", &trimmed(converting.clone()))?;
+    for (name, range) in [("header", 0..0x200), ("journal", 0x200..0x600), ("record", 0x600..0x800)] {
+        corpus.put("in_place", name, &converting[range])?;
+    }
+    let write = FsWrite { offset_bytes: 0x1000, bytes: vec![7; 20] };
+    corpus.put("in_place", "writes", &encode_writes(&[write.clone(), write])?)?;
     corpus.put("external_key_file", "bek", &bek_file())?;
     corpus.put("typed_text", "recovery-password", recovery_password().to_text().expose().as_bytes())?;
     corpus.put("typed_text", "mistyped", b"042647-302313 590458.071500 554323")?;

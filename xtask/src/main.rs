@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 mod run;
 mod setup;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -23,9 +24,10 @@ cargo xtask COMMAND
   ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules, fuzzing
   fuzz     every fuzz target for ten seconds, or [--seconds N] [TARGET], and a canary that must be found
   setup    what the tests need: Debian packages, other implementations, the corpus
+  simulate power cuts in everything that writes to a volume: [--seed N] [--states N]
   tidy     the import rules between crates and a few house rules
   bench    figures for docs/benchmarks.md, with other programs beside ours; or the groups
-           named (keys, sectors, drives), printed only
+           named (keys, sectors, drives, conversion), printed only
 ";
 
 /// The folder of the workspace.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "setup" => setup::run().map(|_| ()),
         "fuzz" => fuzz::run(rest),
+        "simulate" => simulate::run(rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(rest),
         "peak-memory" => bench::peak_memory(rest),

@@ -52,8 +52,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: commands::export::ExportCommand,
     },
-    /// Write the plain volume to a file
+    /// Write the plain volume to a file, or decrypt the drive where it lies
     Decrypt(commands::decrypt::DecryptArgs),
+    /// Go on encrypting or decrypting a drive in place
+    Resume(commands::convert::ResumeArgs),
+    /// Pause the encrypting or decrypting of a drive that runs elsewhere on this computer
+    Pause(commands::convert::PauseArgs),
     /// Make a new, empty BitLocker volume in an image file
     Create(commands::create::CreateArgs),
     /// Back up the recovery key of a drive, to your account or to a file

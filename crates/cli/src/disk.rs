@@ -37,7 +37,6 @@ pub(crate) fn name_of(image: &Path, number: u32) -> String {
 }
 
 /// The file or device in the name of a drive.
-#[cfg(any(feature = "mount", feature = "export"))]
 pub(crate) fn image_of(argument: &Path) -> PathBuf {
     Named::parse(argument).image
 }
@@ -118,7 +117,7 @@ fn in_any_partition(disk: DiskImage, image: &Path, found: Option<&'static str>) 
 /// Whether a BitLocker volume is there, sound or damaged.
 pub(crate) fn holds_volume(disk: &DiskImage, partition: &Partition) -> bool {
     let volume = partition.of(disk).map(Volume::open);
-    matches!(volume, Ok(Ok(_) | Err(fve::Error::NoMetadata { .. })))
+    matches!(volume, Ok(Ok(_) | Err(fve::Error::NoMetadata { .. } | fve::Error::BadConversion { .. })))
 }
 
 /// Reads the partition table and tells what is wrong with it.

@@ -85,6 +85,10 @@ fn unlocked(path: &Path, volume: Locked, arguments: &UnlockArgs) -> Outcome<Unlo
         ));
     }
     if volume.is_decrypted() {
+        if volume.in_place_conversion().is_some() {
+            output::note("the last steps of its decryption are missing; `keyhaven resume` does them without a key");
+            return volume.open_decrypted(options).map_err(|error| explain(path, &error));
+        }
         // Nothing proves such a drive genuine, least of all a key that is not looked at.
         if arguments.secrets.are_named() {
             return Err(Failure::no(format!("{} has no key to compare with", path.display()))
@@ -168,6 +172,10 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
             "the keys are not affected (`keyhaven verify` tells); make an image of the drive, then connect it to Windows: it \
              may be able to finish the conversion",
         ),
+        Error::BadConversion { .. } => Failure::no(format!("where the conversion of {name} stands cannot be told"))
+            .because(error)
+            .hint("do not write to this drive; make an image of it before anything else and work on the image"),
+        Error::CannotConvert(_) => Failure::no(format!("{name} cannot be converted in place")).because(error),
         Error::Decrypted => Failure::no(format!("{name} has no keys"))
             .because(error)
             .hint(format!("`keyhaven ls {name}` and `keyhaven decrypt {name}` work without one")),

@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod hardening;
 mod host;
+mod lock;
 mod output;
 mod printed;
 mod progress;
@@ -20,6 +21,7 @@ mod prompt;
 mod recovery_file;
 mod same_drive;
 mod secrets;
+mod signals;
 mod times;
 
 use std::process::ExitCode;

@@ -24,6 +24,12 @@ pub enum Structure {
     BlockMap,
     /// The log of such a conversion.
     ConversionLog,
+    /// The first sector while a volume is converted in place.
+    ConversionHeader,
+    /// The journal of a conversion in place.
+    ConversionJournal,
+    /// A record of that journal's log.
+    LogRecord,
 }
 
 impl fmt::Display for Structure {
@@ -38,6 +44,9 @@ impl fmt::Display for Structure {
             Self::ConversionDescriptor => "conversion descriptor",
             Self::BlockMap => "conversion map",
             Self::ConversionLog => "conversion log",
+            Self::ConversionHeader => "conversion header",
+            Self::ConversionJournal => "conversion journal",
+            Self::LogRecord => "conversion log record",
         })
     }
 }

@@ -9,6 +9,7 @@
 //!     key protector    the VMK wrapped one way                                         protector
 //!   validation         CRC-32 and wrapped SHA-256 of the block                         validation
 //! conversion records   which chunks are encrypted, while an encrypt-on-write runs       encrypt_on_write
+//! conversion in place  our own header and journal while a volume is converted           in_place
 //! .BEK file            an external key                                                 external_key_file
 //! ```
 //!
@@ -25,6 +26,7 @@ mod error;
 mod external_key_file;
 mod filetime;
 mod guid;
+pub mod in_place;
 mod metadata_block;
 mod metadata_header;
 mod method;

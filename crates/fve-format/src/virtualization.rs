@@ -57,6 +57,15 @@ impl Virtualization {
         Some(u32::from_le_bytes(*self.extension.get(0x1C..)?.first_chunk()?)).filter(|size| *size > 0)
     }
 
+    /// A region that Windows reserves and does not use in a finished volume, by the extension: where it starts, its length in
+    /// bytes.
+    #[must_use]
+    pub fn verify_region(&self) -> Option<(u64, u32)> {
+        let offset = u64::from_le_bytes(*self.extension.get(0x3C..)?.first_chunk()?);
+        let length = u32::from_le_bytes(*self.extension.get(0x44..)?.first_chunk()?);
+        Some((offset, length)).filter(|(offset, length)| *offset > 0 && *length > 0)
+    }
+
     /// The entry that is stored in the metadata block.
     #[must_use]
     pub fn to_entry(&self) -> MetadataEntry {
@@ -118,6 +127,8 @@ mod tests {
         let entry =
             Virtualization { offset_bytes: 0x21A_5000, length_bytes: 0x2000, extension: extension.encode() }.to_entry();
         assert_eq!(entry.data.as_slice(), &expected);
+        let parsed = Virtualization::parse(&entry.data).expect("a good entry");
+        assert_eq!(parsed.verify_region(), Some((0x21A_7000, 0x1_0000)));
         assert_eq!(entry.encoded_bytes(), 0x64);
     }
 }

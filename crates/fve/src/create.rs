@@ -28,7 +28,7 @@ const MIN_VOLUME_BYTES: u64 = 64 * 1024 * 1024;
 /// Where Windows 10 and 11 place the first metadata block.
 const FIRST_METADATA_BYTES: u64 = 0x210_0000;
 /// Length of the relocated volume header.
-const HEADER_BYTES: u64 = 0x2000;
+pub(crate) const HEADER_BYTES: u64 = 0x2000;
 /// Length of the region reserved behind it.
 const VERIFY_BYTES: u32 = 0x1_0000;
 /// Sector size of a volume that nobody asked another one for.
@@ -161,6 +161,7 @@ impl<D: BlockWrite> NewVolume<D> {
             sector_bytes,
             region_bytes: METADATA_REGION_BYTES as u64,
             conversion: None,
+            in_place: None,
             patched_backup: None,
         };
         let map = AddressMap::build(&block, ground)?;
@@ -222,14 +223,7 @@ impl<D: BlockWrite> NewVolume<D> {
         use block_io::BlockRead;
         let mut file_system = [0; VOLUME_HEADER_BYTES];
         self.volume.read_exact_at(0, &mut file_system)?;
-        if file_system[510..] != [0x55, 0xAA] {
-            // No file system inside: the geometry of a plain volume with clusters of 4 KiB.
-            file_system = [0; VOLUME_HEADER_BYTES];
-            let [low, high, ..] = self.sector_bytes.to_le_bytes();
-            let per_cluster = u8::try_from(4096 / self.sector_bytes).unwrap_or(1);
-            file_system[0x0B..0x0E].copy_from_slice(&[low, high, per_cluster]);
-            file_system[0x18..0x1C].copy_from_slice(&[0x3F, 0, 0xFF, 0]);
-        }
+        let header = volume_header(file_system, self.sector_bytes, &self.placement);
         let storage = self.volume.storage();
         // Nothing is ever read from the rest of the first 8 KiB; Windows leaves noise there.
         let mut noise = vec![0; usize::try_from(HEADER_BYTES).unwrap_or(0) - VOLUME_HEADER_BYTES];
@@ -240,16 +234,32 @@ impl<D: BlockWrite> NewVolume<D> {
             storage.write_all_at(offset, &region)?;
             storage.flush()?;
         }
-        let Placement { volume_bytes, metadata_offsets, .. } = self.placement;
-        let header = VolumeHeader::encode_fixed(&file_system, volume_bytes, metadata_offsets);
         storage.write_all_at(0, &header)?;
         storage.flush()?;
         Ok(())
     }
 }
 
+/// The volume header for a file system that starts with this sector.
+pub(crate) fn volume_header(
+    mut file_system: [u8; VOLUME_HEADER_BYTES],
+    sector_bytes: u32,
+    placement: &Placement,
+) -> [u8; VOLUME_HEADER_BYTES] {
+    if file_system[510..] != [0x55, 0xAA] {
+        // No file system inside: the geometry of a plain volume with clusters of 4 KiB.
+        file_system = [0; VOLUME_HEADER_BYTES];
+        // 4096 at most.
+        let [low, high, ..] = sector_bytes.to_le_bytes();
+        let [sectors_per_cluster, ..] = (4096 / sector_bytes.max(1)).to_le_bytes();
+        file_system[0x0B..0x0E].copy_from_slice(&[low, high, sectors_per_cluster]);
+        file_system[0x18..0x1C].copy_from_slice(&[0x3F, 0, 0xFF, 0]);
+    }
+    VolumeHeader::encode_fixed(&file_system, placement.volume_bytes, placement.metadata_offsets)
+}
+
 /// The whole metadata block, sealed.
-fn metadata_block(
+pub(crate) fn metadata_block(
     options: &CreateOptions,
     sector_bytes: u32,
     vmk: &Vmk,
@@ -369,11 +379,11 @@ fn virtualization(placement: &Placement, sector_bytes: u32) -> Virtualization {
     }
 }
 
-fn random_guid() -> Guid {
+pub(crate) fn random_guid() -> Guid {
     Guid::from_random(random_array())
 }
 
-fn random_array() -> [u8; 16] {
+pub(crate) fn random_array() -> [u8; 16] {
     let mut bytes = [0; 16];
     secret::random_bytes(&mut bytes);
     bytes

@@ -83,6 +83,15 @@ pub enum Error {
         /// What is wrong with its records.
         reason: &'static str,
     },
+    /// A conversion in place is under way, and its header or journal cannot be used.
+    #[error("a conversion in place is under way, and where it stands is not known: {reason}")]
+    BadConversion {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A conversion in place cannot begin, or not go that way.
+    #[error("the volume cannot be converted in place: {0}")]
+    CannotConvert(&'static str),
     /// The volume is decrypted: there is no key to find, and none is needed.
     #[error("the volume is decrypted: its data is not encrypted and it has no keys")]
     Decrypted,

@@ -2,7 +2,8 @@
 //!
 //! [`Volume::open`] needs no key: it reads the volume header and the three metadata copies and lists what is there.
 //! [`Volume::unlock`] takes a [`KeyMaterial`] (recovery password, password, external key, clear key) and gives an
-//! [`UnlockedVolume`], which is block storage like any other. [`NewVolume`] makes a volume.
+//! [`UnlockedVolume`], which is block storage like any other. [`NewVolume`] makes a volume; [`convert`] encrypts and
+//! decrypts volumes where they lie.
 //!
 //! Opening and unlocking take at most 48 MiB of memory whatever the volume says, and at most 64 protectors of each copy
 //! are tried. The largest part are the maps of a conversion: 505 of 64 KiB.
@@ -11,6 +12,7 @@
 
 mod conversion;
 mod conversion_log;
+pub mod convert;
 mod copies;
 mod create;
 mod error;

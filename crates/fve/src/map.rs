@@ -5,7 +5,8 @@
 //!    they are stored plain, the first one patched.
 //! 2. The metadata regions, the place of the relocated header and the records of a conversion read as zeros.
 //! 3. In state 2, the sectors that were being converted read as zeros, those of the relocated header included.
-//! 4. During an encrypt-on-write conversion the map of chunks decides; otherwise data below the encrypted size is encrypted
+//! 4. During a conversion in place, writes that are not done yet come from its journal, and it knows what is encrypted.
+//! 5. During an encrypt-on-write conversion the map of chunks decides; otherwise data below the encrypted size is encrypted
 //!    at its own address, and above it stored plain.
 //!
 //! The map is computed place by place, so a volume of any size and any pattern of chunks costs the same memory.
@@ -17,6 +18,7 @@ use std::ops::Range;
 use fve_format::{MetadataBlock, VolumeState};
 
 use crate::conversion::Conversion;
+use crate::convert::{InPlaceMap, Stored};
 use crate::{Error, VolumeLayout};
 
 /// Where the bytes of a segment come from. Addresses are bytes from the start of the volume on disk.
@@ -30,6 +32,9 @@ pub enum Source {
     Cipher(u64),
     /// A boot sector at this address that Windows Vista patched; reading undoes the patch.
     Patched(u64),
+    /// Sectors, from this address on, of which some pieces are encrypted and others are not: the power was cut while they
+    /// were converted in place.
+    InBetween(u64),
 }
 
 impl Source {
@@ -40,6 +45,7 @@ impl Source {
             Self::Plain(at) => Self::Plain(at + bytes),
             Self::Cipher(at) => Self::Cipher(at + bytes),
             Self::Patched(at) => Self::Patched(at + bytes),
+            Self::InBetween(at) => Self::InBetween(at + bytes),
         }
     }
 }
@@ -70,6 +76,8 @@ pub(crate) enum Encrypted {
     Below(u64),
     /// An encrypt-on-write conversion.
     Chunks(Conversion),
+    /// A conversion in place.
+    InPlace(InPlaceMap),
 }
 
 /// What the map is made from, beside the metadata block.
@@ -80,6 +88,7 @@ pub(crate) struct Ground {
     /// Length of a metadata region: 64 KiB; on Vista 16 KiB rounded up to a cluster.
     pub(crate) region_bytes: u64,
     pub(crate) conversion: Option<Conversion>,
+    pub(crate) in_place: Option<InPlaceMap>,
     /// A patched backup of the boot sector (Vista).
     pub(crate) patched_backup: Option<u64>,
 }
@@ -125,6 +134,10 @@ impl AddressMap {
                 return Err(Error::NoConversionMap { reason: "its maps leave out a part of the volume" });
             }
         }
+        if let Some(in_place) = &ground.in_place {
+            let journal = in_place.journal();
+            places.take("the journal of the conversion", journal.start, journal.end - journal.start)?;
+        }
         // Outside state 2 no volume with a length here was seen; what it would mean there is not guessed either.
         let in_between = match header.conversion_bytes {
             0 => 0..0,
@@ -134,14 +147,15 @@ impl AddressMap {
             }
         };
         let zeros = merged(places.zeros);
-        let encrypted = match ground.conversion {
-            Some(conversion) => Encrypted::Chunks(conversion),
+        let encrypted = match (ground.in_place, ground.conversion) {
+            (Some(map), _) => Encrypted::InPlace(map),
+            (None, Some(conversion)) => Encrypted::Chunks(conversion),
             // An encrypted volume without a boundary, as Vista makes them: all of it is encrypted.
-            None if header.state == VolumeState::Encrypted && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
-            None if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
+            _ if header.state == VolumeState::Encrypted && header.encrypted_bytes == 0 => Encrypted::Below(u64::MAX),
+            _ if header.encrypted_bytes.is_multiple_of(u64::from(ground.sector_bytes)) => {
                 Encrypted::Below(header.encrypted_bytes)
             }
-            None => return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: header.encrypted_bytes }),
+            _ => return Err(Error::BadPlace { what: "the encrypted size", offset_bytes: header.encrypted_bytes }),
         };
         Ok(Self {
             volume_bytes: ground.volume_bytes,
@@ -179,8 +193,27 @@ impl AddressMap {
         })
     }
 
+    /// Which 512-byte pieces of the sector stored at `at` are encrypted: a bit for each.
+    pub(crate) fn encrypted_pieces(&self, at: u64) -> u8 {
+        match &self.encrypted {
+            Encrypted::InPlace(map) => map.encrypted_pieces(at),
+            _ => 0,
+        }
+    }
+
     /// Where a byte comes from, and up to where that holds.
     fn resolve(&self, offset: u64) -> (u64, Source) {
+        let Encrypted::InPlace(map) = &self.encrypted else { return self.resolve_stored(offset) };
+        match map.overlay(offset) {
+            (end, Some(source)) => (end, source),
+            (border, None) => {
+                let (end, source) = self.resolve_stored(offset);
+                (end.min(border), source)
+            }
+        }
+    }
+
+    fn resolve_stored(&self, offset: u64) -> (u64, Source) {
         if let Some(at) = self.patched.iter().find(|at| (**at..**at + self.sector_bytes).contains(&offset)) {
             return (at + self.sector_bytes, Source::Patched(offset));
         }
@@ -208,10 +241,18 @@ impl AddressMap {
         if self.in_between.contains(&at) {
             return (self.in_between.end, Source::Zeros);
         }
+        if let Encrypted::InPlace(map) = &self.encrypted {
+            let (end, stored) = map.state_at(at);
+            return match stored {
+                Stored::Plain => (end, Source::Plain(at)),
+                Stored::Encrypted => (end, Source::Cipher(at)),
+                Stored::InBetween => (end, Source::InBetween(at)),
+            };
+        }
         let border = if at < self.in_between.start { self.in_between.start } else { u64::MAX };
         let (end, encrypted) = match &self.encrypted {
             Encrypted::Below(size) if at < *size => (*size, true),
-            Encrypted::Below(_) => (u64::MAX, false),
+            Encrypted::Below(_) | Encrypted::InPlace(_) => (u64::MAX, false),
             Encrypted::Chunks(conversion) => conversion.state_at(at),
         };
         (end.min(border), if encrypted { Source::Cipher(at) } else { Source::Plain(at) })

@@ -97,6 +97,11 @@ pub(crate) fn in_parallel<E: Send>(
     count: u64,
     work: impl Fn(u64, &mut Vec<u8>) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
+    if workers <= 1 {
+        // On the calling thread, in order: what is simulated can be replayed.
+        let mut buffer = Vec::new();
+        return (0..count).try_for_each(|index| work(index, &mut buffer));
+    }
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let failure = Mutex::new(None);

@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use block_io::{BlockRead, BlockWrite, Error, Geometry, check_range};
 use fve_crypto::SectorCipher;
 
+use crate::convert::settle_sector;
 use crate::map::{AddressMap, Segment, Source};
 use crate::vista::BootSectorPatch;
 
@@ -53,6 +54,10 @@ impl<D: BlockRead> UnlockedVolume<D> {
     /// Runs of the plain volume and where they come from, in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment> {
         self.parts.map.segments()
+    }
+
+    pub(crate) fn into_parts(self) -> (D, Parts) {
+        (self.storage, self.parts)
     }
 
     /// The storage underneath.
@@ -151,6 +156,22 @@ impl<D: BlockRead> UnlockedVolume<D> {
         Ok(())
     }
 
+    /// Sectors that a conversion in place left half converted, from `at`, which need not be aligned, into `out`.
+    fn read_in_between(&self, at: u64, out: &mut [u8]) -> Result<(), Error> {
+        let mut done = 0;
+        while done < out.len() {
+            let (sector_at, skip) = self.sector_of(at + done as u64);
+            let mut sector = [0; 4096];
+            let sector = &mut sector[..self.sector()];
+            self.storage.read_exact_at(sector_at, sector)?;
+            settle_sector(self.cipher(sector_at)?, sector_at, sector, self.parts.map.encrypted_pieces(sector_at));
+            let count = (sector.len() - skip).min(out.len() - done);
+            out[done..done + count].copy_from_slice(&sector[skip..skip + count]);
+            done += count;
+        }
+        Ok(())
+    }
+
     /// Start of the sector that holds `at`, and how far into it `at` is.
     fn sector_of(&self, at: u64) -> (u64, usize) {
         let inside = at % self.sector() as u64;
@@ -205,6 +226,7 @@ impl<D: BlockRead> BlockRead for UnlockedVolume<D> {
                 Source::Plain(at) => self.storage.read_exact_at(at, out)?,
                 Source::Cipher(at) => self.read_cipher(at, out)?,
                 Source::Patched(at) => self.read_patched(at, out)?,
+                Source::InBetween(at) => self.read_in_between(at, out)?,
             }
             Ok(())
         })
@@ -222,14 +244,14 @@ impl<D: BlockWrite> BlockWrite for UnlockedVolume<D> {
         }
         // First pass: a request that touches BitLocker's own regions is refused whole.
         self.for_each_part(offset_bytes, data.len(), |part, source| match source {
-            Source::Zeros | Source::Patched(_) => Err(Error::Refused {
+            Source::Zeros | Source::Patched(_) | Source::InBetween(_) => Err(Error::Refused {
                 offset_bytes: offset_bytes + part.start as u64,
                 reason: "BitLocker's own metadata lies there",
             }),
             _ => Ok(()),
         })?;
         self.for_each_part(offset_bytes, data.len(), |part, source| match source {
-            Source::Zeros | Source::Patched(_) => Ok(()),
+            Source::Zeros | Source::Patched(_) | Source::InBetween(_) => Ok(()),
             Source::Plain(at) => self.storage.write_all_at(at, &data[part]),
             Source::Cipher(at) => self.write_cipher(at, &data[part]),
         })

@@ -12,6 +12,7 @@ use fve_format::{
 use secret::SecretBytes;
 
 use crate::conversion::Conversion;
+use crate::convert::{ConversionProgress, InPlace};
 use crate::copies::{Copies, read_copy};
 use crate::keys::sector_method;
 use crate::map::{AddressMap, Ground};
@@ -28,6 +29,8 @@ pub struct Volume<D> {
     copies: Copies,
     chosen: usize,
     block: MetadataBlock,
+    /// A conversion in place that is under way.
+    in_place: Option<InPlace>,
 }
 
 /// Protectors that are tried: a password is stretched anew for each, so a volume with thousands would take hours to
@@ -52,13 +55,23 @@ impl<D: BlockRead> Volume<D> {
             return Err(Error::NotBitLocker { found: Some("nothing: it is shorter than one sector") });
         }
         storage.read_exact_at(0, &mut sector)?;
+        let in_place = InPlace::read(&storage, &sector)?;
+        if let Some(in_place) = &in_place {
+            sector = in_place.volume_header();
+        }
         let header = VolumeHeader::parse(&sector).map_err(|_| Error::NotBitLocker { found: recognise(&sector) })?;
-        let copies = Copies::read(&storage, places_of_copies(&storage, &header), region_bytes(&header));
+        let copies = match &in_place {
+            Some(in_place) => {
+                let unmasked = in_place.unmasked(&storage);
+                Copies::read(&unmasked, places_of_copies(&unmasked, &header), region_bytes(&header))
+            }
+            None => Copies::read(&storage, places_of_copies(&storage, &header), region_bytes(&header)),
+        };
         let Some((chosen, block)) = copies.choose().and_then(|index| Some((index, copies.blocks[index].clone()?)))
         else {
             return Err(Error::NoMetadata { copies: Box::new(copies.copies) });
         };
-        Ok(Self { storage, header, copies, chosen, block })
+        Ok(Self { storage, header, copies, chosen, block, in_place })
     }
 
     /// What the first sector says.
@@ -99,6 +112,31 @@ impl<D: BlockRead> Volume<D> {
     /// Whether this is the drive of a system that unlocks other drives automatically: it holds the key for theirs.
     pub fn unlocks_other_drives(&self) -> bool {
         self.block.entries.iter().any(|entry| entry.entry_type == entry_type::AUTO_UNLOCK)
+    }
+
+    /// The metadata blocks, and place and length of the relocated volume header.
+    pub(crate) fn places_of_structures(&self) -> ([u64; 3], (u64, u64)) {
+        let header = &self.block.header;
+        let length = u64::from(header.header_sectors) * u64::from(self.sector_bytes());
+        let relocated = self.block.virtualization().map(|place| (place.offset_bytes, place.length_bytes));
+        (header.metadata_offsets, relocated.unwrap_or((header.header_offset_bytes, length)))
+    }
+
+    /// A region that belongs to BitLocker and holds nothing in a finished volume, where the volume names one that lies in
+    /// it: room for a journal when nothing is known about the file system inside.
+    pub fn reserved_region(&self) -> Option<Range<u64>> {
+        let (start, length) = self.block.virtualization()?.verify_region()?;
+        let end = start.checked_add(u64::from(length))?;
+        Some(start..end).filter(|region| region.end <= self.volume_bytes())
+    }
+
+    /// How far a conversion in place is, where one is under way: it was paused or interrupted, or runs now.
+    pub fn in_place_conversion(&self) -> Option<ConversionProgress> {
+        self.in_place.as_ref().map(InPlace::progress)
+    }
+
+    pub(crate) fn in_place(&self) -> Option<&InPlace> {
+        self.in_place.as_ref()
     }
 
     /// The sectors that were being rewritten when a conversion was interrupted; they read as zeros.
@@ -203,6 +241,9 @@ impl<D: BlockRead> Volume<D> {
     /// [`Self::open_decrypted`] gives the data. Nothing seals such metadata, so one copy is not believed when another that
     /// can be used says otherwise.
     pub fn is_decrypted(&self) -> bool {
+        if self.in_place.as_ref().is_some_and(InPlace::is_plain) {
+            return true;
+        }
         let mut usable = self.copies.blocks.iter().flatten().chain([&self.block]);
         usable.all(is_decrypted)
     }
@@ -236,7 +277,9 @@ impl<D: BlockRead> Volume<D> {
     /// # Errors
     /// [`Error::Tampered`], and as [`Self::unlock`] where the places make no sense.
     pub fn open_decrypted(self, options: UnlockOptions) -> Result<UnlockedVolume<D>, Error> {
-        verify_clear_hash(&self.block)?;
+        if self.in_place.is_none() {
+            verify_clear_hash(&self.block)?;
+        }
         if !self.is_decrypted() {
             return Err(Error::Tampered);
         }
@@ -266,7 +309,15 @@ impl<D: BlockRead> Volume<D> {
             None => None,
         };
         let interrupted = conversion.as_ref().is_some_and(Conversion::is_interrupted);
+        let in_place = match &self.in_place {
+            Some(in_place) => {
+                in_place.check_against(&self.block, volume_bytes, sector_bytes)?;
+                Some(in_place.map(&self.storage, cipher.as_ref())?)
+            }
+            None => None,
+        };
         let ground = Ground {
+            in_place,
             layout: self.header.layout,
             volume_bytes,
             sector_bytes,
@@ -310,6 +361,9 @@ impl<D: BlockRead> Volume<D> {
     /// written in the state that the boundary or the map of chunks gives it.
     fn why_read_only(&self, interrupted: bool) -> Option<&'static str> {
         use VolumeState::{ConvertingPaused, Decrypted, Encrypted, Paused};
+        if self.in_place.is_some() {
+            return Some("it is being encrypted or decrypted in place");
+        }
         if self.header.layout == VolumeLayout::Vista {
             return Some("volumes of Windows Vista are read only");
         }

@@ -1,5 +1,5 @@
 //! Other implementations judge the volumes we make: cryptsetup, dislocker and libbde accept each secret, and the
-//! plaintext that dislocker and libbde give is ours, byte for byte.
+//! plaintext that dislocker and libbde give is ours, byte for byte. So do volumes that were encrypted in place.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use block_io::{BlockRead, BlockWrite, FileDisk};
+use fve::convert::{Converter, Direction, EncryptOptions, Outcome, Places, journal_bytes};
 use fve::{CreateOptions, EncryptionMethod, Filetime, NewVolume, Placement, UnlockOptions, Volume};
 use secret::{RecoveryPassword, SecretString};
 use testkit::judges::{self, Secret};
@@ -85,6 +86,63 @@ impl Made {
     fn assert_same(&self, who: &str) {
         judges::assert_same(&self.theirs(), &self.plain(), who);
         fs::remove_file(self.theirs()).expect("their plaintext");
+    }
+}
+
+/// A volume full of noise with a FAT32 boot sector, encrypted where it lies.
+fn encrypt_in_place(method: EncryptionMethod) -> Made {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("made.img");
+    let disk = FileDisk::create_new(&image, VOLUME_BYTES).expect("a new file");
+    let mut noise = vec![0; usize::try_from(VOLUME_BYTES).expect("fits")];
+    secret::random_bytes(&mut noise);
+    noise[..512].copy_from_slice(&boot_sector());
+    disk.write_all_at(0, &noise).expect("writes");
+    let placement = Placement::choose(VOLUME_BYTES, 4096, 0).expect("a good size");
+    let batch_bytes = 4 << 20;
+    let places = Places {
+        metadata_offsets: placement.metadata_offsets,
+        header_offset_bytes: placement.header_offset_bytes,
+        journal: 0x80_0000..0x80_0000 + journal_bytes(batch_bytes, 0, 0),
+    };
+    let recovery = RecoveryPassword::random();
+    let volume = CreateOptions {
+        method,
+        description: "JUDGED F: 2026-11-25".to_owned(),
+        now: Filetime::from_system_time_ms(SystemTime::now()),
+        recovery_password: recovery.clone(),
+        password: Some(SecretString::from(PASSWORD)),
+        placement,
+    };
+    let options = EncryptOptions { batch_bytes, ..EncryptOptions::new(volume, 512, &places, Vec::new()) };
+    let (converter, _) = Converter::encrypt(disk, &options).expect("begins");
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let outcome = converter.run(Direction::Encrypt, &mut |_| {}, &never).expect("converts");
+    assert_eq!(outcome, Outcome::Finished);
+    let made = Made { folder, image, recovery };
+    let plain = made.our_plaintext();
+    // Before the first place that was taken, and behind the last.
+    assert!(plain[..0x80_0000] == noise[..0x80_0000] && plain[0x380_0000..] == noise[0x380_0000..]);
+    fs::write(made.plain(), plain).expect("the plaintext");
+    made
+}
+
+#[test]
+fn all_accept_what_was_encrypted_in_place() {
+    let Some(python) = testkit::judges_python("pybde") else { return };
+    if !testkit::programs(&["cryptsetup", "dislocker-file"]) {
+        return;
+    }
+    for (index, method) in METHODS.into_iter().enumerate() {
+        let made = encrypt_in_place(method);
+        let recovery = made.recovery.to_text();
+        assert!(judges::cryptsetup_takes(&made.image, recovery.expose()), "{method}");
+        // Either secret, in turn.
+        let secret = if index % 2 == 0 { Secret::Recovery(recovery.expose()) } else { Secret::Password(PASSWORD) };
+        judges::dislocker(&made.image, secret, &made.theirs());
+        made.assert_same("dislocker");
+        judges::libbde(&python, &made.image, secret, &made.theirs());
+        made.assert_same("pybde");
     }
 }
 

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use block_io::{BlockRead, FileDisk};
-use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, UnlockOptions, Volume};
+use fve::convert::{Converter, DecryptOptions, Direction, Outcome, journal_bytes};
+use fve::{
+    ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, Source, UnlockOptions, UnlockedVolume, Volume,
+};
 use fve_format::{METADATA_REGION_BYTES, MetadataBlock, VolumeHeader};
 use secret::{RecoveryPassword, SecretString};
 
@@ -300,4 +303,68 @@ fn recovery_passwords_are_shown_again() {
         shown += 1;
     }
     assert!(shown > 8, "only {shown} volumes");
+}
+
+/// Volumes that are not decrypted in place, and a word of the reason.
+const NOT_IN_PLACE: [(&str, &str); 5] = [
+    ("bitlk-aes-xts-128-crc", "copies"),
+    ("bitlk-aes-xts-128-eow", "Windows has begun"),
+    ("bitlk-partially-encrypted-aes-cbc-128", "Windows has begun"),
+    ("bitlk-togo-aes-xts-128", "To Go"),
+    ("win-vista", "Vista"),
+];
+const JOURNAL_BATCH_BYTES: u32 = 1 << 20;
+
+/// A place that BitLocker does not use, and what it holds.
+fn place_for_journal<D: BlockRead>(plain: &UnlockedVolume<D>) -> (std::ops::Range<u64>, Vec<u8>) {
+    let length = journal_bytes(JOURNAL_BATCH_BYTES, 0, 0);
+    let own: Vec<_> = plain.segments().filter(|it| it.source == Source::Zeros).collect();
+    let apart = |at: u64| own.iter().all(|own| own.end_bytes <= at || own.start_bytes >= at + length);
+    let at = (0x10_0000..plain.geometry().length_bytes - length).step_by(0x1_0000).find(|at| apart(*at)).unwrap();
+    let mut content = vec![0; usize::try_from(length).unwrap()];
+    plain.read_exact_at(at, &mut content).unwrap();
+    (at..at + length, content)
+}
+
+/// Volumes of Windows become the plain volumes that they hold, byte for byte.
+#[test]
+fn decrypted_in_place_they_are_the_recorded_plain_volumes() {
+    let Some(corpus) = testkit::corpus() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.img");
+    let mut done = BTreeSet::new();
+    for image in images(&corpus) {
+        let Some((_, material)) = image.secrets(&corpus).into_iter().next_back() else { continue };
+        let bytes = std::fs::read(&image.path).unwrap();
+        std::fs::write(&copy, &bytes).unwrap();
+        let volume = Volume::open(FileDisk::open(&image.path).unwrap()).unwrap();
+        let end = usize::try_from(volume.volume_bytes()).unwrap();
+        let (journal, content) = volume
+            .unlock(material.as_ref(), UnlockOptions { allow_short: true })
+            .map_or_else(|_| (0..0, Vec::new()), |(plain, _)| place_for_journal(&plain));
+        let at = usize::try_from(journal.start).unwrap();
+        let options = DecryptOptions { journal, writes: Vec::new(), batch_bytes: JOURNAL_BATCH_BYTES };
+        let volume = Volume::open(FileDisk::open_writable(&copy).unwrap()).unwrap();
+        let converter = Converter::decrypt(volume, material.as_ref(), &options);
+        if let Some((_, reason)) = NOT_IN_PLACE.iter().find(|(name, _)| *name == image.name) {
+            let error = converter.map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{}: {error}", image.name);
+            assert!(std::fs::read(&copy).unwrap() == bytes, "{} was changed", image.name);
+            continue;
+        }
+        let never = std::sync::atomic::AtomicBool::new(false);
+        let converter = converter.unwrap_or_else(|error| panic!("{}: {error}", image.name));
+        assert_eq!(converter.run(Direction::Decrypt, &mut |_| {}, &never).unwrap(), Outcome::Finished);
+        let mut plain = std::fs::read(&copy).unwrap();
+        // The test does not look for free space; what it took is put back.
+        plain[at..at + content.len()].copy_from_slice(&content);
+        let hash: String = {
+            use sha2::Digest;
+            sha2::Sha256::digest(&plain[..end]).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        assert_eq!(Some(hash.as_str()), image.field("SHA256SUM"), "{}", image.name);
+        assert!(plain[end..] == bytes[end..], "{}: what lies behind the volume was changed", image.name);
+        done.insert(image.name);
+    }
+    assert!(done.len() >= 10, "only {done:?}");
 }

@@ -3,6 +3,7 @@
 //! Without a group everything is measured and `docs/benchmarks.md` is written anew; with groups the figures are printed
 //! only.
 
+mod conversion;
 mod drives;
 mod exports;
 mod keys;
@@ -28,8 +29,13 @@ struct Bench {
 /// Measures one subject and notes its figures.
 type Group = fn(&Bench, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 4] =
-    [("keys", keys::run), ("sectors", sectors::run), ("drives", drives::run), ("exports", exports::run)];
+const GROUPS: [(&str, Group); 5] = [
+    ("keys", keys::run),
+    ("sectors", sectors::run),
+    ("drives", drives::run),
+    ("conversion", conversion::run),
+    ("exports", exports::run),
+];
 
 /// Builds in release mode, makes volumes, prints the figures.
 pub(crate) fn run(wanted: &[String]) -> Result<()> {

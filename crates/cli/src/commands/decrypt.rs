@@ -1,4 +1,4 @@
-//! `keyhaven decrypt`: the plain volume as a file or on standard output.
+//! `keyhaven decrypt`: the plain volume as a file or on standard output, or the drive itself, where it lies.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use block_io::{BlockRead, BlockWrite, FileDisk};
 use clap::Args;
 use serde_json::json;
 
+use crate::commands::convert;
 use crate::drive::{self, DriveArgs, UnlockArgs, Unlocked};
 use crate::failure::{Failure, Outcome};
 use crate::{host, output, progress};
@@ -25,8 +26,11 @@ pub(crate) struct DecryptArgs {
     #[command(flatten)]
     drive: DriveArgs,
     /// Where the plain volume goes; an existing file is never overwritten (`-`: standard output)
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "in_place")]
+    output: Option<PathBuf>,
+    /// Decrypt the drive itself, where it lies: afterwards it is a plain drive. Ctrl-C pauses, `keyhaven resume` goes on
+    #[arg(long, conflicts_with_all = ["output", "sparse", "allow_short"])]
+    in_place: bool,
     /// Leave holes where the plain volume is zero
     #[arg(long)]
     sparse: bool,
@@ -35,12 +39,14 @@ pub(crate) struct DecryptArgs {
 }
 
 pub(crate) fn run(arguments: &DecryptArgs, json: bool) -> Outcome {
+    let Some(path) = &arguments.output else {
+        return convert::decrypt(&arguments.drive.drive, &arguments.unlock.secrets, json);
+    };
     let volume = drive::unlock(&arguments.drive.drive, &arguments.unlock)?;
-    if arguments.output.as_os_str() == "-" {
+    if path.as_os_str() == "-" {
         return to_standard_output(&volume);
     }
     let length_bytes = volume.geometry().length_bytes;
-    let path = &arguments.output;
     let target = FileDisk::create_new(path, length_bytes).map_err(|error| refuse(path, &error))?;
     let name = path.display().to_string();
     if let Err(failure) = to_file(&volume, &target, arguments.sparse, &name) {

@@ -8,6 +8,7 @@ use clap::Args;
 use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
 use serde_json::json;
 
+use super::convert;
 use super::files::shown;
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::Outcome;
@@ -44,6 +45,9 @@ pub(crate) fn state_name<D: BlockRead>(volume: &Volume<D>) -> String {
     let (now, next) = volume.state();
     let converting = volume.header().encrypt_on_write.is_some();
     let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
+    if let Some(conversion) = volume.in_place_conversion() {
+        return convert::state(&conversion);
+    }
     let mut name = match (now, next) {
         _ if volume.is_decrypted() => "decrypted".to_owned(),
         _ if converting => "encrypt-on-write conversion under way".to_owned(),
@@ -82,6 +86,7 @@ fn document(path: &Path, volume: &Locked) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "decrypted": volume.is_decrypted(),
         "unlocks_other_drives": volume.unlocks_other_drives(),
+        "in_place_conversion": volume.in_place_conversion().map(|conversion| convert::document(&conversion)),
         "conversion_problem": volume.conversion_problem(),
         "protectors": volume.protectors().iter().map(protector_document).collect::<Vec<_>>(),
         "unreadable_protectors": volume.unreadable_protectors().iter()
@@ -144,6 +149,9 @@ fn text(path: &Path, volume: &Locked) -> String {
         if is_supported(metadata.method) { "" } else { "; not supported, the drive cannot be opened here" };
     line("method", format!("{}{unsupported}", metadata.method));
     line("state", state_name(volume));
+    if let Some(conversion) = volume.in_place_conversion() {
+        line("to go on", convert::advice(&path.display().to_string(), &conversion));
+    }
     line("layout", layout_name(volume.header().layout).to_owned());
     line(
         "size",
@@ -160,6 +168,7 @@ fn text(path: &Path, volume: &Locked) -> String {
     match volume.encrypted_bytes() {
         // Vista does not write it down.
         _ if volume.header().layout == VolumeLayout::Vista => {}
+        _ if volume.in_place_conversion().is_some() => {}
         _ if volume.is_decrypted() => line("encrypted", "nothing; the data needs no key".to_owned()),
         encrypted if encrypted != volume.volume_bytes() => line("encrypted", format!("the first {encrypted} bytes")),
         _ => {}

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
@@ -43,6 +44,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Info(arguments) => info::run(&arguments, json),
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),
+        Command::Resume(arguments) => convert::run_resume(&arguments, json),
+        Command::Pause(arguments) => convert::run_pause(&arguments, json),
         Command::Ls(arguments) => ls::run(&arguments, json),
         Command::Tree(arguments) => tree::run(&arguments, json),
         Command::Find(arguments) => find::run(&arguments, json),

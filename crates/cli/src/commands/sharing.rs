@@ -1,8 +1,7 @@
-//! What mounts and network exports share: the drive they open for as long as they last, and the signal that ends them.
+//! What mounts and network exports share: the drive they open for as long as they last.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use block_io::BlockRead;
 use export::{Access, Disk, Tree};
@@ -10,9 +9,10 @@ use fs_view::FileSystem;
 
 use crate::commands::files;
 use crate::commands::shown_tree::VolumeTree;
-use crate::disk;
 use crate::drive::{self, UnlockArgs};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::lock::Lock;
+pub(crate) use crate::signals::Signals;
 
 /// A drive that is shown raw, and the lock that keeps others of us from writing it meanwhile.
 pub(crate) struct Shared {
@@ -52,71 +52,4 @@ pub(crate) fn open_tree(path: &Path, unlock: &UnlockArgs) -> Outcome<SharedFiles
         }
     })?;
     Ok(SharedFiles { tree: Arc::new(VolumeTree::new(opened, length_bytes)), _lock: lock })
-}
-
-/// A drive that is written belongs to its writer alone; readers may share it. Other programs do not ask for this lock.
-pub(crate) struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    pub(crate) fn take(path: &Path, write: bool) -> Outcome<Self> {
-        let cannot =
-            |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
-        let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
-        match if write { file.try_lock() } else { file.try_lock_shared() } {
-            Ok(()) => {
-                // On Windows a lock for writing keeps out whoever has not locked by this very handle, and the drive is
-                // opened again. It has told that there are no readers, whose locks keep writers out there.
-                if cfg!(windows) && write {
-                    file.unlock().map_err(|error| cannot(&error))?;
-                }
-                Ok(Self { _file: file })
-            }
-            Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))
-                .cause("it is mounted or exported already, here or there for writing")
-                .hint("end that one first: two at once would not see each other's changes")),
-            // Some file systems of networks have no locks.
-            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-                Ok(Self { _file: file })
-            }
-            Err(TryLockError::Error(error)) => Err(cannot(&error)),
-        }
-    }
-}
-
-/// Ctrl-C, or the signals that service managers and closed terminals send.
-#[derive(Clone, Default)]
-pub(crate) struct Signals(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    came: bool,
-    stop: Option<Box<dyn FnMut() + Send>>,
-}
-
-impl Signals {
-    /// Watches from now on; call it before there is anything that a signal must not break off.
-    pub(crate) fn watch() -> Outcome<Self> {
-        let signals = Self::default();
-        let state = signals.0.clone();
-        let handler = move || {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.came = true;
-            if let Some(stop) = &mut state.stop {
-                stop();
-            }
-        };
-        ctrlc::set_handler(handler).map_err(|error| Failure::could_not("cannot watch for signals").because(&error))?;
-        Ok(signals)
-    }
-
-    /// What a signal does from now on; done at once when one came before.
-    pub(crate) fn then(&self, mut stop: impl FnMut() + Send + 'static) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.came {
-            stop();
-        }
-        state.stop = Some(Box::new(stop));
-    }
 }

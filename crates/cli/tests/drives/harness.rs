@@ -37,6 +37,12 @@ impl Ran {
         serde_json::from_str(&self.text()).unwrap()
     }
 
+    /// What was said about arguments that do not go together.
+    pub(crate) fn refused_usage(&self) -> &str {
+        assert_eq!(self.status, 2, "{}", self.stderr);
+        &self.stderr
+    }
+
     /// What a command that failed said, one line each; checks that nothing broke inside.
     pub(crate) fn refused(&self, status: i32) -> &str {
         assert_eq!(self.status, status, "{}", self.stderr);

@@ -6,6 +6,7 @@
 mod archive;
 mod bad_input;
 mod completions;
+mod convert;
 mod corpus;
 mod create;
 #[cfg(target_os = "linux")]

@@ -103,3 +103,25 @@ pub fn log_record(bytes: &mut [u8], step: usize) {
         bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     }
 }
+
+/// The header of a conversion in place, in sector 0.
+pub fn in_place_header(bytes: &mut [u8]) {
+    checksum_inside(bytes, 512, 0x14);
+}
+
+/// The header of the journal of a conversion in place: the hash of its payload, then its checksum.
+pub fn in_place_journal(bytes: &mut [u8], payload: &[u8]) {
+    if let Some(field) = bytes.get_mut(0x28..0x48) {
+        field.copy_from_slice(&fve_crypto::sha256(payload));
+    }
+    checksum_inside(bytes, 1024, 0x0C);
+}
+
+/// A record in the log of a conversion in place: the hash of its body, as much as it says that it has, then its checksum.
+pub fn in_place_record(bytes: &mut [u8], body: &[u8]) {
+    let length = number(bytes, 0x38).unwrap_or(0).min(body.len());
+    if let Some(field) = bytes.get_mut(0x40..0x60) {
+        field.copy_from_slice(&fve_crypto::sha256(&body[..length]));
+    }
+    checksum_inside(bytes, 512, 0x0C);
+}

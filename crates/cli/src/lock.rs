@@ -1,0 +1,85 @@
+//! Who works on a drive: several readers, or one writer.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use crate::disk;
+use crate::failure::{Failure, Outcome};
+
+/// A drive that is written belongs to its writer alone; readers may share it. Other programs do not ask for this lock.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(crate) fn take(path: &Path, write: bool) -> Outcome<Self> {
+        let cannot =
+            |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
+        let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
+        match if write { file.try_lock() } else { file.try_lock_shared() } {
+            Ok(()) => {
+                // On Windows a lock for writing keeps out whoever has not locked by this very handle, and the drive is
+                // opened again. It has told that there are no readers, whose locks keep writers out there.
+                if cfg!(windows) && write {
+                    file.unlock().map_err(|error| cannot(&error))?;
+                }
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))
+                .cause("it is mounted or exported already, here or there for writing")
+                .hint("end that one first: two at once would not see each other's changes")),
+            // Some file systems of networks have no locks.
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::Error(error)) => Err(cannot(&error)),
+        }
+    }
+}
+
+/// A device whose file systems nobody has mounted, and that no other driver holds; nobody mounts it either while this lasts.
+/// Files are left to [`Lock`].
+pub(crate) struct Alone {
+    _device: Option<File>,
+}
+
+impl Alone {
+    pub(crate) fn take(path: &Path) -> Outcome<Self> {
+        let image = disk::image_of(path);
+        if !is_device(&image) {
+            return Ok(Self { _device: None });
+        }
+        match exclusive(&image) {
+            Ok(device) => Ok(Self { _device: Some(device) }),
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                Err(Failure::no(format!("{} is in use", path.display()))
+                    .cause("a file system of it is mounted, or another program holds the device")
+                    .hint("unmount it first; `lsblk` tells where it is mounted"))
+            }
+            Err(error) => Err(Failure::could_not(format!("cannot open {}", path.display())).because(&error)),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
+}
+
+#[cfg(target_os = "linux")]
+fn exclusive(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let exclusive = i32::try_from(rustix::fs::OFlags::EXCL.bits()).unwrap_or(0);
+    File::options().read(true).write(true).custom_flags(exclusive).open(path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_device(_path: &Path) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exclusive(path: &Path) -> std::io::Result<File> {
+    File::open(path)
+}
