@@ -10,6 +10,7 @@
 //!   validation         CRC-32 and wrapped SHA-256 of the block                         validation
 //! conversion records   which chunks are encrypted, while an encrypt-on-write runs       encrypt_on_write
 //! .BEK file            an external key                                                 external_key_file
+//! key package          a protector and the wrapped keys, apart from the volume         key_package
 //! ```
 //!
 //! Everything that is not understood is kept byte for byte: an entry holds its raw data and is interpreted on demand, so
@@ -25,9 +26,11 @@ mod error;
 mod external_key_file;
 mod filetime;
 mod guid;
+mod key_package;
 mod metadata_block;
 mod metadata_header;
 mod method;
+mod nested;
 mod protector;
 mod reader;
 mod state;
@@ -42,6 +45,7 @@ pub use error::{Error, Structure};
 pub use external_key_file::ExternalKeyFile;
 pub use filetime::Filetime;
 pub use guid::Guid;
+pub use key_package::KeyPackage;
 pub use metadata_block::{METADATA_REGION_BYTES, MetadataBlock};
 pub use metadata_header::{METADATA_HEADER_BYTES, MetadataHeader};
 pub use method::EncryptionMethod;
