@@ -60,7 +60,7 @@ mod tests {
         let mut outer = MetadataEntry::stretch_key(key_type::PASSWORD, &[7; 16], std::slice::from_ref(&inner)).unwrap();
         outer.data[2] = 0x10;
         outer.flags = 3;
-        assert_eq!(outer.nested().unwrap(), [inner.clone()]);
+        assert_eq!(outer.nested().unwrap(), std::slice::from_ref(&inner));
         let changed = outer.with_nested(&[inner.clone(), inner.clone()]).unwrap();
         assert_eq!(changed.nested().unwrap().len(), 2);
         assert_eq!((&changed.data[..20], changed.flags), (&outer.data[..20], 3));
