@@ -116,6 +116,14 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
+    /// The metadata would not fit into its region.
+    #[error("the metadata would need {needed} bytes; there is room for {available}")]
+    MetadataFull {
+        /// Bytes it would need.
+        needed: usize,
+        /// Bytes there are.
+        available: usize,
+    },
     /// No protector has this identifier.
     #[error("the volume has no key protector {{{identifier}}}")]
     NoProtector {

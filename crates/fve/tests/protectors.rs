@@ -251,7 +251,7 @@ fn too_many_protectors_and_too_much_metadata_are_refused() {
     let before = block(&disk);
     let mut editor = edit(&disk, &recovery());
     editor.rename(before.protectors()[1].identifier, Some(&"x".repeat(25_000))).unwrap();
-    assert!(matches!(editor.commit(), Err(Error::Format(fve_format::Error::TooLarge { .. }))));
+    assert!(matches!(editor.commit(), Err(Error::MetadataFull { .. })));
     assert_eq!(block(&disk), before);
 }
 

@@ -220,7 +220,11 @@ impl<D> MetadataEditor<D> {
         let mut block = self.block.clone();
         let validation_nonce = self.nonces.take();
         block.metadata.next_nonce = self.nonces.next();
-        block.seal(|bytes| wrap_hash(&self.vmk, &validation_nonce, bytes))?;
+        let sealed = block.seal(|bytes| wrap_hash(&self.vmk, &validation_nonce, bytes));
+        sealed.map_err(|error| match error {
+            fve_format::Error::TooLarge { needed, available } => Error::MetadataFull { needed, available },
+            other => other.into(),
+        })?;
         // What is written must be what will be read: the checks of a reader, before anything is overwritten.
         let read = MetadataBlock::parse(&block.encode()?)?;
         let same = |of: &MetadataBlock| (of.header, of.metadata, of.entries.clone(), of.validation.clone());
@@ -253,7 +257,7 @@ impl<D: BlockWrite> MetadataEditor<D> {
     /// always of the newest generation that any copy has.
     ///
     /// # Errors
-    /// [`Error::Format`] when the metadata would not fit into its region: nothing was written.
+    /// [`Error::MetadataFull`] when the metadata would not fit into its region: nothing was written.
     /// [`Error::CopyNotWritten`], [`Error::CopyNotKept`]: they tell how many copies hold the change. The editor is of no more
     /// use then; the volume opens as before or as changed, and the next editor goes on.
     pub fn commit(&mut self) -> Result<(), Error> {
