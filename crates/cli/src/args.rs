@@ -52,6 +52,18 @@ pub(crate) enum Command {
     Create(commands::create::CreateArgs),
     /// Back up the recovery key of a drive, to your account or to a file
     Backup(commands::backup::BackupArgs),
+    /// The keys that open a drive: list, add, change, remove
+    Protectors {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::protectors::ProtectorsCommand,
+    },
+    /// Replace the recovery key of a drive: the new one is saved before the old one goes
+    Rotate(commands::rotate::RotateArgs),
+    /// Suspend the protection of a drive: until `unsuspend` everybody can open it
+    Suspend(commands::suspend::SuspendArgs),
+    /// Resume the protection of a drive
+    Unsuspend(commands::suspend::UnsuspendArgs),
     /// Your account: sign up, sign in, sign out, show
     Account {
         /// What to do

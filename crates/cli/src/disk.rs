@@ -37,7 +37,6 @@ pub(crate) fn name_of(image: &Path, number: u32) -> String {
 }
 
 /// The file or device in the name of a drive.
-#[cfg(any(feature = "mount", feature = "export"))]
 pub(crate) fn image_of(argument: &Path) -> PathBuf {
     Named::parse(argument).image
 }
@@ -175,9 +174,9 @@ pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
         Error::Unsupported { .. } => {
             cannot_be_used().hint("`qemu-img convert -O raw IMAGE raw.img` makes a plain image of most formats")
         }
-        Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written")).because(error).hint(
-            "without --write it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written",
-        ),
+        Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written"))
+            .because(error)
+            .hint("it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written, too"),
         Error::Part { .. } => Failure::could_not(format!("cannot open all of {name}"))
             .because(error)
             .hint("all files of an image must lie in one folder"),

@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod hardening;
 mod host;
+mod lock;
 mod output;
 mod progress;
 mod prompt;

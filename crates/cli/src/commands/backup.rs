@@ -6,9 +6,9 @@ use clap::Args;
 use fve::{Guid, ProtectorKind, VolumeLayout};
 use secret::RecoveryPassword;
 use serde_json::{Value, json};
-use vault_client::{Error, KeyToSave, Meta, Outcome as Saving};
+use vault_client::{Error, KeyToSave, Meta, Outcome as Saving, RecordId};
 
-use crate::account::explain;
+use crate::account::{AccountArgs, explain};
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
@@ -30,12 +30,12 @@ pub(crate) struct BackupArgs {
 
 /// Where a key is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Account,
     File(PathBuf),
 }
 
-fn parse_place(text: &str) -> Result<Place, String> {
+pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
     match text.split_once(':') {
         None if text == "account" => Ok(Place::Account),
         Some(("file", path)) if !path.is_empty() => Ok(Place::File(path.into())),
@@ -44,9 +44,9 @@ fn parse_place(text: &str) -> Result<Place, String> {
 }
 
 /// A recovery password that opens the drive.
-struct Key {
-    identifier: Guid,
-    password: RecoveryPassword,
+pub(crate) struct Key {
+    pub(crate) identifier: Guid,
+    pub(crate) password: RecoveryPassword,
 }
 
 pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
@@ -114,22 +114,29 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
 }
 
 fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<(Value, String)> {
-    let client = arguments.secrets.account().client()?;
-    let to_save = KeyToSave { password: key.password.clone(), meta: meta(&arguments.drive.drive, volume, key) };
-    let key_id = key.identifier.to_string()[..8].to_owned();
-    match client.save(&to_save).map_err(|error| explain(&error))? {
-        Saving::Saved { record_id, audit_seq } => {
-            let document = json!({
-                "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
-                "record": record_id.to_string(), "audit_seq": audit_seq, "receipt_verified": true,
-            });
-            let line = format!(
-                "Saved to your account: recovery key {key_id}. The receipt is verified (audit entry {audit_seq}).\n"
-            );
-            Ok((document, line))
-        }
+    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, volume, key)? {
+        Saving::Saved { record_id, audit_seq } => Ok(saved_to_account(key, record_id, audit_seq)),
         Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
     }
+}
+
+/// Saves a key of the drive at `path`, and tells whether the account has it or it waits here.
+pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, volume: &Locked, key: &Key) -> Outcome<Saving> {
+    let client = account.client()?;
+    let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, volume, key) };
+    client.save(&to_save).map_err(|error| explain(&error))
+}
+
+/// Report and text for a key that the account has.
+pub(crate) fn saved_to_account(key: &Key, record_id: RecordId, audit_seq: u64) -> (Value, String) {
+    let key_id = key.identifier.to_string()[..8].to_owned();
+    let document = json!({
+        "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
+        "record": record_id.to_string(), "audit_seq": audit_seq, "receipt_verified": true,
+    });
+    let line =
+        format!("Saved to your account: recovery key {key_id}. The receipt is verified (audit entry {audit_seq}).\n");
+    (document, line)
 }
 
 /// What to say when sealed keys wait in the outbox.
@@ -168,11 +175,23 @@ fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
     }
 }
 
-fn to_file(path: &Path, key: &Key) -> Outcome<(Value, String)> {
+pub(crate) fn to_file(path: &Path, key: &Key) -> Outcome<(Value, String)> {
+    let path = file_for(path, key);
+    files::write_new_private(&path, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
+    Ok(saved_to_file(&path, key))
+}
+
+/// The file itself; in a folder one with the name that Windows uses.
+pub(crate) fn file_for(path: &Path, key: &Key) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(format!("BitLocker Recovery Key {}.TXT", key.identifier)),
+        false => path.to_owned(),
+    }
+}
+
+/// Report and text for a key that is in a file.
+pub(crate) fn saved_to_file(path: &Path, key: &Key) -> (Value, String) {
     let identifier = key.identifier.to_string();
-    let path =
-        if path.is_dir() { path.join(format!("BitLocker Recovery Key {identifier}.TXT")) } else { path.to_owned() };
-    files::write_new_private(&path, &recovery_file::encode(&identifier, &key.password))?;
     let document = json!({
         "to": "file", "key_id": &identifier[..8], "identifier": identifier, "path": path.display().to_string(),
     });
@@ -181,7 +200,7 @@ fn to_file(path: &Path, key: &Key) -> Outcome<(Value, String)> {
         path.display(),
         &identifier[..8]
     );
-    Ok((document, line))
+    (document, line)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod decrypt;
 pub(crate) mod device;
 pub(crate) mod drives;
+mod edit;
 #[cfg(feature = "export")]
 pub(crate) mod export;
 pub(crate) mod factors;
@@ -18,10 +19,13 @@ pub(crate) mod keys;
 pub(crate) mod ls;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 pub(crate) mod mount;
+pub(crate) mod protectors;
+pub(crate) mod rotate;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod sharing;
+pub(crate) mod suspend;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod tree;
 pub(crate) mod verify;
@@ -47,6 +51,10 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Export { command } => export::run(&command, json),
         Command::Create(arguments) => create::run(&arguments, json),
         Command::Backup(arguments) => backup::run(&arguments, json),
+        Command::Protectors { command } => protectors::run(&command, json),
+        Command::Rotate(arguments) => rotate::run(&arguments, json),
+        Command::Suspend(arguments) => suspend::run(&arguments, json),
+        Command::Unsuspend(arguments) => suspend::run_unsuspend(&arguments, json),
         Command::Account { command } => account::run(&command, json),
         Command::Factors { command } => factors::run(&command, json),
         Command::Device { command } => device::run(&command, json),

@@ -1,6 +1,5 @@
 //! What mounts and network exports share: the drive they open for as long as they last, and the signal that ends them.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,9 +9,9 @@ use fs_view::FileSystem;
 
 use crate::commands::files;
 use crate::commands::tree::VolumeTree;
-use crate::disk;
 use crate::drive::{self, UnlockArgs};
 use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
 
 /// A drive that is shown raw, and the lock that keeps others of us from writing it meanwhile.
 pub(crate) struct Shared {
@@ -52,30 +51,6 @@ pub(crate) fn open_tree(path: &Path, unlock: &UnlockArgs) -> Outcome<SharedFiles
         }
     })?;
     Ok(SharedFiles { tree: Arc::new(VolumeTree::new(opened, length_bytes)), _lock: lock })
-}
-
-/// A drive that is written belongs to its writer alone; readers may share it. Other programs do not ask for this lock.
-pub(crate) struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    pub(crate) fn take(path: &Path, write: bool) -> Outcome<Self> {
-        let cannot =
-            |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
-        let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
-        match if write { file.try_lock() } else { file.try_lock_shared() } {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))
-                .cause("it is mounted or exported already, here or there for writing")
-                .hint("end that one first: two at once would not see each other's changes")),
-            // Some file systems of networks have no locks.
-            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-                Ok(Self { _file: file })
-            }
-            Err(TryLockError::Error(error)) => Err(cannot(&error)),
-        }
-    }
 }
 
 /// Ctrl-C, or the signals that service managers and closed terminals send.
