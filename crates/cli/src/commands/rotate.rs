@@ -177,7 +177,14 @@ fn check_place(arguments: &RotateArgs, place: &Place) -> Outcome {
             Err(Failure::could_not(format!("{} is there already", file.display()))
                 .hint("choose another name; an existing file is never overwritten"))
         }
-        Place::File(_) => Ok(()),
+        Place::File(file) => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            match folder.is_none_or(Path::is_dir) {
+                true => Ok(()),
+                false => Err(Failure::could_not(format!("there is no folder for {}", file.display()))
+                    .hint("make it, or choose another place")),
+            }
+        }
     }
 }
 

@@ -11,3 +11,4 @@ mod files;
 mod harness;
 mod help;
 mod judges;
+mod protectors;
