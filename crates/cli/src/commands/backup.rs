@@ -43,6 +43,9 @@ pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
     }
 }
 
+/// Report and text for a key that was saved.
+pub(crate) type Saved = (Value, String);
+
 /// A recovery password that opens the drive.
 pub(crate) struct Key {
     pub(crate) identifier: Guid,
@@ -113,7 +116,7 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
     Ok(keys)
 }
 
-fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<(Value, String)> {
+fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<Saved> {
     match save_to_account(arguments.secrets.account(), &arguments.drive.drive, volume, key)? {
         Saving::Saved { record_id, audit_seq } => Ok(saved_to_account(key, record_id, audit_seq)),
         Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
@@ -128,7 +131,7 @@ pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, volume: &Locke
 }
 
 /// Report and text for a key that the account has.
-pub(crate) fn saved_to_account(key: &Key, record_id: RecordId, audit_seq: u64) -> (Value, String) {
+pub(crate) fn saved_to_account(key: &Key, record_id: RecordId, audit_seq: u64) -> Saved {
     let key_id = key.identifier.to_string()[..8].to_owned();
     let document = json!({
         "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
@@ -175,7 +178,7 @@ fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
     }
 }
 
-pub(crate) fn to_file(path: &Path, key: &Key) -> Outcome<(Value, String)> {
+pub(crate) fn to_file(path: &Path, key: &Key) -> Outcome<Saved> {
     let path = file_for(path, key);
     files::write_new_private(&path, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
     Ok(saved_to_file(&path, key))
@@ -190,7 +193,7 @@ pub(crate) fn file_for(path: &Path, key: &Key) -> PathBuf {
 }
 
 /// Report and text for a key that is in a file.
-pub(crate) fn saved_to_file(path: &Path, key: &Key) -> (Value, String) {
+pub(crate) fn saved_to_file(path: &Path, key: &Key) -> Saved {
     let identifier = key.identifier.to_string();
     let document = json!({
         "to": "file", "key_id": &identifier[..8], "identifier": identifier, "path": path.display().to_string(),

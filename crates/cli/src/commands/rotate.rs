@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use fve::{Guid, KeyProtector, ProtectorKind, Remaining};
 use secret::RecoveryPassword;
-use serde_json::{Value, json};
+use serde_json::json;
 use vault_client::{Error, Outcome as Saving, RecordId, Standing};
 
-use super::backup::{self, Key, Place, parse_place};
+use super::backup::{self, Key, Place, Saved, parse_place};
 use super::edit::{self, Editing};
 use super::info::{key_id, name};
 use crate::account::{HttpClient, explain};
@@ -202,7 +202,7 @@ fn prove(path: &Path, key: &Key) -> Outcome {
 }
 
 /// Saves the new key in all places; the old one stays when one of them fails.
-fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcome<Vec<(Value, String)>> {
+fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcome<Vec<Saved>> {
     let one = |place: &Place| match place {
         Place::Account => to_account(arguments, &rotation.key),
         Place::File(file) => to_file(file, rotation),
@@ -226,7 +226,7 @@ fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcom
 }
 
 /// Saves to the account. A save of an earlier run that waited here, or came through, counts.
-fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<(Value, String)> {
+fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
     let path = &arguments.drive.drive;
     let client = arguments.secrets.account().client()?;
     if let Some(record_id) = remembered_record(&client, key) {
@@ -258,7 +258,7 @@ fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<(Value, String)> {
 }
 
 /// Saves to a file. One that an earlier run wrote counts, when it holds this very key.
-fn to_file(file: &Path, rotation: &Rotation) -> Outcome<(Value, String)> {
+fn to_file(file: &Path, rotation: &Rotation) -> Outcome<Saved> {
     let file = backup::file_for(file, &rotation.key);
     if rotation.resumed && file.exists() {
         let there = secrets::recovery_password_from(&file)?;
@@ -301,7 +301,7 @@ fn finish(editing: &mut Editing, rotation: &Rotation) -> Result<(), fve::Error> 
     rotation.old.iter().try_for_each(|old| editing.editor.remove(*old, Remaining::PersonsKey))
 }
 
-fn tell(path: &Path, rotation: &Rotation, saved: &[(Value, String)], json: bool) -> Outcome {
+fn tell(path: &Path, rotation: &Rotation, saved: &[Saved], json: bool) -> Outcome {
     let new = rotation.key.identifier;
     let document = json!({
         "drive": path.display().to_string(),

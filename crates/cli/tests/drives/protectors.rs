@@ -1,10 +1,11 @@
 //! Changing the keys of a drive.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Bench, PASSWORD, digits_in};
+use crate::harness::{Bench, PASSWORD, Ran, digits_in};
 
 const WITH_PASSWORD: &str = "--password-file password";
 
@@ -119,8 +120,25 @@ fn the_password_is_changed() {
     let short = format!("protectors change-password d.img {WITH_PASSWORD} --new-password-file short");
     let short = bench.run(&short);
     assert!(short.status == 0 && short.stderr.contains("less than 8"), "{short:?}");
-    let nobody = bench.run("protectors change-password d.img --recovery-password-file key.txt");
-    assert!(nobody.refused(2).contains("KEYHAVEN_NEW_PASSWORD"), "{nobody:?}");
+}
+
+#[test]
+fn without_a_terminal_the_new_password_is_not_guessed() {
+    if !testkit::programs(&["setsid"]) {
+        return;
+    }
+    let bench = Bench::with_drive();
+    let before = std::fs::read(bench.path("d.img")).unwrap();
+    let output = Command::new("setsid")
+        .args(["-w", env!("CARGO_BIN_EXE_keyhaven"), "protectors", "change-password", "d.img"])
+        .args(["--password-file", "password"])
+        .env_remove("KEYHAVEN_NEW_PASSWORD")
+        .current_dir(bench.folder.path())
+        .output()
+        .unwrap();
+    let ran = Ran::new(output);
+    assert!(ran.refused(2).contains("KEYHAVEN_NEW_PASSWORD"), "{ran:?}");
+    assert!(std::fs::read(bench.path("d.img")).unwrap() == before);
 }
 
 #[test]
@@ -134,7 +152,7 @@ fn protection_is_suspended_and_resumed() {
     assert!(bench.run(&format!("protectors remove d.img {clear}")).refused(1).contains("unsuspend"));
     let resumed = bench.run("unsuspend d.img --json").json();
     assert_eq!((resumed["suspended"].as_bool(), resumed["master_key_replaced"].as_bool()), (Some(false), Some(true)));
-    assert!(bench.run("verify d.img").status != 0);
+    assert!(protectors(&bench).iter().all(|(kind, _)| kind != "clear key"));
     is_sound(&bench, WITH_PASSWORD);
     is_sound(&bench, "--recovery-password-file key.txt");
 }
@@ -166,10 +184,8 @@ fn a_drive_that_cannot_be_written_is_told_and_no_key_file_is_left() {
         return;
     }
     let image = |name: &str| bench.path(name).display().to_string();
-    let made = std::process::Command::new("qemu-img")
-        .args(["convert", "-O", "qcow2", &image("d.img"), &image("d.qcow2")])
-        .output()
-        .unwrap();
+    let made =
+        Command::new("qemu-img").args(["convert", "-O", "qcow2", &image("d.img"), &image("d.qcow2")]).output().unwrap();
     assert!(made.status.success());
     let refused = bench.run(&format!("protectors add external-key d.qcow2 --out k.bek {WITH_PASSWORD}"));
     assert!(refused.refused(1).contains("cannot be written"), "{refused:?}");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vault_client::Outcome as Saving;
 use zeroize::Zeroizing;
 
-use crate::commands::backup::{self, Key, Place, parse_place};
+use crate::commands::backup::{self, Key, Place, Saved, parse_place};
 use crate::commands::edit::{self, Editing};
 use crate::commands::info::key_id;
 use crate::drive::{self, DriveArgs};
@@ -96,11 +96,7 @@ fn recovery_password(arguments: &AddRecoveryPasswordArgs, json: bool) -> Outcome
 }
 
 /// Saves the new key in all places that were named; one that fails does not keep it from the others.
-fn save(
-    arguments: &AddRecoveryPasswordArgs,
-    key: &Key,
-    json: bool,
-) -> Outcome<(Vec<(Value, String)>, Option<Failure>)> {
+fn save(arguments: &AddRecoveryPasswordArgs, key: &Key, json: bool) -> Outcome<(Vec<Saved>, Option<Failure>)> {
     let path = &arguments.drive.drive;
     let (mut saved, mut failure) = (Vec::new(), None);
     if arguments.places.is_empty() {
@@ -128,12 +124,7 @@ fn save(
     Ok((saved, failure))
 }
 
-fn tell_recovery_password(
-    arguments: &AddRecoveryPasswordArgs,
-    key: &Key,
-    saved: &[(Value, String)],
-    json: bool,
-) -> Outcome {
+fn tell_recovery_password(arguments: &AddRecoveryPasswordArgs, key: &Key, saved: &[Saved], json: bool) -> Outcome {
     let name = arguments.drive.drive.display();
     let digits = key.password.to_text();
     // A key that was saved nowhere is shown, or nobody would have it.
