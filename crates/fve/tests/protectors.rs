@@ -338,6 +338,40 @@ fn a_key_package_gives_the_keys_to_whoever_has_the_secret() {
     assert!(matches!(volume.key_package(&vmk, unknown), Err(Error::NoProtector { .. })));
 }
 
+/// Damaged and forged volumes: a change is refused and nothing is written, or all copies are whole and open afterwards.
+#[test]
+fn damaged_volumes_are_not_made_worse() {
+    use testkit::volumes::recipe::{Damaged, Recipe};
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/volumes/bad");
+    let (mut changed, mut refused) = (0, 0);
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let recipe = Recipe::parse(&name, &std::fs::read_to_string(&path).unwrap()).unwrap();
+        let Damaged::Volume(volume) = recipe.make().unwrap() else { continue };
+        let disk = common::layered(volume.disk);
+        let before = disk.all();
+        let Ok(opened) = Volume::open(&disk) else { continue };
+        let done = opened.edit(&ClearKey, NOW).and_then(|mut editor| {
+            let file = editor.add_external_key()?;
+            editor.commit()?;
+            Ok(file)
+        });
+        match done {
+            Ok(file) => {
+                assert!(opens(&disk, &ClearKey).is_some(), "{name}");
+                assert!(opens(&disk, &ExternalKey::from_file(&file).unwrap()).is_some(), "{name}");
+                block(&disk);
+                changed += 1;
+            }
+            Err(error) => {
+                assert!(disk.all() == before, "{name}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(changed > 3 && refused > 10, "{changed} changed, {refused} refused");
+}
+
 /// Every writable volume of Windows: one of each kind is added, the rest kept byte for byte, and all of it taken back.
 #[test]
 fn volumes_of_windows_take_every_change() {

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::{Computer, Drive, Owner, Ran, Service};
+use crate::harness::{Computer, DRIVE_PASSWORD, Drive, Owner, Ran, Service};
 
 /// The identifiers of the drive's recovery keys.
 fn recovery_keys(computer: &Computer, drive: &Drive) -> Vec<String> {
@@ -58,6 +58,16 @@ fn the_new_key_is_in_the_account_before_the_old_one_goes() {
     assert_eq!(records(&owner.computer, &after[0]), 1);
     assert!(!opens_with_old(&owner.computer, &drive));
     opens_from_account(&mut owner, &drive);
+
+    // The new key was said nowhere, and is left nowhere in the clear.
+    let disk = block_io::FileDisk::open(&drive.image).unwrap();
+    let volume = fve::Volume::open(disk).unwrap();
+    let (vmk, _) = volume.unwrap_vmk(&fve::Password(secret::SecretString::from(DRIVE_PASSWORD))).unwrap();
+    let forms = testkit::leaks::forms(&volume.recovery_passwords(&vmk)[0].1);
+    let said = owner.computer.said.borrow().clone();
+    assert!(said.len() > 500 && testkit::leaks::search(said.as_bytes(), &forms).is_empty());
+    let (found, searched) = testkit::leaks::search_folder(&owner.computer.path("state"), &forms).unwrap();
+    assert!(found.is_empty() && searched > 1000, "{found:?}");
 }
 
 #[test]

@@ -48,6 +48,11 @@ impl Layered {
         bytes
     }
 
+    /// The whole disk.
+    pub(crate) fn all(&self) -> Vec<u8> {
+        self.bytes(0, usize::try_from(self.length_bytes).unwrap())
+    }
+
     pub(crate) fn put(&self, at: u64, bytes: &[u8]) {
         self.write_all_at(at, bytes).unwrap();
     }
@@ -122,9 +127,13 @@ pub(crate) fn assert_content(disk: &impl BlockRead, material: &dyn KeyMaterial) 
 
 /// A small volume of `testkit` in this state.
 pub(crate) fn small(state: State, change: impl FnOnce(&mut Vec<MetadataEntry>)) -> Layered {
-    let volume = SmallVolume::with_entries(state, change);
-    let length_bytes = volume.disk.geometry().length_bytes;
-    Layered { written: volume.disk, ..Layered::empty(length_bytes) }
+    layered(SmallVolume::with_entries(state, change).disk)
+}
+
+/// A disk in memory with this content.
+pub(crate) fn layered(disk: SparseDisk) -> Layered {
+    let length_bytes = disk.geometry().length_bytes;
+    Layered { written: disk, ..Layered::empty(length_bytes) }
 }
 
 /// Changes the entries of a volume behind the back of the engine, and seals them as they should be.
