@@ -349,7 +349,6 @@ fn damaged_volumes_are_not_made_worse() {
         let recipe = Recipe::parse(&name, &std::fs::read_to_string(&path).unwrap()).unwrap();
         let Damaged::Volume(volume) = recipe.make().unwrap() else { continue };
         let disk = common::layered(volume.disk);
-        let before = disk.all();
         let Ok(opened) = Volume::open(&disk) else { continue };
         let done = opened.edit(&ClearKey, NOW).and_then(|mut editor| {
             let file = editor.add_external_key()?;
@@ -364,7 +363,7 @@ fn damaged_volumes_are_not_made_worse() {
                 changed += 1;
             }
             Err(error) => {
-                assert!(disk.all() == before, "{name}: {error}");
+                assert_eq!(disk.writes(), 0, "{name}: {error}");
                 refused += 1;
             }
         }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use block_io::{BlockRead, BlockWrite, FileDisk, Geometry};
@@ -26,6 +27,7 @@ pub(crate) struct Layered {
     below: Option<FileDisk>,
     written: SparseDisk,
     pages: std::sync::Mutex<std::collections::BTreeSet<u64>>,
+    writes: AtomicU64,
     length_bytes: u64,
 }
 
@@ -33,7 +35,8 @@ const PAGE: u64 = 512;
 
 impl Layered {
     pub(crate) fn empty(length_bytes: u64) -> Self {
-        Self { below: None, written: SparseDisk::new(length_bytes), pages: std::sync::Mutex::default(), length_bytes }
+        let written = SparseDisk::new(length_bytes);
+        Self { below: None, written, pages: std::sync::Mutex::default(), writes: AtomicU64::new(0), length_bytes }
     }
 
     pub(crate) fn over(path: &Path) -> Self {
@@ -48,9 +51,9 @@ impl Layered {
         bytes
     }
 
-    /// The whole disk.
-    pub(crate) fn all(&self) -> Vec<u8> {
-        self.bytes(0, usize::try_from(self.length_bytes).unwrap())
+    /// Writes so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn put(&self, at: u64, bytes: &[u8]) {
@@ -78,6 +81,7 @@ impl BlockRead for Layered {
 
 impl BlockWrite for Layered {
     fn write_all_at(&self, offset_bytes: u64, data: &[u8]) -> Result<(), block_io::Error> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         let end = offset_bytes + data.len() as u64;
         if self.below.is_some() {
             let (first, last) = (offset_bytes / PAGE, end.div_ceil(PAGE));
