@@ -34,6 +34,8 @@ const PROGRAMS: [(&str, &str); 24] = [
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("cadaver", "cadaver"),
+    ("pdftotext", "poppler-utils"),
+    ("zbarimg", "zbar-tools"),
     ("mount.davfs", "davfs2"),
 ];
 

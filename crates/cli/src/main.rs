@@ -15,9 +15,11 @@ mod hardening;
 mod host;
 mod lock;
 mod output;
+mod printed;
 mod progress;
 mod prompt;
 mod recovery_file;
+mod same_drive;
 mod secrets;
 mod times;
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 /// What each crate may import of ours in its normal and build dependencies.
 const TABLE: [(&str, &[&str]); 20] = [
     ("secret", &[]),
+    ("recovery-sheet", &["secret"]),
     ("block-io", &[]),
     ("fve-format", &[]),
     ("vault-protocol", &[]),
@@ -35,6 +36,7 @@ const TABLE: [(&str, &[&str]); 20] = [
             "export-webdav",
             "fs-view",
             "fve",
+            "recovery-sheet",
             "secret",
             "vault-client",
             "vault-protocol",

@@ -1,4 +1,4 @@
-//! `keyhaven backup`: "Back up your recovery key", to the account or to a file.
+//! `keyhaven backup`: "Back up your recovery key", to the account, to a file, to a page for printing.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::account::{AccountArgs, explain};
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
-use crate::{files, output, recovery_file};
+use crate::{files, output, printed, recovery_file, same_drive};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven backup usb-stick.img --to account\n\n\
@@ -21,9 +21,16 @@ use crate::{files, output, recovery_file};
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     drive: DriveArgs,
-    /// Where to: `account`, or `file:PATH` (a folder gets the file name that Windows uses); may be given several times
+    /// Where to: `account`, `file:PATH` (a folder gets the file name that Windows uses), or `print:PATH.pdf` (one page for
+    /// printing); may be given several times
     #[arg(long = "to", value_name = "PLACE", required = true, value_parser = parse_place)]
     places: Vec<Place>,
+    /// Paper of the printed page
+    #[arg(long, value_enum, default_value_t)]
+    paper: printed::PaperSize,
+    /// Put a QR code of the key itself on the printed page, too: whoever photographs it can open the drive
+    #[arg(long)]
+    key_as_qr: bool,
     #[command(flatten)]
     secrets: SecretArgs,
 }
@@ -33,13 +40,15 @@ pub(crate) struct BackupArgs {
 pub(crate) enum Place {
     Account,
     File(PathBuf),
+    Print(PathBuf),
 }
 
 pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
     match text.split_once(':') {
         None if text == "account" => Ok(Place::Account),
         Some(("file", path)) if !path.is_empty() => Ok(Place::File(path.into())),
-        _ => Err("expected `account` or `file:PATH`".to_owned()),
+        Some(("print", path)) if !path.is_empty() => Ok(Place::Print(path.into())),
+        _ => Err("expected `account`, `file:PATH` or `print:PATH.pdf`".to_owned()),
     }
 }
 
@@ -60,7 +69,11 @@ pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
         for key in &keys {
             let saved = match place {
                 Place::Account => to_account(arguments, &volume, key),
-                Place::File(path) => to_file(path, key),
+                Place::File(path) => to_file(&arguments.drive.drive, path, key),
+                Place::Print(path) => {
+                    let form = (arguments.paper, arguments.key_as_qr);
+                    to_page(&arguments.drive.drive, &volume, path, key, form)
+                }
             };
             match saved {
                 Ok((document, line)) => {
@@ -178,31 +191,56 @@ fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
     }
 }
 
-pub(crate) fn to_file(path: &Path, key: &Key) -> Outcome<Saved> {
-    let path = file_for(path, key);
+pub(crate) fn to_file(drive: &Path, path: &Path, key: &Key) -> Outcome<Saved> {
+    let path = place_for(drive, path, key, "TXT")?;
     files::write_new_private(&path, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
     Ok(saved_to_file(&path, key))
 }
 
-/// The file itself; in a folder one with the name that Windows uses.
-pub(crate) fn file_for(path: &Path, key: &Key) -> PathBuf {
-    match path.is_dir() {
-        true => path.join(format!("BitLocker Recovery Key {}.TXT", key.identifier)),
-        false => path.to_owned(),
-    }
-}
-
 /// Report and text for a key that is in a file.
 pub(crate) fn saved_to_file(path: &Path, key: &Key) -> Saved {
+    written("file", path, key, "Keep this file away from the drive it opens.")
+}
+
+/// A page for printing, on this paper, with a QR code of the key itself or without.
+pub(crate) fn to_page(
+    drive: &Path,
+    volume: &Locked,
+    path: &Path,
+    key: &Key,
+    (paper, key_as_qr): (printed::PaperSize, bool),
+) -> Outcome<Saved> {
+    let path = place_for(drive, path, key, "pdf")?;
+    let page = printed::Page { drive, volume, identifier: key.identifier, password: &key.password, paper, key_as_qr };
+    files::write_new_private(&path, &page.render()?)?;
+    Ok(written("print", &path, key, "Print it, keep the page away from the drive it opens, and delete the file."))
+}
+
+/// A folder gets the file name that Windows uses. A place on the drive that the key opens is refused: behind the lock it is
+/// of no use.
+pub(crate) fn place_for(drive: &Path, path: &Path, key: &Key, extension: &str) -> Outcome<PathBuf> {
+    let name = || format!("BitLocker Recovery Key {}.{extension}", key.identifier);
+    let path = if path.is_dir() { path.join(name()) } else { path.to_owned() };
+    refuse_on_drive(drive, &path)?;
+    Ok(path)
+}
+
+/// Refuses a place on the drive that the key opens.
+pub(crate) fn refuse_on_drive(drive: &Path, path: &Path) -> Outcome {
+    if same_drive::lies_on(path, drive) {
+        return Err(Failure::no(format!("{} lies on the drive that this key opens", path.display()))
+            .cause("when the drive is locked, a key on it is out of reach")
+            .hint("choose a place on another drive, or `--to account`, or print the page"));
+    }
+    Ok(())
+}
+
+fn written(to: &str, path: &Path, key: &Key, advice: &str) -> Saved {
     let identifier = key.identifier.to_string();
+    let line = format!("Saved to {}: recovery key {}. {advice}\n", path.display(), &identifier[..8]);
     let document = json!({
-        "to": "file", "key_id": &identifier[..8], "identifier": identifier, "path": path.display().to_string(),
+        "to": to, "key_id": &identifier[..8], "identifier": identifier, "path": path.display().to_string(),
     });
-    let line = format!(
-        "Saved to {}: recovery key {}. Keep this file away from the drive it opens.\n",
-        path.display(),
-        &identifier[..8]
-    );
     (document, line)
 }
 
@@ -214,7 +252,8 @@ mod tests {
     fn places() {
         assert_eq!(parse_place("account"), Ok(Place::Account));
         assert_eq!(parse_place("file:a:b"), Ok(Place::File("a:b".into())));
-        for bad in ["", "file:", "file", "mail:me", "Account"] {
+        assert_eq!(parse_place("print:key.pdf"), Ok(Place::Print("key.pdf".into())));
+        for bad in ["", "file:", "print:", "file", "mail:me", "Account"] {
             assert!(parse_place(bad).is_err(), "{bad}");
         }
     }

@@ -24,8 +24,8 @@ use super::info::{key_id, name};
 use crate::account::{HttpClient, explain};
 use crate::drive::{self, DriveArgs};
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::secrets::{self, SecretArgs};
-use crate::{disk, host, output};
 
 /// Starts the name of a recovery key that is to replace others; their identifiers follow.
 const REPLACES: &str = "Keyhaven: replaces ";
@@ -169,15 +169,14 @@ fn check_place(arguments: &RotateArgs, place: &Place) -> Outcome {
                 false => Err(explain(&Error::NotEnrolled)),
             }
         }
-        Place::File(file) if host::lies_on(file, &disk::image_of(&arguments.drive.drive)) => {
-            Err(Failure::no(format!("{} lies on the drive that the key opens", file.display()))
-                .hint("keep it on another one"))
-        }
+        Place::Print(_) => Err(not_to_a_page(arguments)),
         Place::File(file) if file.exists() && !file.is_dir() => {
             Err(Failure::could_not(format!("{} is there already", file.display()))
                 .hint("choose another name; an existing file is never overwritten"))
         }
         Place::File(file) => {
+            let inside = if file.is_dir() { file.join("key") } else { file.clone() };
+            backup::refuse_on_drive(&arguments.drive.drive, &inside)?;
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             match folder.is_none_or(Path::is_dir) {
                 true => Ok(()),
@@ -186,6 +185,12 @@ fn check_place(arguments: &RotateArgs, place: &Place) -> Outcome {
             }
         }
     }
+}
+
+fn not_to_a_page(arguments: &RotateArgs) -> Failure {
+    Failure::could_not("a new recovery key is saved to the account or to a file")
+        .cause("a page is safe only when it is printed, and the old key would be gone by then")
+        .hint(format!("print it afterwards: `keyhaven backup {} --to print:PATH.pdf`", arguments.drive.drive.display()))
 }
 
 /// Reads the drive again and opens it with the new key: nothing else shows that it works.
@@ -205,7 +210,8 @@ fn prove(path: &Path, key: &Key) -> Outcome {
 fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcome<Vec<Saved>> {
     let one = |place: &Place| match place {
         Place::Account => to_account(arguments, &rotation.key),
-        Place::File(file) => to_file(file, rotation),
+        Place::File(file) => to_file(&arguments.drive.drive, file, rotation),
+        Place::Print(_) => Err(not_to_a_page(arguments)),
     };
     let path = arguments.drive.drive.display();
     places.iter().map(one).collect::<Outcome<Vec<_>>>().map_err(|why| {
@@ -258,15 +264,15 @@ fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
 }
 
 /// Saves to a file. One that an earlier run wrote counts, when it holds this very key.
-fn to_file(file: &Path, rotation: &Rotation) -> Outcome<Saved> {
-    let file = backup::file_for(file, &rotation.key);
+fn to_file(drive: &Path, file: &Path, rotation: &Rotation) -> Outcome<Saved> {
+    let file = backup::place_for(drive, file, &rotation.key, "TXT")?;
     if rotation.resumed && file.exists() {
         let there = secrets::recovery_password_from(&file)?;
         if there == rotation.key.password {
             return Ok(backup::saved_to_file(&file, &rotation.key));
         }
     }
-    let saved = backup::to_file(&file, &rotation.key)?;
+    let saved = backup::to_file(drive, &file, &rotation.key)?;
     // The old key goes because of this file, so it is read again.
     match secrets::recovery_password_from(&file)? == rotation.key.password {
         true => Ok(saved),

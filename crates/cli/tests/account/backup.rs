@@ -97,3 +97,29 @@ fn a_wrong_drive_secret_saves_nothing() {
     assert_eq!(failed.status, 1, "{failed:?}");
     assert_eq!(owner.computer.run(&["keys", "list"]).report()["keys"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn a_page_for_printing_holds_the_key_and_never_lies_on_its_own_drive() {
+    if !testkit::programs(&["pdftotext"]) {
+        return;
+    }
+    let service = Service::start();
+    let computer = service.computer();
+    let drive = computer.drive("stick.img");
+    let page = computer.path("key.pdf");
+    let (image, password) = (drive.image.to_str().unwrap(), drive.password.to_str().unwrap());
+    let place = format!("print:{}", page.display());
+    let arguments = ["backup", image, "--to", &place, "--paper", "letter", "--password-file", password];
+    let saved = computer.run(&arguments).report();
+    assert_eq!(saved["saved"][0]["to"], "print");
+    assert_eq!(std::fs::metadata(&page).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::process::Command::new("pdftotext").args(["-layout", page.to_str().unwrap(), "-"]).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    for group in drive.digits().split('-') {
+        assert!(text.contains(group), "a group is missing");
+    }
+    assert!(text.contains(saved["saved"][0]["identifier"].as_str().unwrap()), "{text}");
+    let onto_itself = format!("print:{image}");
+    let failure = computer.run(&["backup", image, "--to", &onto_itself, "--password-file", password]).failure(1);
+    assert!(failure["error"].as_str().unwrap().contains("lies on the drive"), "{failure}");
+}

@@ -14,8 +14,9 @@ use crate::commands::edit::{self, Editing};
 use crate::commands::info::key_id;
 use crate::drive::{self, DriveArgs};
 use crate::failure::{Failure, Outcome};
+use crate::printed::PaperSize;
 use crate::secrets::SecretArgs;
-use crate::{disk, files, host, output, recovery_file, secrets};
+use crate::{files, output, recovery_file, secrets};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AddCommand {
@@ -37,7 +38,7 @@ pub(crate) struct AddRecoveryPasswordArgs {
     /// Write the recovery key to this new file, in the form Windows uses, instead of printing it
     #[arg(long, value_name = "FILE")]
     recovery_out: Option<PathBuf>,
-    /// Save it, too: to `account`, or `file:PATH`; may be given several times
+    /// Save it, too: to `account`, `file:PATH` or `print:PATH.pdf`; may be given several times
     #[arg(long = "to", value_name = "PLACE", value_parser = parse_place)]
     places: Vec<Place>,
     #[command(flatten)]
@@ -86,6 +87,7 @@ fn recovery_password(arguments: &AddRecoveryPasswordArgs, json: bool) -> Outcome
     let key = Key { identifier: editing.explained(added)?, password };
     // The file first: a key on the drive that was printed nowhere would be of little use.
     if let Some(file) = &arguments.recovery_out {
+        backup::refuse_on_drive(path, file)?;
         files::write_new_private(file, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
     }
     editing.commit_with(arguments.recovery_out.as_deref())?;
@@ -105,7 +107,8 @@ fn save(arguments: &AddRecoveryPasswordArgs, key: &Key, json: bool) -> Outcome<(
     let volume = drive::open(path)?;
     for place in &arguments.places {
         let done = match place {
-            Place::File(file) => backup::to_file(file, key),
+            Place::File(file) => backup::to_file(path, file, key),
+            Place::Print(file) => backup::to_page(path, &volume, file, key, (PaperSize::default(), false)),
             Place::Account => match backup::save_to_account(arguments.secrets.account(), path, &volume, key) {
                 Ok(Saving::Saved { record_id, audit_seq }) => Ok(backup::saved_to_account(key, record_id, audit_seq)),
                 Ok(Saving::Waiting { why, .. }) => Err(backup::not_yet_saved(&why, 1)),
@@ -174,10 +177,8 @@ pub(super) fn check_standard_input(new: Option<&Path>, secrets: &SecretArgs) -> 
 
 fn external_key(arguments: &AddExternalKeyArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
-    if host::lies_on(&arguments.out, &disk::image_of(path)) {
-        return Err(Failure::no(format!("{} lies on the drive that the key opens", arguments.out.display()))
-            .hint("keep it on another one"));
-    }
+    let place = if arguments.out.is_dir() { arguments.out.join("key.BEK") } else { arguments.out.clone() };
+    backup::refuse_on_drive(path, &place)?;
     let mut editing = edit::open(path, &arguments.secrets)?;
     let added = editing.editor.add_external_key();
     let key = editing.explained(added)?;
