@@ -18,13 +18,18 @@ use fve_format::METADATA_REGION_BYTES;
 use secret::{RecoveryPassword, SecretString};
 use testkit::simulation::{Crashed, Fault, Random, SimDisk, Simulation};
 
+/// What became of a secret on one protector.
+type Unwrapped = Option<Result<Vmk, UnwrapError>>;
+/// A change made in memory.
+type Apply<'a> = Box<dyn Fn(&mut MetadataEditor<&SimDisk>) + 'a>;
+
 /// States of each scenario.
 const STATES: u64 = 150;
 
 /// A secret that remembers what became of it: stretching takes a third of a second, and states differ little.
 struct Known<M> {
     material: M,
-    known: Mutex<HashMap<Vec<u8>, Option<Result<Vmk, UnwrapError>>>>,
+    known: Mutex<HashMap<Vec<u8>, Unwrapped>>,
 }
 
 impl<M: KeyMaterial> Known<M> {
@@ -119,7 +124,7 @@ fn simulate(
 struct Change<'a> {
     name: &'static str,
     disk: SimDisk,
-    apply: Box<dyn Fn(&mut MetadataEditor<&SimDisk>) + 'a>,
+    apply: Apply<'a>,
     /// Opens the volume throughout.
     holds: &'a dyn KeyMaterial,
     added: Option<&'a dyn KeyMaterial>,
