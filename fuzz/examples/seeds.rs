@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::Path;
 
 use fve_format::in_place::{FsWrite, encode_writes};
-use fve_format::{MetadataBlock, MetadataEntry, Value, entry_type};
+use fve_format::{KeyPackage, MetadataBlock, MetadataEntry, Value, entry_type};
 use keyhaven_fuzz::entries::KINDS;
 use keyhaven_fuzz::in_place;
 use keyhaven_fuzz::pack::{ALLOW_SHORT, SEAL_CHECKSUM, SEAL_METADATA, SEAL_RECORDS, pack};
@@ -157,6 +157,9 @@ fn structures(corpus: &mut Corpus, name: &str, volume: &SmallVolume) -> Outcome 
     let target = if on_write { "open_conversion" } else { "open_volume" };
     corpus.put(target, name, &pack(volume, SEAL_METADATA | SEAL_RECORDS))?;
     corpus.put(target, &format!("{name}-checksum"), &pack(volume, SEAL_CHECKSUM))?;
+    corpus.put("edit_volume", name, &pack(volume, SEAL_METADATA | SEAL_RECORDS))?;
+    let package = KeyPackage { header: block.metadata, entries: block.entries.clone() };
+    corpus.put("key_package", name, &package.encode()?)?;
     corpus.put("open_raw", name, &volume.disk.bytes(0, 512))?;
     for (target, place, length) in [
         ("conversion_descriptor", "descriptor1", 0x48),

@@ -57,6 +57,12 @@ pub fn interpret(entry: &MetadataEntry) {
     let mut waiting = vec![(entry.clone(), 0)];
     while let Some((entry, level)) = waiting.pop() {
         let _ = format!("{entry:?}");
+        if let Ok(nested) = entry.nested() {
+            assert!(
+                entry.with_nested(&nested).is_ok_and(|again| again == entry),
+                "what is nested is put back as it was"
+            );
+        }
         let nested = match entry.value() {
             Ok(value) => check(&entry, value),
             Err(error) => {

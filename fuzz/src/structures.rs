@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use fve_format::{ExternalKeyFile, Guid, METADATA_REGION_BYTES, MetadataBlock, VolumeHeader};
+use fve_format::{ExternalKeyFile, Guid, KeyPackage, METADATA_REGION_BYTES, MetadataBlock, VolumeHeader};
 use secret::RecoveryPassword;
 use testkit::volumes::{METADATA_OFFSETS, SmallVolume, State, seal};
 
@@ -60,7 +60,26 @@ pub fn validation(data: &[u8]) {
 
 /// A `.BEK` file, as it is and with its size fields made to fit.
 pub fn external_key_file(data: &[u8]) {
-    key_file(data);
+    as_it_is_and_sized(data, key_file);
+}
+
+/// A key package, likewise.
+pub fn key_package(data: &[u8]) {
+    as_it_is_and_sized(data, |data| match KeyPackage::parse(data) {
+        Ok(package) => {
+            assert!(package.encode().is_ok_and(|bytes| bytes == data), "the package is written back as it was");
+            assert!(!package.protectors().is_empty() && package.wrapped_fveks().next().is_some());
+            if let Err(error) = fve::open_key_package(&package, &fve::ClearKey) {
+                told(&error);
+            }
+            package.entries.iter().for_each(entries::interpret);
+        }
+        Err(error) => told(&error),
+    });
+}
+
+fn as_it_is_and_sized(data: &[u8], file: impl Fn(&[u8])) {
+    file(data);
     if let Ok(size) = u32::try_from(data.len())
         && data.len() >= 16
     {
@@ -68,7 +87,7 @@ pub fn external_key_file(data: &[u8]) {
         for at in [0, 12] {
             data[at..at + 4].copy_from_slice(&size.to_le_bytes());
         }
-        key_file(&data);
+        file(&data);
     }
 }
 

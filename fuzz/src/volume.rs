@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 use block_io::{BlockRead, BlockWrite};
-use fve::{ClearKey, Error, UnlockOptions, UnlockedVolume, Volume};
+use fve::{ClearKey, Error, ExternalKey, Filetime, KeyMaterial, UnlockOptions, UnlockedVolume, Volume};
 use testkit::volumes::{SmallVolume, SparseDisk, State};
 
 use crate::pack::{ALLOW_SHORT, SEAL_METADATA, SEAL_RECORDS, pack, unpack};
@@ -32,6 +32,31 @@ fn check_states() {
             false => volume.unlock(&ClearKey, UnlockOptions::default()).map(|(unlocked, _)| unlocked),
         });
         assert!(unlocked.is_ok(), "{name} opens");
+    }
+}
+
+/// Changes the protectors of the volume that the input stands for: what is not refused must open as before and as changed.
+pub fn edit(data: &[u8]) {
+    const NOW: Filetime = Filetime(135_000_000_000_000_000);
+    let (disk, _) = unpack(data);
+    let Ok(volume) = Volume::open(&disk) else { return };
+    let mut editor = match volume.edit(&ClearKey, NOW) {
+        Ok(editor) => editor,
+        Err(error) => return told(&error),
+    };
+    let added = editor.add_external_key();
+    if let Err(error) = editor.replace_master_key() {
+        told(&error);
+    }
+    match (editor.commit(), added) {
+        (Ok(()), Ok(file)) => {
+            let key = ExternalKey::from_file(&file);
+            let opens =
+                |material: &dyn KeyMaterial| Volume::open(&disk).is_ok_and(|it| it.unwrap_vmk(material).is_ok());
+            assert!(opens(&ClearKey) && key.is_some_and(|key| opens(&key)), "a changed volume opens");
+            assert!(editor.to_repair().is_empty());
+        }
+        (Err(error), _) | (_, Err(error)) => told(&error),
     }
 }
 

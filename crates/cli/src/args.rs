@@ -64,6 +64,18 @@ pub(crate) enum Command {
     Backup(commands::backup::BackupArgs),
     /// Find a recovery key of which some digits cannot be read or are wrong
     Solve(commands::solve::SolveArgs),
+    /// The keys that open a drive: list, add, change, remove
+    Protectors {
+        /// What to do
+        #[command(subcommand)]
+        command: commands::protectors::ProtectorsCommand,
+    },
+    /// Replace the recovery key of a drive: the new one is saved before the old one goes
+    Rotate(commands::rotate::RotateArgs),
+    /// Suspend the protection of a drive: until `unsuspend` everybody can open it
+    Suspend(commands::suspend::SuspendArgs),
+    /// Resume the protection of a drive
+    Unsuspend(commands::suspend::UnsuspendArgs),
     /// Your account: sign up, sign in, sign out, show
     Account {
         /// What to do

@@ -174,9 +174,9 @@ pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
         Error::Unsupported { .. } => {
             cannot_be_used().hint("`qemu-img convert -O raw IMAGE raw.img` makes a plain image of most formats")
         }
-        Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written")).because(error).hint(
-            "without --write it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written",
-        ),
+        Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written"))
+            .because(error)
+            .hint("it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written, too"),
         Error::Part { .. } => Failure::could_not(format!("cannot open all of {name}"))
             .because(error)
             .hint("all files of an image must lie in one folder"),

@@ -42,6 +42,11 @@ pub(crate) fn open(path: &Path) -> Outcome<Locked> {
     disk::open_volume(path, DiskImage::open).map(told)
 }
 
+/// As [`open`], for changing the metadata.
+pub(crate) fn open_writable(path: &Path) -> Outcome<Locked> {
+    disk::open_volume(path, DiskImage::open_writable).map(told)
+}
+
 /// With a word about metadata that is damaged.
 fn told(volume: Locked) -> Locked {
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
@@ -66,7 +71,7 @@ pub(crate) fn unlock(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
 /// As [`unlock`], for writing. A drive that must not be written is refused.
 #[cfg(any(feature = "mount", feature = "export"))]
 pub(crate) fn unlock_writable(path: &Path, arguments: &UnlockArgs) -> Outcome<Unlocked> {
-    let volume = unlocked(path, disk::open_volume(path, DiskImage::open_writable).map(told)?, arguments)?;
+    let volume = unlocked(path, open_writable(path)?, arguments)?;
     match volume.why_read_only() {
         None => Ok(volume),
         Some(reason) => Err(Failure::no(format!("{} cannot be written", path.display()))

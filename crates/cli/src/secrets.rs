@@ -17,6 +17,9 @@ use crate::{drive, output, prompt, recovery_file};
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 const RECOVERY_PASSWORD_VARIABLE: &str = "KEYHAVEN_RECOVERY_PASSWORD";
 const PASSWORD_VARIABLE: &str = "KEYHAVEN_PASSWORD";
+const NEW_PASSWORD_VARIABLE: &str = "KEYHAVEN_NEW_PASSWORD";
+/// Windows takes no shorter ones.
+const PASSWORD_CHARS: usize = 8;
 
 /// How to open the drive. Without any of these: the environment, then the terminal.
 #[derive(Debug, Args)]
@@ -70,6 +73,18 @@ impl SecretArgs {
     /// The account that belongs to these arguments.
     pub(crate) fn account(&self) -> &AccountArgs {
         &self.account
+    }
+
+    /// Whether one of the secrets is read from standard input, which can be read once only.
+    pub(crate) fn read_standard_input(&self) -> bool {
+        let files = [
+            &self.recovery_password_file,
+            &self.password_file,
+            &self.startup_key,
+            &self.person.account_password_file,
+            &self.person.code_file,
+        ];
+        files.into_iter().flatten().any(|path| path.as_os_str() == "-")
     }
 
     /// Whether the command line names a secret.
@@ -189,6 +204,35 @@ pub(crate) fn password_from(path: &Path) -> Outcome<SecretString> {
         return Err(Failure::could_not(format!("{} holds no password", path.display())));
     }
     Ok(SecretString::from(line))
+}
+
+/// A password that the drive shall have: from a file, the environment, or typed twice.
+pub(crate) fn new_password(file: Option<&Path>) -> Outcome<SecretString> {
+    let given = match file {
+        Some(path) => Some(password_from(path)?),
+        None => variable(NEW_PASSWORD_VARIABLE)?,
+    };
+    let password = match given {
+        Some(password) => password,
+        None => {
+            let name_the_options =
+                |failure: Failure| failure.hint(format!("use --new-password-file or set {NEW_PASSWORD_VARIABLE}"));
+            let typed = prompt::secret("new password of the drive").map_err(name_the_options)?;
+            if typed.expose().is_empty() {
+                return Err(Failure::no("an empty password protects nothing").hint("run it again"));
+            }
+            if prompt::secret("the same password again")? != typed {
+                return Err(Failure::no("the two passwords differ").hint("run it again"));
+            }
+            typed
+        }
+    };
+    if password.expose().encode_utf16().count() < PASSWORD_CHARS {
+        output::note(&format!(
+            "warning: a password of less than {PASSWORD_CHARS} characters is soon guessed, and Windows may refuse it"
+        ));
+    }
+    Ok(password)
 }
 
 fn external_key_from(path: &Path) -> Outcome<ExternalKey> {

@@ -18,6 +18,8 @@ pub enum Structure {
     Validation,
     /// A `.BEK` file.
     ExternalKeyFile,
+    /// A key package.
+    KeyPackage,
     /// The descriptor of an encrypt-on-write conversion.
     ConversionDescriptor,
     /// A map of the chunks that such a conversion has encrypted.
@@ -41,6 +43,7 @@ impl fmt::Display for Structure {
             Self::Entry => "metadata entry",
             Self::Validation => "metadata validation record",
             Self::ExternalKeyFile => "external key file",
+            Self::KeyPackage => "key package",
             Self::ConversionDescriptor => "conversion descriptor",
             Self::BlockMap => "conversion map",
             Self::ConversionLog => "conversion log",

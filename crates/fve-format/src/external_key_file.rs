@@ -39,7 +39,42 @@ struct Rest {
     behind: Vec<MetadataEntry>,
 }
 
+impl Rest {
+    fn header(identifier: Guid, created: Filetime) -> MetadataHeader {
+        MetadataHeader {
+            identifier,
+            next_nonce: 1,
+            method: EncryptionMethod::None,
+            preferred_method: EncryptionMethod::None,
+            created,
+        }
+    }
+}
+
 impl ExternalKeyFile {
+    /// A new file as Windows 10 writes it: the name `ExternalKey`, then the key. Other implementations read this form best:
+    /// dislocker 0.7.2 fails on files that name the volume, too.
+    #[must_use]
+    pub fn new(identifier: Guid, modified: Filetime, saved: Filetime, key: &[u8; 32]) -> Self {
+        let header = Rest::header(identifier, saved);
+        let rest =
+            Rest { header, entry_type: entry_type::EXTERNAL_KEY, flags: 1, before: Vec::new(), behind: Vec::new() };
+        let entries = vec![
+            MetadataEntry::unicode(entry_type::PROPERTY, Self::NAME),
+            MetadataEntry::key(entry_type::PROPERTY, key_type::EXTERNAL_KEY, key),
+        ];
+        Self { identifier, modified, saved, entries, rest }
+    }
+
+    /// What Windows calls such a key, in the file and in the protector.
+    pub const NAME: &str = "ExternalKey";
+
+    /// The name that Windows looks for, `{IDENTIFIER}.BEK` without the braces.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.BEK", self.identifier)
+    }
+
     /// Reads a whole file.
     ///
     /// # Errors
@@ -78,13 +113,7 @@ impl ExternalKeyFile {
         let modified = reader.filetime()?;
         let base = reader.position();
         let entries = parse_entries(reader.rest(), base)?;
-        let header = MetadataHeader {
-            identifier,
-            next_nonce: 1,
-            method: EncryptionMethod::None,
-            preferred_method: EncryptionMethod::None,
-            created: modified,
-        };
+        let header = Rest::header(identifier, modified);
         let rest =
             Rest { header, entry_type: entry.entry_type, flags: entry.flags, before: Vec::new(), behind: Vec::new() };
         Ok(Self { identifier, modified, saved: modified, entries, rest })
@@ -159,6 +188,15 @@ mod tests {
         assert_eq!(file.key().expect("a key")[..2], [0xe0, 0xbb]);
         assert_eq!(file.volume(), None);
         assert_eq!(file.encode().expect("fits").as_slice(), &FILE);
+    }
+
+    #[test]
+    fn a_new_file_is_what_windows_would_write() {
+        let read = ExternalKeyFile::parse(&FILE).expect("a good file");
+        let key = read.key().expect("a key");
+        let made = ExternalKeyFile::new(read.identifier, read.modified, read.saved, &key);
+        assert_eq!(made.encode().expect("fits").as_slice(), &FILE);
+        assert_eq!(made.file_name(), "4381F759-C4F8-4DE0-BB61-FC33A831BDA5.BEK");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! conversion records   which chunks are encrypted, while an encrypt-on-write runs       encrypt_on_write
 //! conversion in place  our own header and journal while a volume is converted           in_place
 //! .BEK file            an external key                                                 external_key_file
+//! key package          a protector and the wrapped keys, apart from the volume         key_package
 //! ```
 //!
 //! Everything that is not understood is kept byte for byte: an entry holds its raw data and is interpreted on demand, so
@@ -27,9 +28,11 @@ mod external_key_file;
 mod filetime;
 mod guid;
 pub mod in_place;
+mod key_package;
 mod metadata_block;
 mod metadata_header;
 mod method;
+mod nested;
 mod protector;
 mod reader;
 mod state;
@@ -44,6 +47,7 @@ pub use error::{Error, Structure};
 pub use external_key_file::ExternalKeyFile;
 pub use filetime::Filetime;
 pub use guid::Guid;
+pub use key_package::KeyPackage;
 pub use metadata_block::{METADATA_REGION_BYTES, MetadataBlock};
 pub use metadata_header::{METADATA_HEADER_BYTES, MetadataHeader};
 pub use method::EncryptionMethod;

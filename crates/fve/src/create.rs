@@ -313,7 +313,7 @@ pub(crate) fn wrap_hash(vmk: &Vmk, nonce: &[u8; 12], block: &[u8]) -> MetadataEn
 }
 
 /// Salt with the stretched key wrapped for later, then the VMK wrapped under the stretched key.
-fn password_protector(
+pub(crate) fn password_protector(
     password: &SecretString,
     vmk: &Vmk,
     now: Filetime,
@@ -328,7 +328,7 @@ fn password_protector(
 }
 
 /// As for a password, and the recovery key itself wrapped too: that is how it can be shown again later.
-fn recovery_protector(
+pub(crate) fn recovery_protector(
     password: &RecoveryPassword,
     identifier: Guid,
     vmk: &Vmk,
@@ -354,11 +354,16 @@ fn recovery_protector(
     Ok(protector(identifier, ProtectorKind::RecoveryPassword, now, entries))
 }
 
-fn wrapped_vmk(wrapping_key: &SecretBytes<32>, vmk: &Vmk, nonces: &mut NonceSource) -> MetadataEntry {
+pub(crate) fn wrapped_vmk(wrapping_key: &SecretBytes<32>, vmk: &Vmk, nonces: &mut NonceSource) -> MetadataEntry {
     wrap_key(wrapping_key, nonces, entry_type::PROPERTY, key_type::VMK, vmk.0.expose())
 }
 
-fn protector(identifier: Guid, kind: ProtectorKind, now: Filetime, entries: Vec<MetadataEntry>) -> KeyProtector {
+pub(crate) fn protector(
+    identifier: Guid,
+    kind: ProtectorKind,
+    now: Filetime,
+    entries: Vec<MetadataEntry>,
+) -> KeyProtector {
     KeyProtector { identifier, modified: now, hints: 0, protection: kind.protection(), entries }
 }
 

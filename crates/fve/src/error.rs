@@ -119,6 +119,71 @@ pub enum Error {
         /// What would be right.
         reason: &'static str,
     },
+    /// The metadata of this volume must be left alone.
+    #[error("the metadata of this volume cannot be changed: {reason}")]
+    CannotEdit {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The metadata would not fit into its region.
+    #[error("the metadata would need {needed} bytes; there is room for {available}")]
+    MetadataFull {
+        /// Bytes it would need.
+        needed: usize,
+        /// Bytes there are.
+        available: usize,
+    },
+    /// No protector has this identifier.
+    #[error("the volume has no key protector {{{identifier}}}")]
+    NoProtector {
+        /// The identifier that was named.
+        identifier: Guid,
+    },
+    /// Without this protector nobody could open the volume any longer.
+    #[error("it is the last key protector that opens the volume")]
+    LastProtector,
+    /// Without this protector only a certain computer, card or certificate could open the volume.
+    #[error("what would be left opens only with a certain computer, card or certificate")]
+    LastPersonsProtector,
+    /// The volume has a password, and takes one only.
+    #[error("the volume has a password already: key protector {{{identifier}}}")]
+    HasPassword {
+        /// Its protector.
+        identifier: Guid,
+    },
+    /// Protection is suspended already.
+    #[error("protection is suspended already")]
+    AlreadySuspended,
+    /// Protection is not suspended.
+    #[error("protection is not suspended")]
+    NotSuspended,
+    /// The volume master key cannot be replaced.
+    #[error("the volume master key stays{}: {reason}", identifier.map(|id| format!(" because of key protector {{{id}}}")).unwrap_or_default())]
+    MasterKeyStays {
+        /// The protector that cannot be carried over, where it is one.
+        identifier: Option<Guid>,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A metadata copy could not be written.
+    #[error("metadata copy {copy} of 3 could not be written; {holding} of 3 hold the change")]
+    CopyNotWritten {
+        /// Which one, counted from 1; it may be damaged now.
+        copy: usize,
+        /// How many hold what was to be written.
+        holding: usize,
+        /// The cause.
+        #[source]
+        source: block_io::Error,
+    },
+    /// A metadata copy was written and holds something else.
+    #[error("metadata copy {copy} of 3 reads back other than it was written; {holding} of 3 hold the change")]
+    CopyNotKept {
+        /// Which one, counted from 1.
+        copy: usize,
+        /// How many hold what was to be written.
+        holding: usize,
+    },
     /// Reading or writing the storage failed.
     #[error(transparent)]
     Storage(#[from] block_io::Error),

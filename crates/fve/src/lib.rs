@@ -2,8 +2,8 @@
 //!
 //! [`Volume::open`] needs no key: it reads the volume header and the three metadata copies and lists what is there.
 //! [`Volume::unlock`] takes a [`KeyMaterial`] (recovery password, password, external key, clear key) and gives an
-//! [`UnlockedVolume`], which is block storage like any other. [`NewVolume`] makes a volume; [`convert`] encrypts and
-//! decrypts volumes where they lie.
+//! [`UnlockedVolume`], which is block storage like any other. [`Volume::edit`] takes one, too, and gives a [`MetadataEditor`]
+//! for the key protectors. [`NewVolume`] makes a volume; [`convert`] encrypts and decrypts volumes where they lie.
 //!
 //! Opening and unlocking take at most 48 MiB of memory whatever the volume says, and at most 64 protectors of each copy
 //! are tried. The largest part are the maps of a conversion: 505 of 64 KiB.
@@ -15,7 +15,9 @@ mod conversion_log;
 pub mod convert;
 mod copies;
 mod create;
+mod edit;
 mod error;
+mod key_package;
 mod keys;
 mod map;
 mod material;
@@ -31,11 +33,13 @@ mod wrapping;
 
 pub use copies::{CopyHealth, MetadataCopy};
 pub use create::{CreateOptions, FillProgress, NewVolume, Placement};
+pub use edit::{Holder, MasterKey, MetadataEditor, Remaining, Unsuspended};
 pub use error::Error;
 pub use fve_format::{
-    BackupInfo, EncryptionMethod, ExternalKeyFile, Filetime, Guid, KeyProtector, ProtectorKind, Value, VolumeLayout,
-    VolumeState,
+    BackupInfo, EncryptionMethod, ExternalKeyFile, Filetime, Guid, KeyPackage, KeyProtector, ProtectorKind, Value,
+    VolumeLayout, VolumeState,
 };
+pub use key_package::open_key_package;
 pub use keys::{Fvek, Vmk};
 pub use map::{Segment, Source};
 pub use material::{ClearKey, ExternalKey, KeyMaterial, Password, UnwrapError};

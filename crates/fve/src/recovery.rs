@@ -12,12 +12,17 @@ impl<D: BlockRead> Volume<D> {
     ///
     /// A protector that keeps no backup of its key, or a damaged one, is left out.
     pub fn recovery_passwords(&self, vmk: &Vmk) -> Vec<(Guid, RecoveryPassword)> {
-        self.protectors()
-            .iter()
-            .filter(|protector| protector.kind() == ProtectorKind::RecoveryPassword)
-            .filter_map(|protector| Some((protector.identifier, backed_up(protector, vmk)?)))
-            .collect()
+        recovery_passwords(&self.protectors(), vmk)
     }
+}
+
+/// The recovery passwords among these protectors.
+pub(crate) fn recovery_passwords(protectors: &[KeyProtector], vmk: &Vmk) -> Vec<(Guid, RecoveryPassword)> {
+    protectors
+        .iter()
+        .filter(|protector| protector.kind() == ProtectorKind::RecoveryPassword)
+        .filter_map(|protector| Some((protector.identifier, backed_up(protector, vmk)?)))
+        .collect()
 }
 
 /// The 16-byte recovery key, nested in the salt's entry: with a type of its own since Windows 8, as a property before.

@@ -24,9 +24,9 @@ use crate::{Error, Fvek, KeyMaterial, MetadataCopy, UnlockedVolume, Vmk};
 
 /// An opened volume. Opening reads the volume header and the three metadata copies, nothing else, whatever its size.
 pub struct Volume<D> {
-    storage: D,
-    header: VolumeHeader,
-    copies: Copies,
+    pub(crate) storage: D,
+    pub(crate) header: VolumeHeader,
+    pub(crate) copies: Copies,
     chosen: usize,
     block: MetadataBlock,
     /// A conversion in place that is under way.
@@ -35,7 +35,7 @@ pub struct Volume<D> {
 
 /// Protectors that are tried: a password is stretched anew for each, so a volume with thousands would take hours to
 /// refuse one.
-const MAX_PROTECTORS: usize = 64;
+pub(crate) const MAX_PROTECTORS: usize = 64;
 
 /// How tolerant unlocking is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -219,22 +219,32 @@ impl<D: BlockRead> Volume<D> {
 
     /// Finds a copy that the secret opens and that is what was sealed. The one in use comes first; others are tried where
     /// they differ from it: its checksum may fit although it is damaged behind, or was changed.
-    fn unwrap_with(&self, material: &dyn KeyMaterial) -> Result<(Vmk, Guid, usize), Error> {
+    pub(crate) fn unwrap_with(&self, material: &dyn KeyMaterial) -> Result<(Vmk, Guid, usize), Error> {
         let mut first_error = None;
         let different = (0..3)
             .filter(|index| *index != self.chosen)
             .filter(|index| self.copies.blocks[*index].as_ref().is_some_and(|block| *block != self.block));
         for index in std::iter::once(self.chosen).chain(different) {
             let Some(block) = &self.copies.blocks[index] else { continue };
-            match protectors_to_try(block)
-                .and_then(|protectors| try_protectors(&protectors, material))
-                .and_then(|(vmk, identifier)| verify_hash(block, &vmk).map(|()| (vmk, identifier, index)))
-            {
-                Ok(found) => return Ok(found),
+            match Self::unwrap_block(block, material) {
+                Ok((vmk, identifier)) => return Ok((vmk, identifier, index)),
                 Err(error) => first_error.get_or_insert(error),
             };
         }
         Err(first_error.unwrap_or(Error::Tampered))
+    }
+
+    /// Opens one copy, and checks that it is what was sealed.
+    pub(crate) fn unwrap_block(block: &MetadataBlock, material: &dyn KeyMaterial) -> Result<(Vmk, Guid), Error> {
+        let protectors = protectors_to_try(block)?;
+        let (vmk, identifier) = try_protectors(&protectors, material)?;
+        verify_hash(block, &vmk)?;
+        Ok((vmk, identifier))
+    }
+
+    /// The copy in use.
+    pub(crate) fn block(&self) -> &MetadataBlock {
+        &self.block
     }
 
     /// Whether the data is not encrypted at all, although the metadata is there: then there are no keys, and
@@ -410,7 +420,7 @@ fn protectors_to_try(block: &MetadataBlock) -> Result<Vec<KeyProtector>, Error> 
 
 /// Whether the block is what was sealed under the VMK. A hash in the clear, as a decrypted volume has it, seals nothing: who
 /// holds a VMK has a block that wraps one.
-fn verify_hash(block: &MetadataBlock, vmk: &Vmk) -> Result<(), Error> {
+pub(crate) fn verify_hash(block: &MetadataBlock, vmk: &Vmk) -> Result<(), Error> {
     match unwrap_key(&vmk.0, &block.validation.hash, |found| found == key_type::METADATA_HASH) {
         Unwrapped::Key(hash) => compare_hash(block, hash.expose()),
         _ => Err(Error::Tampered),

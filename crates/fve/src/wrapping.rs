@@ -48,8 +48,18 @@ pub(crate) fn wrap_key(
     if inner.encode(&mut plain).is_err() {
         plain.clear();
     }
+    wrap_plain(wrapping_key, nonces, entry_type, &plain)
+}
+
+/// Wraps the encoded entry `plain`, and gives the AES-CCM entry to store.
+pub(crate) fn wrap_plain(
+    wrapping_key: &SecretBytes<32>,
+    nonces: &mut NonceSource,
+    entry_type: u16,
+    plain: &[u8],
+) -> MetadataEntry {
     let nonce = nonces.take();
-    let (mac, ciphertext) = key_wrap::wrap(wrapping_key, &nonce, &plain);
+    let (mac, ciphertext) = key_wrap::wrap(wrapping_key, &nonce, plain);
     MetadataEntry::aes_ccm(entry_type, &nonce, &mac, &ciphertext)
 }
 

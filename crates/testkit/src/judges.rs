@@ -42,6 +42,21 @@ pub fn cryptsetup_takes(image: &Path, secret: &str) -> bool {
     run("cryptsetup", &arguments, secret).status.success()
 }
 
+/// Whether `cryptsetup bitlkOpen --test-passphrase` takes the `.BEK` file.
+#[must_use]
+pub fn cryptsetup_takes_key_file(image: &Path, key: &Path) -> bool {
+    let arguments = ["bitlkOpen", "--test-passphrase", "--key-file", text(key), text(image)];
+    run("cryptsetup", &arguments, "").status.success()
+}
+
+/// The plain volume as `dislocker-file` gives it with a `.BEK` file, in `out`.
+///
+/// # Panics
+/// When it says no.
+pub fn dislocker_with_key_file(image: &Path, key: &Path, out: &Path) {
+    assert_accepts("dislocker-file", &["-V", text(image), "-f", text(key), "--", text(out)], "");
+}
+
 /// The plain volume as `dislocker-file` gives it, in `out`.
 ///
 /// # Panics

@@ -36,7 +36,7 @@ pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
 pub use reveal::{RecordSummary, RevealedKey};
-pub use save::{Delivery, KeyToSave, Outcome};
+pub use save::{Delivery, KeyToSave, Outcome, Standing};
 pub use sign_in::{SignInFactor, SignedIn};
 pub use sign_up::{Kit, NewAccount};
 pub use state::State;

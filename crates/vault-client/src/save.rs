@@ -39,6 +39,18 @@ pub enum Outcome {
     },
 }
 
+/// How an earlier save stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Stored; the receipt that is kept here was verified again.
+    Saved {
+        /// Number of its entry in the audit trail.
+        audit_seq: u64,
+    },
+    /// Still in the outbox.
+    Waiting,
+}
+
 /// What became of a delivery of the outbox.
 #[derive(Debug, Default)]
 pub struct Delivery {
@@ -69,6 +81,23 @@ impl<T: Transport> Client<T> {
         let why = delivery.waiting.iter().position(|(waiting, _)| *waiting == record_id);
         let why = why.map_or(Error::Answer("no receipt"), |index| delivery.waiting.swap_remove(index).1);
         Ok(Outcome::Waiting { record_id, why })
+    }
+
+    /// What became of a save that waited here: a delivery may have come through since. `None` when this computer knows
+    /// nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::DamagedState`]; [`Error::Unverified`] when its receipt is not genuine.
+    pub fn became_of(&self, record_id: RecordId) -> Result<Option<Standing>, Error> {
+        let Some(device) = self.state.read::<DeviceFile>("device.json")? else { return Ok(None) };
+        if let Some(signed) = self.state.read::<Signed>(&receipt_name(record_id))? {
+            let receipt = verify::receipt(&signed, &device.receipt_pk).map_err(Error::unverified("the receipt"))?;
+            if receipt.record_id == record_id && receipt.account_id == device.account_id {
+                return Ok(Some(Standing::Saved { audit_seq: receipt.audit_seq }));
+            }
+        }
+        let waits = self.state.outbox()?.iter().any(|item| item.record_id == record_id);
+        Ok(waits.then_some(Standing::Waiting))
     }
 
     /// Delivers what waits in the outbox.

@@ -6,9 +6,9 @@ use clap::Args;
 use fve::{Guid, ProtectorKind, VolumeLayout};
 use secret::RecoveryPassword;
 use serde_json::{Value, json};
-use vault_client::{Error, KeyToSave, Meta, Outcome as Saving};
+use vault_client::{Error, KeyToSave, Meta, Outcome as Saving, RecordId};
 
-use crate::account::explain;
+use crate::account::{AccountArgs, explain};
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
@@ -37,13 +37,13 @@ pub(crate) struct BackupArgs {
 
 /// Where a key is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Account,
     File(PathBuf),
     Print(PathBuf),
 }
 
-fn parse_place(text: &str) -> Result<Place, String> {
+pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
     match text.split_once(':') {
         None if text == "account" => Ok(Place::Account),
         Some(("file", path)) if !path.is_empty() => Ok(Place::File(path.into())),
@@ -52,10 +52,13 @@ fn parse_place(text: &str) -> Result<Place, String> {
     }
 }
 
+/// Report and text for a key that was saved.
+pub(crate) type Saved = (Value, String);
+
 /// A recovery password that opens the drive.
-struct Key {
-    identifier: Guid,
-    password: RecoveryPassword,
+pub(crate) struct Key {
+    pub(crate) identifier: Guid,
+    pub(crate) password: RecoveryPassword,
 }
 
 pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
@@ -66,8 +69,11 @@ pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
         for key in &keys {
             let saved = match place {
                 Place::Account => to_account(arguments, &volume, key),
-                Place::File(path) => to_file(arguments, path, key),
-                Place::Print(path) => to_page(arguments, &volume, path, key),
+                Place::File(path) => to_file(&arguments.drive.drive, path, key),
+                Place::Print(path) => {
+                    let form = (arguments.paper, arguments.key_as_qr);
+                    to_page(&arguments.drive.drive, &volume, path, key, form)
+                }
             };
             match saved {
                 Ok((document, line)) => {
@@ -123,23 +129,30 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
     Ok(keys)
 }
 
-fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<(Value, String)> {
-    let client = arguments.secrets.account().client()?;
-    let to_save = KeyToSave { password: key.password.clone(), meta: meta(&arguments.drive.drive, volume, key) };
-    let key_id = key.identifier.to_string()[..8].to_owned();
-    match client.save(&to_save).map_err(|error| explain(&error))? {
-        Saving::Saved { record_id, audit_seq } => {
-            let document = json!({
-                "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
-                "record": record_id.to_string(), "audit_seq": audit_seq, "receipt_verified": true,
-            });
-            let line = format!(
-                "Saved to your account: recovery key {key_id}. The receipt is verified (audit entry {audit_seq}).\n"
-            );
-            Ok((document, line))
-        }
+fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<Saved> {
+    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, volume, key)? {
+        Saving::Saved { record_id, audit_seq } => Ok(saved_to_account(key, record_id, audit_seq)),
         Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
     }
+}
+
+/// Saves a key of the drive at `path`, and tells whether the account has it or it waits here.
+pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, volume: &Locked, key: &Key) -> Outcome<Saving> {
+    let client = account.client()?;
+    let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, volume, key) };
+    client.save(&to_save).map_err(|error| explain(&error))
+}
+
+/// Report and text for a key that the account has.
+pub(crate) fn saved_to_account(key: &Key, record_id: RecordId, audit_seq: u64) -> Saved {
+    let key_id = key.identifier.to_string()[..8].to_owned();
+    let document = json!({
+        "to": "account", "key_id": key_id, "identifier": key.identifier.to_string(),
+        "record": record_id.to_string(), "audit_seq": audit_seq, "receipt_verified": true,
+    });
+    let line =
+        format!("Saved to your account: recovery key {key_id}. The receipt is verified (audit entry {audit_seq}).\n");
+    (document, line)
 }
 
 /// What to say when sealed keys wait in the outbox.
@@ -178,40 +191,51 @@ fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
     }
 }
 
-fn to_file(arguments: &BackupArgs, path: &Path, key: &Key) -> Outcome<(Value, String)> {
-    let path = place_for(arguments, path, key, "TXT")?;
+pub(crate) fn to_file(drive: &Path, path: &Path, key: &Key) -> Outcome<Saved> {
+    let path = place_for(drive, path, key, "TXT")?;
     files::write_new_private(&path, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
-    Ok(written("file", &path, key, "Keep this file away from the drive it opens."))
+    Ok(saved_to_file(&path, key))
 }
 
-fn to_page(arguments: &BackupArgs, volume: &Locked, path: &Path, key: &Key) -> Outcome<(Value, String)> {
-    let path = place_for(arguments, path, key, "pdf")?;
-    let page = printed::Page {
-        drive: &arguments.drive.drive,
-        volume,
-        identifier: key.identifier,
-        password: &key.password,
-        paper: arguments.paper,
-        key_as_qr: arguments.key_as_qr,
-    };
+/// Report and text for a key that is in a file.
+pub(crate) fn saved_to_file(path: &Path, key: &Key) -> Saved {
+    written("file", path, key, "Keep this file away from the drive it opens.")
+}
+
+/// A page for printing, on this paper, with a QR code of the key itself or without.
+pub(crate) fn to_page(
+    drive: &Path,
+    volume: &Locked,
+    path: &Path,
+    key: &Key,
+    (paper, key_as_qr): (printed::PaperSize, bool),
+) -> Outcome<Saved> {
+    let path = place_for(drive, path, key, "pdf")?;
+    let page = printed::Page { drive, volume, identifier: key.identifier, password: &key.password, paper, key_as_qr };
     files::write_new_private(&path, &page.render()?)?;
     Ok(written("print", &path, key, "Print it, keep the page away from the drive it opens, and delete the file."))
 }
 
 /// A folder gets the file name that Windows uses. A place on the drive that the key opens is refused: behind the lock it is
 /// of no use.
-fn place_for(arguments: &BackupArgs, path: &Path, key: &Key, extension: &str) -> Outcome<PathBuf> {
+pub(crate) fn place_for(drive: &Path, path: &Path, key: &Key, extension: &str) -> Outcome<PathBuf> {
     let name = || format!("BitLocker Recovery Key {}.{extension}", key.identifier);
     let path = if path.is_dir() { path.join(name()) } else { path.to_owned() };
-    if same_drive::lies_on(&path, &arguments.drive.drive) {
+    refuse_on_drive(drive, &path)?;
+    Ok(path)
+}
+
+/// Refuses a place on the drive that the key opens.
+pub(crate) fn refuse_on_drive(drive: &Path, path: &Path) -> Outcome {
+    if same_drive::lies_on(path, drive) {
         return Err(Failure::no(format!("{} lies on the drive that this key opens", path.display()))
             .cause("when the drive is locked, a key on it is out of reach")
             .hint("choose a place on another drive, or `--to account`, or print the page"));
     }
-    Ok(path)
+    Ok(())
 }
 
-fn written(to: &str, path: &Path, key: &Key, advice: &str) -> (Value, String) {
+fn written(to: &str, path: &Path, key: &Key, advice: &str) -> Saved {
     let identifier = key.identifier.to_string();
     let line = format!("Saved to {}: recovery key {}. {advice}\n", path.display(), &identifier[..8]);
     let document = json!({

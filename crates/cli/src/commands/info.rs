@@ -94,7 +94,7 @@ fn document(path: &Path, volume: &Locked) -> serde_json::Value {
     })
 }
 
-fn protector_document(protector: &KeyProtector) -> serde_json::Value {
+pub(crate) fn protector_document(protector: &KeyProtector) -> serde_json::Value {
     json!({
         "kind": protector.kind().to_string(),
         "supported": can_be_used(protector.kind()),
@@ -124,7 +124,7 @@ fn can_be_used(kind: ProtectorKind) -> bool {
     )
 }
 
-fn name(protector: &KeyProtector) -> Option<String> {
+pub(crate) fn name(protector: &KeyProtector) -> Option<String> {
     protector.entries.iter().find_map(|entry| match entry.value() {
         Ok(Value::Unicode(name)) => Some(name),
         _ => None,
@@ -232,7 +232,7 @@ fn explanation(protector: &KeyProtector) -> Option<&'static str> {
     })
 }
 
-fn protector_line(protector: &KeyProtector) -> String {
+pub(crate) fn protector_line(protector: &KeyProtector) -> String {
     let mut line = format!(
         "  {:<25} key ID {}  {{{}}}  {}",
         protector.kind().to_string(),

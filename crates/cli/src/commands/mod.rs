@@ -11,6 +11,7 @@ pub(crate) mod create;
 pub(crate) mod decrypt;
 pub(crate) mod device;
 pub(crate) mod drives;
+mod edit;
 #[cfg(feature = "export")]
 pub(crate) mod export;
 pub(crate) mod factors;
@@ -23,6 +24,8 @@ pub(crate) mod ls;
 pub(crate) mod man;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 pub(crate) mod mount;
+pub(crate) mod protectors;
+pub(crate) mod rotate;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 #[cfg(any(feature = "mount", feature = "export"))]
@@ -30,6 +33,7 @@ mod sharing;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod shown_tree;
 pub(crate) mod solve;
+pub(crate) mod suspend;
 pub(crate) mod tar;
 pub(crate) mod tree;
 pub(crate) mod verify;
@@ -61,6 +65,10 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Create(arguments) => create::run(&arguments, json),
         Command::Solve(arguments) => solve::run(&arguments, json),
         Command::Backup(arguments) => backup::run(&arguments, json),
+        Command::Protectors { command } => protectors::run(&command, json),
+        Command::Rotate(arguments) => rotate::run(&arguments, json),
+        Command::Suspend(arguments) => suspend::run(&arguments, json),
+        Command::Unsuspend(arguments) => suspend::run_unsuspend(&arguments, json),
         Command::Account { command } => account::run(&command, json),
         Command::Factors { command } => factors::run(&command, json),
         Command::Device { command } => device::run(&command, json),

@@ -6,5 +6,6 @@ mod backup;
 mod harness;
 mod main_path;
 mod people;
+mod rotate;
 mod secrecy;
 mod serve;

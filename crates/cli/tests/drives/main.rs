@@ -20,6 +20,7 @@ mod judges;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 mod listing;
 mod man;
+mod protectors;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 #[path = "../exports/running.rs"]
 #[allow(dead_code, reason = "shared with the tests of exports, which use all of it")]

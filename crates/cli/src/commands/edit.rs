@@ -1,0 +1,160 @@
+//! What the commands that change key protectors share: the drive opened for it, naming a protector, writing, errors in words.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use fve::{Error, Filetime, KeyProtector, MetadataEditor};
+
+use super::info::key_id;
+use crate::drive::{self, Disk};
+use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
+use crate::output;
+use crate::secrets::SecretArgs;
+
+/// A drive whose protectors are being changed. Nobody else of us writes it meanwhile.
+pub(crate) struct Editing {
+    pub(crate) editor: MetadataEditor<Disk>,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+/// Opens the drive, proves the secret, and takes up its metadata.
+pub(crate) fn open(path: &Path, secrets: &SecretArgs) -> Outcome<Editing> {
+    let lock = Lock::take(path, true)?;
+    let volume = drive::open_writable(path)?;
+    let given = secrets.resolve(&volume)?;
+    let now = Filetime::from_system_time_ms(SystemTime::now());
+    let editor = volume.edit(given.material(), now).map_err(|error| explain(path, &error))?;
+    if !editor.to_repair().is_empty() {
+        let copies: Vec<String> = editor.to_repair().iter().map(|index| (index + 1).to_string()).collect();
+        output::note(&format!(
+            "metadata {} {} of 3 is restored from the newest one before anything else is written",
+            if copies.len() == 1 { "copy" } else { "copies" },
+            copies.join(" and ")
+        ));
+    }
+    Ok(Editing { editor, path: path.to_owned(), _lock: lock })
+}
+
+impl Editing {
+    /// Writes the changes; what cannot be written is told with what opens the drive now.
+    pub(crate) fn commit(&mut self) -> Outcome {
+        self.editor.commit().map_err(|error| explain(&self.path, &error))
+    }
+
+    /// Writes the changes, with a file that was written before them: it goes again when they reached no copy.
+    pub(crate) fn commit_with(&mut self, file: Option<&Path>) -> Outcome {
+        self.editor.commit().map_err(|error| {
+            let failure = explain(&self.path, &error);
+            let Some(file) = file else { return failure };
+            // A copy that was being written may hold the change although writing it failed.
+            if matches!(error, Error::CopyNotWritten { .. } | Error::CopyNotKept { .. }) {
+                let hint = failure.hint.clone().unwrap_or_default();
+                return failure.hint(format!("keep {}: its key may open the drive already; {hint}", file.display()));
+            }
+            let _ = std::fs::remove_file(file);
+            failure
+        })
+    }
+
+    /// The protector that a person names by its identifier or the start of it, as a locked PC shows it.
+    pub(crate) fn find(&self, text: &str) -> Outcome<KeyProtector> {
+        find(&self.path, &self.editor.protectors(), text)
+    }
+
+    /// The same for something that can fail in the engine.
+    pub(crate) fn explained<R>(&self, done: Result<R, Error>) -> Outcome<R> {
+        done.map_err(|error| explain(&self.path, &error))
+    }
+}
+
+/// The one protector whose identifier starts with this text.
+pub(crate) fn find(path: &Path, protectors: &[KeyProtector], text: &str) -> Outcome<KeyProtector> {
+    const SHORTEST: usize = 4;
+    let wanted = text.trim().trim_matches(['{', '}']).to_ascii_uppercase();
+    let list = format!("`keyhaven protectors list {}` lists them", path.display());
+    if wanted.len() < SHORTEST {
+        return Err(Failure::could_not(format!("{text:?} is too short to name a key protector"))
+            .hint(format!("give the first 8 characters of its identifier; {list}")));
+    }
+    let mut found = protectors.iter().filter(|protector| protector.identifier.to_string().starts_with(&wanted));
+    match (found.next(), found.next()) {
+        (Some(protector), None) => Ok(protector.clone()),
+        (None, _) => {
+            Err(Failure::no(format!("{} has no key protector that starts with {wanted}", path.display())).hint(list))
+        }
+        (Some(_), Some(_)) => Err(Failure::no(format!("several key protectors start with {wanted}"))
+            .hint(format!("give more of the identifier; {list}"))),
+    }
+}
+
+/// Error, cause and next step for a change that was refused or failed.
+pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
+    let name = path.display();
+    match error {
+        Error::CannotEdit { .. } => Failure::no(format!("the key protectors of {name} are not changed")).because(error),
+        Error::LastProtector => Failure::no("the last key that opens the drive is not removed")
+            .cause("nobody could open it any longer")
+            .hint(format!("add another one first, for instance `keyhaven protectors add recovery-password {name}`")),
+        Error::LastPersonsProtector => Failure::no("the last key that a person has is not removed")
+            .because(error)
+            .hint(format!(
+                "add another one first (`keyhaven protectors add recovery-password {name}`); --leave-hardware-only removes \
+                 it all the same"
+            )),
+        Error::HasPassword { identifier } => Failure::no(format!("{name} has a password already"))
+            .cause(format!("a drive takes one; its key ID is {}", key_id(*identifier)))
+            .hint(format!("`keyhaven protectors change-password {name}` replaces it")),
+        Error::AlreadySuspended => Failure::no(format!("the protection of {name} is suspended already"))
+            .hint(format!("`keyhaven unsuspend {name}` resumes it")),
+        Error::NotSuspended => Failure::no(format!("the protection of {name} is not suspended")),
+        Error::TooManyProtectors { .. } | Error::MetadataFull { .. } => {
+            Failure::no(format!("{name} takes no further key protector"))
+                .because(error)
+                .hint(format!("nothing was changed; `keyhaven protectors remove {name} ID` makes room"))
+        }
+        Error::MasterKeyStays { .. } => {
+            Failure::no("the volume master key is not replaced").because(error).hint("nothing was changed")
+        }
+        Error::CopyNotWritten { .. } | Error::CopyNotKept { .. } => {
+            Failure::could_not(format!("the key protectors of {name} could not be changed whole"))
+                .because(error)
+                .hint("the drive still opens; run the command again, it restores the copies first")
+        }
+        _ => drive::explain(path, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fve::{Guid, ProtectorKind};
+
+    use super::*;
+
+    fn protector(identifier: &str) -> KeyProtector {
+        KeyProtector {
+            identifier: identifier.parse::<Guid>().unwrap(),
+            modified: Filetime(0),
+            hints: 0,
+            protection: ProtectorKind::Password.protection(),
+            entries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn protectors_are_named_by_the_start_of_their_identifiers() {
+        let all = [
+            protector("5F2B0A11-0000-4000-8000-000000000001"),
+            protector("5F2B0A11-0000-4000-8000-000000000002"),
+            protector("0ABCDEF0-0000-4000-8000-000000000003"),
+        ];
+        let named = |text: &str| find(Path::new("d.img"), &all, text);
+        assert_eq!(named("0abcdef0").unwrap().identifier, all[2].identifier);
+        assert_eq!(named(" {5F2B0A11-0000-4000-8000-000000000002} ").unwrap().identifier, all[1].identifier);
+        assert_eq!(named("5F2B0A11").unwrap_err().status(), 1);
+        assert_eq!(named("FFFFFFFF").unwrap_err().status(), 1);
+        assert_eq!(named("0AB").unwrap_err().status(), 2);
+        assert_eq!(named("").unwrap_err().status(), 2);
+    }
+}

@@ -1,0 +1,327 @@
+//! `keyhaven rotate`: a new recovery key in place of the old one.
+//!
+//! ```text
+//! add      the new one goes onto the drive, beside the old; its name there says what it replaces
+//! save     to the account, receipt verified, or to a file
+//! remove   the old one goes, and the name with it
+//! ```
+//!
+//! Whatever happens in between, a key opens the drive that is saved somewhere. What was begun stands on the drive itself, so
+//! running the command again goes on, on any computer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use fve::{Guid, KeyProtector, ProtectorKind, Remaining};
+use secret::RecoveryPassword;
+use serde_json::json;
+use vault_client::{Error, Outcome as Saving, RecordId, Standing};
+
+use super::backup::{self, Key, Place, Saved, parse_place};
+use super::edit::{self, Editing};
+use super::info::{key_id, name};
+use crate::account::{HttpClient, explain};
+use crate::drive::{self, DriveArgs};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::secrets::{self, SecretArgs};
+
+/// Starts the name of a recovery key that is to replace others; their identifiers follow.
+const REPLACES: &str = "Keyhaven: replaces ";
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven rotate usb-stick.img --password-file pw.txt\n\n\
+    The old recovery key goes only when the new one is saved. Exit status 1 says that this is not so yet: the old one opens \
+    the drive as before, and running the command again goes on.")]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    drive: DriveArgs,
+    /// Where the new recovery key is saved: `account` (unless another place is named), or `file:PATH`; may be given several
+    /// times, and then all must succeed
+    #[arg(long = "to", value_name = "PLACE", value_parser = parse_place)]
+    places: Vec<Place>,
+    /// The recovery key to replace, by its identifier or the first 8 characters; needed when the drive has several
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    protector: Option<String>,
+    /// Replace all recovery keys of the drive by one
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+/// A rotation under way: the new key is on the drive.
+struct Rotation {
+    key: Key,
+    old: Vec<Guid>,
+    resumed: bool,
+}
+
+pub(crate) fn run(arguments: &RotateArgs, json: bool) -> Outcome {
+    let path = &arguments.drive.drive;
+    let places = if arguments.places.is_empty() { vec![Place::Account] } else { arguments.places.clone() };
+    let mut editing = edit::open(path, &arguments.secrets)?;
+    let rotation = match unfinished(arguments, &editing)? {
+        Some(rotation) => {
+            let new = key_id(rotation.key.identifier);
+            output::note(&format!("an unfinished rotation goes on: recovery key {new} is on the drive already"));
+            rotation
+        }
+        None => begin(arguments, &places, &mut editing)?,
+    };
+    prove(path, &rotation.key)?;
+    let saved = save(arguments, &places, &rotation)?;
+    let finished = finish(&mut editing, &rotation);
+    editing.explained(finished)?;
+    editing.commit()?;
+    forget_record(arguments, &rotation.key);
+    tell(path, &rotation, &saved, json)
+}
+
+/// A rotation that was begun and not finished, by the names on the drive.
+fn unfinished(arguments: &RotateArgs, editing: &Editing) -> Outcome<Option<Rotation>> {
+    let protectors = editing.editor.protectors();
+    let begun = protectors.iter().filter(|it| it.kind() == ProtectorKind::RecoveryPassword).find_map(|protector| {
+        let named = name(protector)?;
+        let listed = named.strip_prefix(REPLACES)?.split(", ").filter_map(|text| text.parse::<Guid>().ok());
+        let still_there = |old: &Guid| *old != protector.identifier && is_recovery_password(&protectors, *old);
+        let old: Vec<Guid> = listed.filter(still_there).collect();
+        (!old.is_empty()).then_some((protector.identifier, old))
+    });
+    let Some((identifier, old)) = begun else { return Ok(None) };
+    let path = &arguments.drive.drive;
+    if let Some(text) = &arguments.protector
+        && !old.contains(&editing.find(text)?.identifier)
+    {
+        let listed: Vec<String> = old.iter().map(|old| key_id(*old)).collect();
+        return Err(Failure::no("an unfinished rotation replaces another recovery key")
+            .cause(format!("recovery key {} is to replace {}", key_id(identifier), listed.join(", ")))
+            .hint(format!("finish it first: `keyhaven rotate {}`", path.display())));
+    }
+    let passwords = editing.editor.recovery_passwords();
+    let found = passwords.into_iter().find(|(found, _)| *found == identifier);
+    let (identifier, password) = found.ok_or_else(|| {
+        Failure::no("an unfinished rotation cannot go on: its new recovery key cannot be read from the drive").hint(
+            format!(
+                "remove it (`keyhaven protectors remove {} {}`) and run this again",
+                path.display(),
+                key_id(identifier)
+            ),
+        )
+    })?;
+    Ok(Some(Rotation { key: Key { identifier, password }, old, resumed: true }))
+}
+
+fn is_recovery_password(protectors: &[KeyProtector], identifier: Guid) -> bool {
+    protectors.iter().any(|it| it.identifier == identifier && it.kind() == ProtectorKind::RecoveryPassword)
+}
+
+/// Puts the new key onto the drive, once everything is known to be there that saving needs.
+fn begin(arguments: &RotateArgs, places: &[Place], editing: &mut Editing) -> Outcome<Rotation> {
+    let old = to_replace(arguments, editing)?;
+    for place in places {
+        check_place(arguments, place)?;
+    }
+    let listed: Vec<String> = old.iter().map(Guid::to_string).collect();
+    let password = RecoveryPassword::random();
+    let added = editing.editor.add_recovery_password(&password, Some(&format!("{REPLACES}{}", listed.join(", "))));
+    let identifier = editing.explained(added)?;
+    editing.commit()?;
+    Ok(Rotation { key: Key { identifier, password }, old, resumed: false })
+}
+
+/// Which recovery keys go. Of several one must be named: others may be somebody else's, in a directory for instance.
+fn to_replace(arguments: &RotateArgs, editing: &Editing) -> Outcome<Vec<Guid>> {
+    let path = arguments.drive.drive.display();
+    if let Some(text) = &arguments.protector {
+        let protector = editing.find(text)?;
+        if protector.kind() != ProtectorKind::RecoveryPassword {
+            return Err(Failure::no(format!("{} is no recovery key", key_id(protector.identifier)))
+                .cause(format!("it is a key protector of another kind: {}", protector.kind()))
+                .hint("only recovery keys are rotated; `keyhaven protectors --help` tells how others are changed"));
+        }
+        return Ok(vec![protector.identifier]);
+    }
+    let protectors = editing.editor.protectors();
+    let recovery: Vec<Guid> =
+        protectors.iter().filter(|it| it.kind() == ProtectorKind::RecoveryPassword).map(|it| it.identifier).collect();
+    match recovery.len() {
+        0 => Err(Failure::no(format!("{path} has no recovery key to replace"))
+            .hint(format!("`keyhaven protectors add recovery-password {path} --to account` adds one"))),
+        2.. if !arguments.all => {
+            let listed: Vec<String> = recovery.iter().map(|identifier| key_id(*identifier)).collect();
+            Err(Failure::no(format!("{path} has several recovery keys"))
+                .cause(format!("their key IDs are {}", listed.join(", ")))
+                .hint("name the one to replace with --protector, or replace all of them by one with --all"))
+        }
+        _ => Ok(recovery),
+    }
+}
+
+/// Refuses a place that cannot work, before anything is changed.
+fn check_place(arguments: &RotateArgs, place: &Place) -> Outcome {
+    match place {
+        Place::Account => {
+            let client = arguments.secrets.account().client()?;
+            match client.is_enrolled().map_err(|error| explain(&error))? {
+                true => Ok(()),
+                false => Err(explain(&Error::NotEnrolled)),
+            }
+        }
+        Place::Print(_) => Err(not_to_a_page(arguments)),
+        Place::File(file) if file.exists() && !file.is_dir() => {
+            Err(Failure::could_not(format!("{} is there already", file.display()))
+                .hint("choose another name; an existing file is never overwritten"))
+        }
+        Place::File(file) => {
+            let inside = if file.is_dir() { file.join("key") } else { file.clone() };
+            backup::refuse_on_drive(&arguments.drive.drive, &inside)?;
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            match folder.is_none_or(Path::is_dir) {
+                true => Ok(()),
+                false => Err(Failure::could_not(format!("there is no folder for {}", file.display()))
+                    .hint("make it, or choose another place")),
+            }
+        }
+    }
+}
+
+fn not_to_a_page(arguments: &RotateArgs) -> Failure {
+    Failure::could_not("a new recovery key is saved to the account or to a file")
+        .cause("a page is safe only when it is printed, and the old key would be gone by then")
+        .hint(format!("print it afterwards: `keyhaven backup {} --to print:PATH.pdf`", arguments.drive.drive.display()))
+}
+
+/// Reads the drive again and opens it with the new key: nothing else shows that it works.
+fn prove(path: &Path, key: &Key) -> Outcome {
+    let volume = drive::open(path)?;
+    match volume.unwrap_vmk(&key.password) {
+        Ok((_, opened)) if opened == key.identifier => Ok(()),
+        Ok(_) => Err(Failure::no("the new recovery key opens another key protector than its own")
+            .hint("nothing was removed; check the drive")),
+        Err(error) => {
+            Err(drive::explain(path, &error).hint("nothing was removed; the old recovery key opens the drive"))
+        }
+    }
+}
+
+/// Saves the new key in all places; the old one stays when one of them fails.
+fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcome<Vec<Saved>> {
+    let one = |place: &Place| match place {
+        Place::Account => to_account(arguments, &rotation.key),
+        Place::File(file) => to_file(&arguments.drive.drive, file, rotation),
+        Place::Print(_) => Err(not_to_a_page(arguments)),
+    };
+    let path = arguments.drive.drive.display();
+    places.iter().map(one).collect::<Outcome<Vec<_>>>().map_err(|why| {
+        let mut cause = why.error;
+        if let Some(deeper) = why.cause {
+            cause = format!("{cause}: {deeper}");
+        }
+        let next = why.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let mut failure =
+            Failure::no(format!("the recovery key of {path} is not rotated yet: the new one is not saved"))
+                .cause(cause)
+                .hint(format!(
+                    "the old one opens the drive as before; run `keyhaven rotate {path}` again to go on{next}"
+                ));
+        failure.code = why.code;
+        failure
+    })
+}
+
+/// Saves to the account. A save of an earlier run that waited here, or came through, counts.
+fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
+    let path = &arguments.drive.drive;
+    let client = arguments.secrets.account().client()?;
+    if let Some(record_id) = remembered_record(&client, key) {
+        let delivery = client.deliver_outbox().map_err(|error| explain(&error))?;
+        match client.became_of(record_id).map_err(|error| explain(&error))? {
+            Some(Standing::Saved { audit_seq }) => return Ok(backup::saved_to_account(key, record_id, audit_seq)),
+            Some(Standing::Waiting) => {
+                let why = delivery.waiting.iter().find(|(waiting, _)| *waiting == record_id);
+                return Err(why.map_or_else(
+                    || Failure::could_not("the key still waits on this computer"),
+                    |(_, why)| explain(why),
+                ));
+            }
+            // Of another account, or removed by hand.
+            None => {}
+        }
+    }
+    let volume = drive::open(path)?;
+    match backup::save_to_account(arguments.secrets.account(), path, &volume, key)? {
+        Saving::Saved { record_id, audit_seq } => {
+            remember_record(&client, key, record_id);
+            Ok(backup::saved_to_account(key, record_id, audit_seq))
+        }
+        Saving::Waiting { record_id, why } => {
+            remember_record(&client, key, record_id);
+            Err(explain(&why))
+        }
+    }
+}
+
+/// Saves to a file. One that an earlier run wrote counts, when it holds this very key.
+fn to_file(drive: &Path, file: &Path, rotation: &Rotation) -> Outcome<Saved> {
+    let file = backup::place_for(drive, file, &rotation.key, "TXT")?;
+    if rotation.resumed && file.exists() {
+        let there = secrets::recovery_password_from(&file)?;
+        if there == rotation.key.password {
+            return Ok(backup::saved_to_file(&file, &rotation.key));
+        }
+    }
+    let saved = backup::to_file(drive, &file, &rotation.key)?;
+    // The old key goes because of this file, so it is read again.
+    match secrets::recovery_password_from(&file)? == rotation.key.password {
+        true => Ok(saved),
+        false => Err(Failure::could_not(format!("{} reads back other than it was written", file.display()))),
+    }
+}
+
+/// Which record keeps the new key: a note, so that a save that waits is not made again by the next run.
+fn record_file(client: &HttpClient, key: &Key) -> PathBuf {
+    client.state().folder().join("rotations").join(key.identifier.to_string())
+}
+
+fn remembered_record(client: &HttpClient, key: &Key) -> Option<RecordId> {
+    fs::read_to_string(record_file(client, key)).ok()?.trim().parse().ok()
+}
+
+fn remember_record(client: &HttpClient, key: &Key, record_id: RecordId) {
+    let file = record_file(client, key);
+    // Without the note the key is saved once more, which does no harm.
+    let _ = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, record_id.to_string()));
+}
+
+fn forget_record(arguments: &RotateArgs, key: &Key) {
+    if let Ok(client) = arguments.secrets.account().client() {
+        let _ = fs::remove_file(record_file(&client, key));
+    }
+}
+
+/// The old keys go, and the note on the new one that they should.
+fn finish(editing: &mut Editing, rotation: &Rotation) -> Result<(), fve::Error> {
+    editing.editor.rename(rotation.key.identifier, None)?;
+    rotation.old.iter().try_for_each(|old| editing.editor.remove(*old, Remaining::PersonsKey))
+}
+
+fn tell(path: &Path, rotation: &Rotation, saved: &[Saved], json: bool) -> Outcome {
+    let new = rotation.key.identifier;
+    let document = json!({
+        "drive": path.display().to_string(),
+        "identifier": new.to_string(), "key_id": key_id(new), "resumed": rotation.resumed,
+        "removed": rotation.old.iter().map(Guid::to_string).collect::<Vec<_>>(),
+        "saved": saved.iter().map(|(document, _)| document).collect::<Vec<_>>(),
+    });
+    let mut text: String = saved.iter().map(|(_, line)| line.as_str()).collect();
+    let old: Vec<String> = rotation.old.iter().map(|old| key_id(*old)).collect();
+    text.push_str(&format!(
+        "The recovery key of {} is {} now; {} opens it no longer.\n",
+        path.display(),
+        key_id(new),
+        old.join(", ")
+    ));
+    output::report(json, &document, &text)
+}
