@@ -5,6 +5,7 @@
 
 mod drives;
 mod exports;
+mod files;
 mod keys;
 mod machine;
 mod measure;
@@ -28,8 +29,13 @@ struct Bench {
 /// Measures one subject and notes its figures.
 type Group = fn(&Bench, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 4] =
-    [("keys", keys::run), ("sectors", sectors::run), ("drives", drives::run), ("exports", exports::run)];
+const GROUPS: [(&str, Group); 5] = [
+    ("keys", keys::run),
+    ("sectors", sectors::run),
+    ("drives", drives::run),
+    ("exports", exports::run),
+    ("files", files::run),
+];
 
 /// Builds in release mode, makes volumes, prints the figures.
 pub(crate) fn run(wanted: &[String]) -> Result<()> {
