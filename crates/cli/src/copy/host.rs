@@ -17,10 +17,21 @@ pub(super) fn reopen(path: &Path) -> io::Result<File> {
     regular(file)
 }
 
-/// A regular file that exists, for reading; no link is followed to it.
+/// A regular file that exists, for reading; no link is followed to it, and its date of access stays where that can be had.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    let file = not_following(File::options().read(true)).open(path)?;
-    regular(file)
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOATIME;
+        let flags = i32::try_from(flags.bits()).unwrap_or(0);
+        match File::options().read(true).custom_flags(flags).open(path) {
+            // The file belongs to somebody else.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => return regular(opened?),
+        }
+    }
+    regular(not_following(File::options().read(true)).open(path)?)
 }
 
 fn regular(file: File) -> io::Result<File> {
@@ -198,4 +209,37 @@ pub(super) fn rules(folder: &Path) -> Rules {
     let (_, folds_case) = probe(format!(".KEYHAVEN-probe-{own}"), &|| std::fs::symlink_metadata(&lower).is_ok());
     let (colon, _) = probe(format!(".keyhaven-probe:{own}"), &|| true);
     Rules { windows: colon.is_err_and(|error| refuses_name(&error)), folds_case }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_taken_from_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        std::fs::write(&one, "1").unwrap();
+        std::fs::write(&two, "2").unwrap();
+        assert_eq!(rename_new(&one, &two).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap()), (b"1".to_vec(), b"2".to_vec()));
+        std::fs::remove_file(&two).unwrap();
+        rename_new(&one, &two).unwrap();
+        assert_eq!((one.exists(), std::fs::read(&two).unwrap()), (false, b"1".to_vec()));
+        assert_eq!(create(&two).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_folder_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(rules(folder.path()), Rules::default());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of asking");
+        assert!(is_short_enough(folder.path(), &"x".repeat(255)) && !is_short_enough(folder.path(), &"x".repeat(256)));
+        assert!(free_bytes(folder.path()).is_some());
+        std::os::unix::fs::symlink("target", folder.path().join("link")).unwrap();
+        std::fs::write(folder.path().join("target"), "1").unwrap();
+        assert!(reopen(&folder.path().join("link")).is_err() && open(&folder.path().join("link")).is_err());
+        assert!(open(folder.path()).is_err());
+    }
 }

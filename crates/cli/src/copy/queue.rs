@@ -186,3 +186,93 @@ impl<J: Job> Queue<'_, J> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Notes what it is asked to do; stops after `most` parts.
+    struct Notes {
+        sizes: Vec<u64>,
+        parts: Mutex<Vec<(usize, u64, usize)>>,
+        threads: Mutex<HashSet<thread::ThreadId>>,
+        closed: AtomicUsize,
+        most: usize,
+        bad: Option<usize>,
+    }
+
+    impl Notes {
+        fn new(sizes: &[u64], most: usize, bad: Option<usize>) -> Self {
+            let (parts, threads, closed) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
+            Self { sizes: sizes.to_vec(), parts, threads, closed, most, bad }
+        }
+    }
+
+    impl Job for Notes {
+        type Large = usize;
+
+        fn size(&self, index: usize) -> u64 {
+            self.sizes[index]
+        }
+
+        fn small(&self, index: usize, _buffers: &mut Buffers) {
+            self.parts.lock().unwrap().push((index, 0, 0));
+        }
+
+        fn open(&self, index: usize) -> Option<usize> {
+            thread::sleep(std::time::Duration::from_millis(20));
+            (self.sizes[index] != u64::MAX).then_some(index)
+        }
+
+        fn chunk(&self, large: &usize, offset_bytes: u64, length: usize, _buffers: &mut Buffers) -> bool {
+            thread::sleep(std::time::Duration::from_millis(1));
+            self.parts.lock().unwrap().push((*large, offset_bytes, length));
+            self.threads.lock().unwrap().insert(thread::current().id());
+            self.bad != Some(*large)
+        }
+
+        fn close(&self, _large: &usize) {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn stopped(&self) -> bool {
+            self.parts.lock().unwrap().len() >= self.most
+        }
+    }
+
+    fn bytes_of(notes: &Notes, index: usize) -> u64 {
+        let parts = notes.parts.lock().unwrap();
+        let mut parts: Vec<_> = parts.iter().filter(|part| part.0 == index).collect();
+        parts.sort_unstable();
+        parts.iter().fold(0, |end, (_, offset, length)| {
+            assert_eq!(*offset, end);
+            end + *length as u64
+        })
+    }
+
+    #[test]
+    fn every_part_once_and_a_large_file_by_several_threads() {
+        let odd = 40 * CHUNK_BYTES + 17;
+        let notes = Notes::new(&[5, odd, 0, u64::MAX, LARGE_FROM_BYTES], usize::MAX, None);
+        run(&notes, 5);
+        assert_eq!((bytes_of(&notes, 1), bytes_of(&notes, 4)), (odd, LARGE_FROM_BYTES));
+        let small = notes.parts.lock().unwrap().iter().filter(|part| [0, 2].contains(&part.0)).count();
+        assert_eq!((small, notes.closed.load(Ordering::Relaxed)), (2, 2));
+        assert!(notes.threads.lock().unwrap().len() >= 2, "also when the large file is the last");
+    }
+
+    #[test]
+    fn a_bad_file_and_a_stop_end_what_was_begun() {
+        let notes = Notes::new(&[40 * CHUNK_BYTES, 9 * CHUNK_BYTES], usize::MAX, Some(0));
+        run(&notes, 2);
+        assert!(bytes_of(&notes, 0) < 20 * CHUNK_BYTES && bytes_of(&notes, 1) == 9 * CHUNK_BYTES);
+        assert_eq!(notes.closed.load(Ordering::Relaxed), 2);
+        let notes = Notes::new(&[40 * CHUNK_BYTES, 9 * CHUNK_BYTES], 5, None);
+        run(&notes, 2);
+        assert!(bytes_of(&notes, 0) < 20 * CHUNK_BYTES);
+        assert!(notes.closed.load(Ordering::Relaxed) >= 1);
+    }
+}

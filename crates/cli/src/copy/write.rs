@@ -260,10 +260,9 @@ impl<D: BlockRead> Writing<'_, D> {
 
     /// Everything is written: the length is made right, the dates are set, the finisher gives the name.
     fn end(&self, item: &Item, begun: &Begun) {
-        if begun.there_bytes > item.size_bytes || item.entry.attributes.sparse() {
-            if let Err(error) = begun.file.set_len(item.size_bytes) {
-                return self.fail(item, begun, Fault::Write(error));
-            }
+        let length_differs = begun.there_bytes > item.size_bytes || item.entry.attributes.sparse();
+        if length_differs && let Err(error) = begun.file.set_len(item.size_bytes) {
+            return self.fail(item, begun, Fault::Write(error));
         }
         if begun.file.set_times(dates(&item.entry)).is_err() {
             self.report.lock().undated += 1;

@@ -245,10 +245,10 @@ fn verifying_catches_what_changed_on_the_target() {
     fs::rename(bench.path("out"), bench.path("over/tree")).unwrap();
     let passed = bench.run(&format!("cp d.img tree over --resume {COPY}")).text();
     assert!(passed.contains("3 files passed over"), "{passed}");
-    let ran = bench.run(&format!("cp d.img tree over --resume --verify --json {COPY}"));
+    let ran = bench.run(&format!("cp d.img tree over --resume --verify {COPY}"));
     assert!(ran.refused(1).contains("differs from the drive from byte 123456 on"), "{}", ran.stderr);
-    let report: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
-    assert_eq!((report["verified"].as_u64(), report["passed_over"].as_u64()), (Some(2), Some(3)));
+    let text = String::from_utf8(ran.stdout).unwrap();
+    assert!(text.contains("2 files verified") && text.contains("3 files passed over"), "{text}");
 }
 
 #[test]
