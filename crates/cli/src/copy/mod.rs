@@ -109,7 +109,7 @@ fn make_folders(plan: &mut Plan, report: &Shared) {
         let Some((parent, name)) = &folder.place else { continue };
         let Some(parent) = plan.folders.get(*parent).and_then(|parent| parent.path.clone()) else { continue };
         let source = folder.source.as_ref().map(|(path, _)| path.clone()).unwrap_or_default();
-        let (path, made) = match make_folder(&parent, &name.to_string_lossy(), &parent.join(name)) {
+        let (path, made) = match make_folder(&parent, &name.to_string_lossy(), &plan::within(&parent, name)) {
             Ok((path, made)) => (path, made),
             Err((path, error)) if host::stops_everything(&error) => {
                 report.stop(path.display().to_string(), error);
@@ -139,7 +139,7 @@ fn make_folder(parent: &Path, name: &str, path: &Path) -> Result<(PathBuf, bool)
         Err(error) => Err((path, error)),
     };
     match made(path.to_owned()) {
-        Err((_, error)) if host::refuses_name(&error) => made(parent.join(names::plainest(name))),
+        Err((_, error)) if host::refuses_name(&error) => made(plan::within(parent, names::plainest(name).as_ref())),
         made => made,
     }
 }

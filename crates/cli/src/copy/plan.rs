@@ -68,7 +68,7 @@ impl Plan {
 
     /// Where a name of one of the folders is; `None` where the folder cannot be had.
     pub(super) fn place(&self, folder: usize, name: &OsStr) -> Option<PathBuf> {
-        Some(self.folders.get(folder)?.path.as_ref()?.join(name))
+        Some(within(self.folders.get(folder)?.path.as_ref()?, name))
     }
 
     /// What an earlier copy left of all this. The folders need not exist yet.
@@ -93,6 +93,11 @@ impl Plan {
     pub(super) fn total_bytes(&self) -> u64 {
         self.items.iter().map(|item| item.size_bytes).fold(0, u64::saturating_add)
     }
+}
+
+/// A name in a folder, without a needless `./`.
+pub(super) fn within(folder: &Path, name: &OsStr) -> PathBuf {
+    if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) }
 }
 
 /// A source, found on the drive.

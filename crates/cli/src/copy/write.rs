@@ -49,6 +49,8 @@ pub(super) struct Begun {
     there_bytes: u64,
     done_bytes: AtomicU64,
     failed: AtomicBool,
+    /// The target can never hold it: nothing to go on with later.
+    hopeless: AtomicBool,
 }
 
 /// Why a file is not copied.
@@ -165,8 +167,9 @@ impl<D: BlockRead> Writing<'_, D> {
         match self.open_partial(item, index, whole) {
             Ok((file, partial, whole, there_bytes)) => {
                 let done_bytes = AtomicU64::new(0);
-                let (file, failed) = (Arc::new(file), AtomicBool::new(false));
-                Some((item, Begun { index, content, file, partial, whole, there_bytes, done_bytes, failed }))
+                let (failed, hopeless) = (AtomicBool::new(false), AtomicBool::new(false));
+                let file = Arc::new(file);
+                Some((item, Begun { index, content, file, partial, whole, there_bytes, done_bytes, failed, hopeless }))
             }
             Err((path, error)) if host::stops_everything(&error) => {
                 self.report.stop(path.display().to_string(), error);
@@ -286,6 +289,9 @@ impl<D: BlockRead> Writing<'_, D> {
                 return;
             }
             Fault::Write(error) => {
+                if error.kind() == io::ErrorKind::FileTooLarge {
+                    begun.hopeless.store(true, Ordering::Release);
+                }
                 self.report.lock().problem(&item.path, format!("cannot write {}: {error}", begun.whole.display()));
             }
             Fault::Read(error) => self.report.lock().problem(&item.path, with_cause(&error)),
@@ -296,7 +302,7 @@ impl<D: BlockRead> Writing<'_, D> {
     /// Removes what is unfinished, or keeps it where much would be lost.
     fn give_up(&self, begun: &Begun) {
         let worth = begun.there_bytes.max(begun.done_bytes.load(Ordering::Acquire));
-        if worth >= WORTH_KEEPING_BYTES {
+        if worth >= WORTH_KEEPING_BYTES && !begun.hopeless.load(Ordering::Acquire) {
             self.report.lock().partials.push(begun.partial.clone());
         } else {
             // Where this fails, the name still says that it is unfinished.

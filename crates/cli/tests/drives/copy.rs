@@ -272,6 +272,20 @@ fn a_full_target_is_told_and_the_copy_goes_on_later() {
     assert!(same(&bench.path("big"), &bench.path("full/big")) && partials(&target.0).is_empty());
 }
 
+/// As FAT does with files from 4 GiB on.
+#[test]
+fn a_file_that_is_too_large_for_the_target_stops_nothing_else() {
+    let bench = big();
+    let mut command = Command::new("sh");
+    // Units of 512 or 1024 bytes, by the shell: 20 or 40 MiB.
+    let limited = r#"trap '' XFSZ; ulimit -f 40960; exec "$0" cp b.img big out --password-file password"#;
+    command.current_dir(bench.folder.path()).args(["-c", limited]).arg(env!("CARGO_BIN_EXE_keyhaven"));
+    let ran = Ran::new(command.output().unwrap());
+    assert!(ran.refused(1).contains("warning: /big/large.bin: cannot write out/large.bin: "), "{}", ran.stderr);
+    assert_eq!(all_whole(&bench.path("out"), &bench.path("big")), 200);
+    assert!(partials(&bench.path("out")).is_empty() && !ran.stderr.contains("--resume"), "{}", ran.stderr);
+}
+
 #[test]
 fn an_image_that_ends_early_leaves_nothing_that_looks_whole() {
     let bench = big();
