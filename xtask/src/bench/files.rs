@@ -147,8 +147,8 @@ fn clear(folder: &Path) -> Result<()> {
 }
 
 /// Bytes that cannot be compressed, nor taken for a hole.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let next = || {
         state ^= state << 13;
         state ^= state >> 7;
@@ -159,14 +159,16 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 fn fill_small(root: &Path) -> Result<()> {
+    let bytes = noise(1 << 20);
     for directory in 0..100 {
         let folder = root.join(format!("folder {directory}"));
         std::fs::create_dir(&folder)?;
         for file in 0..100 {
             let number = directory * 100 + file;
+            let (start, length) = (number * 97, 200 + number * 617 % 16_000);
             std::fs::write(
                 folder.join(format!("file {file}.bin")),
-                noise(200 + number * 617 % 16_000, number as u64 + 1),
+                bytes.get(start..start + length).context("short")?,
             )?;
         }
     }
@@ -175,9 +177,11 @@ fn fill_small(root: &Path) -> Result<()> {
 
 fn fill_large(root: &Path) -> Result<()> {
     use std::io::Write;
+    // An odd length, so that no two chunks are the same.
+    let bytes = noise((4 << 20) + 8);
     let mut file = std::fs::File::create(root.join("large.bin"))?;
-    for piece in 0..2048 {
-        file.write_all(&noise(1 << 20, piece + 1))?;
+    for _ in 0..512 {
+        file.write_all(&bytes)?;
     }
     Ok(())
 }
