@@ -7,6 +7,7 @@
 mod account;
 mod args;
 mod commands;
+mod copy;
 mod disk;
 mod drive;
 mod failure;

@@ -1,6 +1,7 @@
 //! Progress of long work, on a terminal only.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -35,4 +36,41 @@ pub(crate) fn counted(what: &'static str) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// A bar over many files, for several threads; cleared at its end.
+pub(crate) struct FilesBar {
+    bar: ProgressBar,
+    what: &'static str,
+    files: AtomicUsize,
+    all_files: usize,
+}
+
+impl FilesBar {
+    /// A bar over `all_files` of `total_bytes` together.
+    pub(crate) fn new(total_bytes: u64, all_files: usize, what: &'static str) -> Self {
+        Self { bar: bytes(total_bytes, what), what, files: AtomicUsize::new(0), all_files }
+    }
+
+    /// So many bytes more are done.
+    pub(crate) fn bytes(&self, count: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.inc(count);
+        }
+    }
+
+    /// One file more is done, with this many bytes that were not counted yet.
+    pub(crate) fn file(&self, bytes: u64) {
+        let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{} {files} of {} files", self.what, self.all_files));
+            self.bar.inc(bytes);
+        }
+    }
+}
+
+impl Drop for FilesBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }

@@ -6,6 +6,7 @@
 mod conversion;
 mod drives;
 mod exports;
+mod files;
 mod keys;
 mod machine;
 mod measure;
@@ -29,12 +30,13 @@ struct Bench {
 /// Measures one subject and notes its figures.
 type Group = fn(&Bench, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: &[(&str, Group)] = &[
     ("keys", keys::run),
     ("sectors", sectors::run),
     ("drives", drives::run),
     ("conversion", conversion::run),
     ("exports", exports::run),
+    ("files", files::run),
 ];
 
 /// Builds in release mode, makes volumes, prints the figures.

@@ -1,160 +1,161 @@
 //! `keyhaven cp`: files and folders of a drive, copied to this computer.
 
-use std::fs::{File, FileTimes};
-use std::io;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use fs_view::{Entry, EntryKind, FileSystem, Problem, Visited};
-use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::{self, shown};
-use crate::drive::{DriveArgs, UnlockArgs, Unlocked};
+use crate::copy::{self, Options, Refusal, Report};
+use crate::drive::{DriveArgs, UnlockArgs};
 use crate::failure::{Failure, Outcome};
-use crate::{output, progress};
+use crate::output;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: keyhaven cp usb-stick.img Documents rescued --password-file password.txt")]
+#[command(
+    after_help = "Example: keyhaven cp usb-stick.img Documents rescued --password-file password.txt",
+    after_long_help = "\
+Folders are copied with everything in them, and dates are kept. A file has the ending .keyhaven-partial until it is whole
+and safely on the disk. Whenever a copy ends early (a full disk, Ctrl-C, a power cut), the same command with --resume goes
+on. What cannot be copied stops nothing else: it is named at the end, and the exit status is 1.
+
+Links are not followed and not copied; they are named. Alternate streams are copied when they are asked for as file:stream.
+Names that the target cannot have are changed (a:b becomes a%3Ab) and told.
+
+Example: keyhaven cp usb-stick.img Documents rescued --password-file password.txt"
+)]
 pub(crate) struct CpArgs {
     #[command(flatten)]
     drive: DriveArgs,
     /// Files and folders on the drive, then where they go on this computer; existing files are never overwritten
     #[arg(num_args = 2.., required = true, value_names = ["PATH", "DEST"])]
     paths: Vec<PathBuf>,
+    /// Go on with an earlier copy: pass over files that are there, complete unfinished ones
+    #[arg(long)]
+    resume: bool,
+    /// Read every file again afterwards, from the drive and from the target, and compare
+    #[arg(long)]
+    verify: bool,
+    /// Begin even when the target seems too small, as for file systems that compress
+    #[arg(long)]
+    no_space_check: bool,
     #[command(flatten)]
     unlock: UnlockArgs,
-}
-
-type Drive = FileSystem<Unlocked>;
-
-/// What was done so far.
-#[derive(Default)]
-struct Copied {
-    files: u64,
-    bytes: u64,
-    problems: Vec<Problem>,
 }
 
 pub(crate) fn run(arguments: &CpArgs, json: bool) -> Outcome {
     let Some((target, sources)) = arguments.paths.split_last() else {
         return Err(Failure::could_not("cp needs a path on the drive and a place to copy to"));
     };
-    let files = files::open(&arguments.drive.drive, &arguments.unlock)?;
-    let into_folder = target.is_dir();
-    if sources.len() > 1 && !into_folder {
-        return Err(Failure::could_not(format!("{} is not a folder", target.display()))
-            .hint("several files go into a folder that exists"));
+    let text = |path: &PathBuf| path.to_str().map(str::to_owned);
+    let sources: Option<Vec<String>> = sources.iter().map(text).collect();
+    let sources = sources.ok_or_else(|| Failure::could_not("a path on the drive is not valid text"))?;
+    let drive = files::open(&arguments.drive.drive, &arguments.unlock)?;
+    let options =
+        Options { resume: arguments.resume, verify: arguments.verify, check_space: !arguments.no_space_check };
+    let report = copy::copy(&drive, &sources, target, options).map_err(|refusal| explain(&refusal))?;
+    output::report(json, &document(&report), &summary(&report))?;
+    tell(&report)
+}
+
+fn explain(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::NotAFolder(path) => Failure::could_not(format!("{} is not a folder", path.display()))
+            .hint("several files go into a folder that exists; a new name is made in one"),
+        Refusal::Source { path, error } => files::explain(error, &shown(path)),
+        Refusal::NoSpace { needed_bytes, free_bytes } => Failure::could_not("there is not enough room for the copy")
+            .cause(format!("the files have {}, the target has {} left", size(*needed_bytes), size(*free_bytes)))
+            .hint("free some space or choose another place; --no-space-check begins all the same"),
     }
-    let mut copied = Copied::default();
-    for source in sources {
-        let source = source.to_str().ok_or_else(|| Failure::could_not("a path on the drive is not valid text"))?;
-        copy(&files, source, target, into_folder, &mut copied)?;
-    }
-    let document = json!({
-        "files": copied.files,
-        "bytes": copied.bytes,
-        "problems": copied.problems.iter().map(|problem| json!({ "path": problem.path, "reason": problem.reason }))
+}
+
+fn size(bytes: u64) -> String {
+    output::size(bytes)
+}
+
+/// A number of things, in words.
+fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+fn bytes_per_second(report: &Report) -> u64 {
+    let nanos = report.time.as_nanos().max(1);
+    u64::try_from(u128::from(report.bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+}
+
+fn document(report: &Report) -> Value {
+    json!({
+        "files": report.files,
+        "bytes": report.bytes,
+        "passed_over": report.passed_over,
+        "hard_links": report.hard_links,
+        "verified": report.verified,
+        "links": report.links.iter().map(|link| json!({ "path": link.path, "target": link.target }))
             .collect::<Vec<_>>(),
-    });
-    let count = if copied.files == 1 { "1 file".to_owned() } else { format!("{} files", copied.files) };
-    output::report(json, &document, &format!("{count}, {} copied.\n", output::size(copied.bytes)))?;
-    files::tell_problems(&copied.problems)
+        "renamed": report.renamed.iter().map(|renamed| json!({ "path": renamed.path, "name": renamed.name }))
+            .collect::<Vec<_>>(),
+        "streams_not_copied": report.stream_count,
+        "undated": report.undated,
+        "problems": report.problems.iter().map(|problem| json!({ "path": problem.path, "reason": problem.reason }))
+            .collect::<Vec<_>>(),
+        "unfinished": report.partials.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "left": { "files": report.left_files, "bytes": report.left_bytes },
+        "seconds": report.time.as_secs_f64(),
+        "bytes_per_second": bytes_per_second(report),
+    })
 }
 
-fn copy(files: &Drive, source: &str, target: &Path, into_folder: bool, copied: &mut Copied) -> Outcome {
-    let entry = files.stat(source).map_err(|error| files::explain(&error, &shown(source)))?;
-    // The root has no name: its content goes into the target.
-    let target = if into_folder && !entry.name.is_empty() { target.join(&entry.name) } else { target.to_owned() };
-    if entry.kind != EntryKind::Directory {
-        let bar = progress::bytes(entry.size_bytes, "copying");
-        copy_file(files, source, &entry, &target, &bar, copied)?;
-        bar.finish_and_clear();
-        return Ok(());
+fn summary(report: &Report) -> String {
+    let seconds = report.time.as_secs_f64();
+    let speed = size(bytes_per_second(report));
+    let files = count(report.files, "file");
+    let mut text = format!("{files}, {} copied in {seconds:.1} s ({speed}/s).\n", size(report.bytes));
+    if report.hard_links > 0 {
+        text += &format!("{} of files that have several.\n", count(report.hard_links, "further name"));
     }
-    copy_folder(files, source, &target, copied)
+    if report.passed_over > 0 {
+        text += &format!("{} passed over: already there.\n", count(report.passed_over, "file"));
+    }
+    if let Some(verified) = report.verified {
+        text += &format!("{} verified: the same as on the drive.\n", count(verified, "file"));
+    }
+    text
 }
 
-/// Everything below a folder. What cannot be read is kept for the end; what cannot be written stops the copy.
-fn copy_folder(files: &Drive, source: &str, target: &Path, copied: &mut Copied) -> Outcome {
-    make_folder(target)?;
-    let (mut found, mut total) = (Vec::new(), 0);
-    let walked = files.walk(source, &mut |visited| {
-        match visited {
-            Visited::Entry { path, entry } => {
-                total += entry.size_bytes;
-                found.push((path.to_owned(), entry.clone()));
-            }
-            Visited::Problem(problem) => copied.problems.push(problem.clone()),
-        }
-        ControlFlow::Continue(())
-    });
-    walked.map_err(|error| files::explain(&error, &shown(source)))?;
-    let depth = source.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").count();
-    let bar = progress::bytes(total, "copying");
-    for (path, entry) in &found {
-        let below: PathBuf = path.split('/').filter(|part| !part.is_empty()).skip(depth).collect();
-        let place = target.join(below);
-        match entry.kind {
-            EntryKind::Directory => make_folder(&place)?,
-            _ => copy_file(files, path, entry, &place, &bar, copied)?,
-        }
+/// What a person should know, and the failure that it amounts to.
+fn tell(report: &Report) -> Outcome {
+    for renamed in &report.renamed {
+        output::note(&format!("renamed: {} is now {}", shown(&renamed.path), shown(&renamed.name)));
     }
-    bar.finish_and_clear();
-    Ok(())
-}
-
-fn make_folder(path: &Path) -> Outcome {
-    match std::fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other.map_err(|error| Failure::writing(&path.display().to_string(), &error)),
+    for link in &report.links {
+        let target = link.target.as_ref().map(|target| format!(" -> {}", shown(target))).unwrap_or_default();
+        output::note(&format!("not copied, a link or the like: {}{target}", shown(&link.path)));
     }
-}
-
-fn copy_file(
-    files: &Drive,
-    source: &str,
-    entry: &Entry,
-    target: &Path,
-    bar: &ProgressBar,
-    copied: &mut Copied,
-) -> Outcome {
-    let name = target.display().to_string();
-    let mut file = File::options().write(true).create_new(true).open(target).map_err(|error| {
-        let failure = Failure::writing(&name, &error);
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            failure.hint("an existing file is never overwritten; choose another place")
-        } else {
-            failure
-        }
-    })?;
-    let before = bar.position();
-    let read = files.read(source, &mut file, &mut |done| bar.set_position(before + done));
-    // What was not read whole is removed: nobody should take it for the file.
-    let remove = || drop(std::fs::remove_file(target));
-    match read {
-        Ok(bytes) => {
-            copied.files += 1;
-            copied.bytes += bytes;
-        }
-        Err(fs_view::Error::Sink(error)) => {
-            remove();
-            return Err(Failure::writing(&name, &error));
-        }
-        Err(error @ (fs_view::Error::NotFound { .. } | fs_view::Error::BadPath { .. })) => {
-            remove();
-            return Err(files::explain(&error, &shown(source)));
-        }
-        Err(error) => {
-            remove();
-            copied.problems.push(Problem { path: source.to_owned(), reason: error.to_string() });
-            return Ok(());
-        }
+    if let Some(first) = report.streams.first() {
+        let streams = count(report.stream_count, "alternate stream");
+        output::note(&format!("{streams} not copied; each can be copied by its name, such as {}", shown(first)));
     }
-    let kept = match entry.modified {
-        Some(modified) => file.set_times(FileTimes::new().set_modified(modified)),
-        None => Ok(()),
+    if report.undated > 0 {
+        let files = count(report.undated, "file or folder");
+        output::note(&format!("warning: {files} did not get their dates: the target does not take them"));
+    }
+    for problem in &report.problems {
+        output::note(&format!("warning: {}: {}", shown(&problem.path), shown(&problem.reason)));
+    }
+    for partial in report.partials.iter().filter(|_| report.stop.is_some()) {
+        output::note(&format!("unfinished: {}", shown(&partial.display().to_string())));
+    }
+    if let Some(stop) = &report.stop {
+        let left = format!("{}, {} are still to be copied", count(report.left_files, "file"), size(report.left_bytes));
+        return Err(Failure::could_not(format!("cannot write {}; {left}", shown(&stop.what)))
+            .because(&stop.error)
+            .hint("when there is room again, the same command with --resume goes on"));
+    }
+    let failure = match report.problems.len() {
+        0 => return Ok(()),
+        1 => Failure::no("one thing could not be copied; it is named above"),
+        number => Failure::no(format!("{number} things could not be copied; they are named above")),
     };
-    kept.and_then(|()| file.sync_all()).map_err(|error| Failure::writing(&name, &error))
+    let resumes = !report.partials.is_empty();
+    Err(if resumes { failure.hint("--resume goes on with files that are unfinished") } else { failure })
 }

@@ -7,6 +7,7 @@ mod archive;
 mod bad_input;
 mod completions;
 mod convert;
+mod copy;
 mod corpus;
 mod create;
 #[cfg(target_os = "linux")]
