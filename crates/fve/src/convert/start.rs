@@ -30,7 +30,7 @@ pub struct EncryptOptions {
     pub sector_bytes: u32,
     /// Where the journal goes.
     pub journal: Range<u64>,
-    /// Writes by which the file system inside gives up the places of the metadata. They must not overlap.
+    /// Writes by which the file system inside gives up the places of the metadata; of those that overlap, the later counts.
     pub writes: Vec<FsWrite>,
     /// Bytes converted in one go; less where the journal has no room. [`BATCH_BYTES`] unless there is a reason.
     pub batch_bytes: u32,
@@ -40,7 +40,7 @@ pub struct EncryptOptions {
 pub struct DecryptOptions {
     /// Where the journal goes.
     pub journal: Range<u64>,
-    /// Writes by which the file system inside gets the places of the metadata back. They must not overlap.
+    /// Writes by which the file system inside gets the places of the metadata back; of those that overlap, the later counts.
     pub writes: Vec<FsWrite>,
     /// As for encrypting.
     pub batch_bytes: u32,
@@ -99,14 +99,14 @@ impl<D: BlockWrite> Converter<D> {
         };
         let tail = placement.volume_bytes - u64::from(sector_bytes)..placement.volume_bytes;
         let own = |header: &ConversionHeader| own_places(header, &options.journal);
-        check_writes(&options.writes, placement.volume_bytes, &own(&header))?;
-        let mut lists = Lists { reserve: Vec::new(), release: before(&storage, &options.writes)? };
+        let writes = apart(&options.writes);
+        check_writes(&writes, placement.volume_bytes, &own(&header))?;
+        let mut lists = Lists { reserve: Vec::new(), release: before(&storage, &writes)? };
         let mut last = vec![0; usize::try_from(sector_bytes).unwrap_or(0)];
         storage.read_exact_at(tail.start, &mut last)?;
-        apply(&options.writes, 0, &mut head);
-        apply(&options.writes, tail.start, &mut last);
-        lists.reserve =
-            options.writes.iter().flat_map(|write| cut_out(write, &[0..HEADER_BYTES, tail.clone()])).collect();
+        apply(&writes, 0, &mut head);
+        apply(&writes, tail.start, &mut last);
+        lists.reserve = writes.iter().flat_map(|write| cut_out(write, &[0..HEADER_BYTES, tail.clone()])).collect();
         lists.reserve.push(FsWrite { offset_bytes: tail.start, bytes: last });
         let lists = fit(&mut header, lists, &options.journal)?;
         let space = Space::new(&header, storage.geometry().length_bytes)?;
@@ -159,8 +159,9 @@ impl<D: BlockWrite> Converter<D> {
             payload_bytes: round_up(0),
             body_bytes: round_up(0),
         };
-        check_writes(&options.writes, volume_bytes, &own_places(&header, &options.journal))?;
-        let lists = Lists { reserve: Vec::new(), release: options.writes.clone() };
+        let release = apart(&options.writes);
+        check_writes(&release, volume_bytes, &own_places(&header, &options.journal))?;
+        let lists = Lists { reserve: Vec::new(), release };
         let lists = fit(&mut header, lists, &options.journal)?;
         let space = Space::new(&header, storage.geometry().length_bytes)?;
         let writes = journal_writes(&header, &lists, volume_header, &cipher, Phase::Converting, &space)?;
@@ -369,6 +370,17 @@ fn check_writes(writes: &[FsWrite], volume_bytes: u64, own: &[Range<u64>]) -> Re
     Ok(())
 }
 
+/// The same writes without what a later one writes over.
+fn apart(writes: &[FsWrite]) -> Vec<FsWrite> {
+    let mut taken: Vec<Range<u64>> = Vec::new();
+    let mut parts = Vec::new();
+    for write in writes.iter().rev() {
+        parts.extend(cut_out(write, &taken));
+        taken.push(write.range());
+    }
+    parts
+}
+
 /// What is at the places of the writes now.
 fn before(storage: &impl BlockRead, writes: &[FsWrite]) -> Result<Vec<FsWrite>, Error> {
     let mut out = Vec::with_capacity(writes.len());
@@ -436,7 +448,11 @@ mod tests {
         assert_eq!(places, [12..20, 22..28]);
         assert_eq!(parts[1].bytes, (22..28).collect::<Vec<u8>>());
         let mut bytes = [0; 8];
-        apply(&[write], 26, &mut bytes);
+        apply(&[write.clone()], 26, &mut bytes);
         assert_eq!(bytes, [26, 27, 28, 29, 0, 0, 0, 0]);
+        let over = FsWrite { offset_bytes: 14, bytes: vec![99; 3] };
+        let parts = apart(&[write, over.clone()]);
+        assert_eq!(parts[0], over);
+        assert_eq!(parts[1..].iter().map(FsWrite::range).collect::<Vec<_>>(), [10..14, 17..30]);
     }
 }
