@@ -26,6 +26,9 @@ pub struct EncryptOptions {
     /// Method, secrets and description. Its placement is the size of the volume, in whole sectors, and the places of the
     /// metadata.
     pub volume: CreateOptions,
+    /// Identifier that the recovery-password protector gets: known before anything is written, so that the recovery
+    /// password can be saved with it first.
+    pub recovery_identifier: Guid,
     /// Size of the sectors to encrypt: that of the file system inside.
     pub sector_bytes: u32,
     /// Where the journal goes.
@@ -56,7 +59,7 @@ pub fn journal_bytes(batch_bytes: u32, writes: usize, writes_bytes: u64) -> u64 
 }
 
 impl EncryptOptions {
-    /// Options with batches of the usual size.
+    /// Options with a new identifier and batches of the usual size.
     #[must_use]
     pub fn new(volume: CreateOptions, sector_bytes: u32, places: &Places, writes: Vec<FsWrite>) -> Self {
         let placement = Placement {
@@ -65,19 +68,18 @@ impl EncryptOptions {
             header_offset_bytes: places.header_offset_bytes,
         };
         let volume = CreateOptions { placement, ..volume };
-        Self { volume, sector_bytes, journal: places.journal.clone(), writes, batch_bytes: BATCH_BYTES }
+        let (recovery_identifier, journal) = (random_guid(), places.journal.clone());
+        Self { volume, recovery_identifier, sector_bytes, journal, writes, batch_bytes: BATCH_BYTES }
     }
 }
 
 impl<D: BlockWrite> Converter<D> {
     /// Begins to encrypt a plain volume. `storage` is the volume; less than a sector behind its end stays as it is.
     ///
-    /// Gives the identifier of the recovery-password protector, too.
-    ///
     /// # Errors
     /// [`Error::CannotConvert`], [`Error::BadSize`], [`Error::BadPlace`], [`Error::UnsupportedMethod`], [`Error::Storage`]:
     /// the volume is as it was, outside the places.
-    pub fn encrypt(storage: D, options: &EncryptOptions) -> Result<(Self, Guid), Error> {
+    pub fn encrypt(storage: D, options: &EncryptOptions) -> Result<Self, Error> {
         let (placement, sector_bytes) = (&options.volume.placement, options.sector_bytes);
         check_size(&storage, placement.volume_bytes, sector_bytes)?;
         check_method(options.volume.method, sector_bytes)?;
@@ -111,8 +113,9 @@ impl<D: BlockWrite> Converter<D> {
         let lists = fit(&mut header, lists, &options.journal)?;
         let space = Space::new(&header, storage.geometry().length_bytes)?;
 
-        let (vmk, fvek, identifier) = (Vmk::random(), Fvek::random(options.volume.method)?, random_guid());
-        let mut region = metadata_block(&options.volume, sector_bytes, &vmk, &fvek, identifier)?.encode()?;
+        let (vmk, fvek) = (Vmk::random(), Fvek::random(options.volume.method)?);
+        let mut region =
+            metadata_block(&options.volume, sector_bytes, &vmk, &fvek, options.recovery_identifier)?.encode()?;
         region[..MASKED_SIGNATURE.len()].copy_from_slice(&MASKED_SIGNATURE);
         let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), sector_bytes)
             .map_err(|_| Error::UnsupportedMethod(fvek.method))?;
@@ -125,8 +128,7 @@ impl<D: BlockWrite> Converter<D> {
         writes.push((header.header_offset_bytes, head));
         writes.extend(header.metadata_offsets.map(|at| (at, region.clone())));
         begin(&storage, &header, &writes)?;
-        let converter = Self::started(storage, cipher, header, volume_header, space, lists, Phase::Preparing);
-        Ok((converter, identifier))
+        Ok(Self::started(storage, cipher, header, volume_header, space, lists, Phase::Preparing))
     }
 
     /// Begins to decrypt a finished volume.
@@ -448,7 +450,7 @@ mod tests {
         assert_eq!(places, [12..20, 22..28]);
         assert_eq!(parts[1].bytes, (22..28).collect::<Vec<u8>>());
         let mut bytes = [0; 8];
-        apply(&[write.clone()], 26, &mut bytes);
+        apply(std::slice::from_ref(&write), 26, &mut bytes);
         assert_eq!(bytes, [26, 27, 28, 29, 0, 0, 0, 0]);
         let over = FsWrite { offset_bytes: 14, bytes: vec![99; 3] };
         let parts = apart(&[write, over.clone()]);
