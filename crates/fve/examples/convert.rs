@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         password: None,
         placement,
     };
-    let (converter, _) = Converter::encrypt(disk, &EncryptOptions::new(volume, 512, &places, Vec::new()))?;
+    let converter = Converter::encrypt(disk, &EncryptOptions::new(volume, 512, &places, Vec::new()))?;
     let encrypting = milliseconds(converter, Direction::Encrypt)?;
     let options = DecryptOptions { journal, writes: Vec::new(), batch_bytes: BATCH_BYTES };
     let volume = Volume::open(FileDisk::open_writable(&image)?)?;

@@ -115,7 +115,7 @@ fn encrypt_in_place(method: EncryptionMethod) -> Made {
         placement,
     };
     let options = EncryptOptions { batch_bytes, ..EncryptOptions::new(volume, 512, &places, Vec::new()) };
-    let (converter, _) = Converter::encrypt(disk, &options).expect("begins");
+    let converter = Converter::encrypt(disk, &options).expect("begins");
     let never = std::sync::atomic::AtomicBool::new(false);
     let outcome = converter.run(Direction::Encrypt, &mut |_| {}, &never).expect("converts");
     assert_eq!(outcome, Outcome::Finished);

@@ -26,11 +26,14 @@ pub struct EncryptOptions {
     /// Method, secrets and description. Its placement is the size of the volume, in whole sectors, and the places of the
     /// metadata.
     pub volume: CreateOptions,
+    /// Identifier that the recovery-password protector gets: known before anything is written, so that the recovery
+    /// password can be saved with it first.
+    pub recovery_identifier: Guid,
     /// Size of the sectors to encrypt: that of the file system inside.
     pub sector_bytes: u32,
     /// Where the journal goes.
     pub journal: Range<u64>,
-    /// Writes by which the file system inside gives up the places of the metadata. They must not overlap.
+    /// Writes by which the file system inside gives up the places of the metadata; of those that overlap, the later counts.
     pub writes: Vec<FsWrite>,
     /// Bytes converted in one go; less where the journal has no room. [`BATCH_BYTES`] unless there is a reason.
     pub batch_bytes: u32,
@@ -40,7 +43,7 @@ pub struct EncryptOptions {
 pub struct DecryptOptions {
     /// Where the journal goes.
     pub journal: Range<u64>,
-    /// Writes by which the file system inside gets the places of the metadata back. They must not overlap.
+    /// Writes by which the file system inside gets the places of the metadata back; of those that overlap, the later counts.
     pub writes: Vec<FsWrite>,
     /// As for encrypting.
     pub batch_bytes: u32,
@@ -56,7 +59,7 @@ pub fn journal_bytes(batch_bytes: u32, writes: usize, writes_bytes: u64) -> u64 
 }
 
 impl EncryptOptions {
-    /// Options with batches of the usual size.
+    /// Options with a new identifier and batches of the usual size.
     #[must_use]
     pub fn new(volume: CreateOptions, sector_bytes: u32, places: &Places, writes: Vec<FsWrite>) -> Self {
         let placement = Placement {
@@ -65,19 +68,18 @@ impl EncryptOptions {
             header_offset_bytes: places.header_offset_bytes,
         };
         let volume = CreateOptions { placement, ..volume };
-        Self { volume, sector_bytes, journal: places.journal.clone(), writes, batch_bytes: BATCH_BYTES }
+        let (recovery_identifier, journal) = (random_guid(), places.journal.clone());
+        Self { volume, recovery_identifier, sector_bytes, journal, writes, batch_bytes: BATCH_BYTES }
     }
 }
 
 impl<D: BlockWrite> Converter<D> {
     /// Begins to encrypt a plain volume. `storage` is the volume; less than a sector behind its end stays as it is.
     ///
-    /// Gives the identifier of the recovery-password protector, too.
-    ///
     /// # Errors
     /// [`Error::CannotConvert`], [`Error::BadSize`], [`Error::BadPlace`], [`Error::UnsupportedMethod`], [`Error::Storage`]:
     /// the volume is as it was, outside the places.
-    pub fn encrypt(storage: D, options: &EncryptOptions) -> Result<(Self, Guid), Error> {
+    pub fn encrypt(storage: D, options: &EncryptOptions) -> Result<Self, Error> {
         let (placement, sector_bytes) = (&options.volume.placement, options.sector_bytes);
         check_size(&storage, placement.volume_bytes, sector_bytes)?;
         check_method(options.volume.method, sector_bytes)?;
@@ -99,20 +101,21 @@ impl<D: BlockWrite> Converter<D> {
         };
         let tail = placement.volume_bytes - u64::from(sector_bytes)..placement.volume_bytes;
         let own = |header: &ConversionHeader| own_places(header, &options.journal);
-        check_writes(&options.writes, placement.volume_bytes, &own(&header))?;
-        let mut lists = Lists { reserve: Vec::new(), release: before(&storage, &options.writes)? };
+        let writes = apart(&options.writes);
+        check_writes(&writes, placement.volume_bytes, &own(&header))?;
+        let mut lists = Lists { reserve: Vec::new(), release: before(&storage, &writes)? };
         let mut last = vec![0; usize::try_from(sector_bytes).unwrap_or(0)];
         storage.read_exact_at(tail.start, &mut last)?;
-        apply(&options.writes, 0, &mut head);
-        apply(&options.writes, tail.start, &mut last);
-        lists.reserve =
-            options.writes.iter().flat_map(|write| cut_out(write, &[0..HEADER_BYTES, tail.clone()])).collect();
+        apply(&writes, 0, &mut head);
+        apply(&writes, tail.start, &mut last);
+        lists.reserve = writes.iter().flat_map(|write| cut_out(write, &[0..HEADER_BYTES, tail.clone()])).collect();
         lists.reserve.push(FsWrite { offset_bytes: tail.start, bytes: last });
         let lists = fit(&mut header, lists, &options.journal)?;
         let space = Space::new(&header, storage.geometry().length_bytes)?;
 
-        let (vmk, fvek, identifier) = (Vmk::random(), Fvek::random(options.volume.method)?, random_guid());
-        let mut region = metadata_block(&options.volume, sector_bytes, &vmk, &fvek, identifier)?.encode()?;
+        let (vmk, fvek) = (Vmk::random(), Fvek::random(options.volume.method)?);
+        let mut region =
+            metadata_block(&options.volume, sector_bytes, &vmk, &fvek, options.recovery_identifier)?.encode()?;
         region[..MASKED_SIGNATURE.len()].copy_from_slice(&MASKED_SIGNATURE);
         let cipher = SectorCipher::new(sector_method(fvek.method)?, fvek.key.expose(), sector_bytes)
             .map_err(|_| Error::UnsupportedMethod(fvek.method))?;
@@ -125,8 +128,7 @@ impl<D: BlockWrite> Converter<D> {
         writes.push((header.header_offset_bytes, head));
         writes.extend(header.metadata_offsets.map(|at| (at, region.clone())));
         begin(&storage, &header, &writes)?;
-        let converter = Self::started(storage, cipher, header, volume_header, space, lists, Phase::Preparing);
-        Ok((converter, identifier))
+        Ok(Self::started(storage, cipher, header, volume_header, space, lists, Phase::Preparing))
     }
 
     /// Begins to decrypt a finished volume.
@@ -159,8 +161,9 @@ impl<D: BlockWrite> Converter<D> {
             payload_bytes: round_up(0),
             body_bytes: round_up(0),
         };
-        check_writes(&options.writes, volume_bytes, &own_places(&header, &options.journal))?;
-        let lists = Lists { reserve: Vec::new(), release: options.writes.clone() };
+        let release = apart(&options.writes);
+        check_writes(&release, volume_bytes, &own_places(&header, &options.journal))?;
+        let lists = Lists { reserve: Vec::new(), release };
         let lists = fit(&mut header, lists, &options.journal)?;
         let space = Space::new(&header, storage.geometry().length_bytes)?;
         let writes = journal_writes(&header, &lists, volume_header, &cipher, Phase::Converting, &space)?;
@@ -369,6 +372,17 @@ fn check_writes(writes: &[FsWrite], volume_bytes: u64, own: &[Range<u64>]) -> Re
     Ok(())
 }
 
+/// The same writes without what a later one writes over.
+fn apart(writes: &[FsWrite]) -> Vec<FsWrite> {
+    let mut taken: Vec<Range<u64>> = Vec::new();
+    let mut parts = Vec::new();
+    for write in writes.iter().rev() {
+        parts.extend(cut_out(write, &taken));
+        taken.push(write.range());
+    }
+    parts
+}
+
 /// What is at the places of the writes now.
 fn before(storage: &impl BlockRead, writes: &[FsWrite]) -> Result<Vec<FsWrite>, Error> {
     let mut out = Vec::with_capacity(writes.len());
@@ -436,7 +450,11 @@ mod tests {
         assert_eq!(places, [12..20, 22..28]);
         assert_eq!(parts[1].bytes, (22..28).collect::<Vec<u8>>());
         let mut bytes = [0; 8];
-        apply(&[write], 26, &mut bytes);
+        apply(std::slice::from_ref(&write), 26, &mut bytes);
         assert_eq!(bytes, [26, 27, 28, 29, 0, 0, 0, 0]);
+        let over = FsWrite { offset_bytes: 14, bytes: vec![99; 3] };
+        let parts = apart(&[write, over.clone()]);
+        assert_eq!(parts[0], over);
+        assert_eq!(parts[1..].iter().map(FsWrite::range).collect::<Vec<_>>(), [10..14, 17..30]);
     }
 }

@@ -69,11 +69,12 @@ impl Kind {
         bytes
     }
 
-    /// Writes that a file system might need: in the first sectors, over their end, in the midst, and in the last sector.
+    /// Writes that a file system might need: in the first sectors, over their end, in the midst, in the last sector, and over
+    /// one another.
     pub(crate) fn writes(&self) -> Vec<FsWrite> {
         let last = self.volume_bytes - 20;
-        [(0x1100, 300), (0x1FF0, 40), (0x9_13, 1000), (0x6_0100, 700), (last, 15)]
-            .map(|(offset_bytes, length)| FsWrite { offset_bytes, bytes: vec![0xB5; length] })
+        [(0x1100, 300, 1), (0x1FF0, 40, 2), (0x913, 1000, 3), (0x6_0100, 700, 4), (last, 15, 5), (0x6_0080, 400, 6)]
+            .map(|(offset_bytes, length, byte)| FsWrite { offset_bytes, bytes: vec![byte; length] })
             .into()
     }
 
