@@ -54,6 +54,8 @@ pub(crate) enum Command {
     },
     /// Write the plain volume to a file, or decrypt the drive where it lies
     Decrypt(commands::decrypt::DecryptArgs),
+    /// Encrypt a drive where it lies: its files stay, and it can be paused and resumed
+    Encrypt(commands::encrypt::EncryptArgs),
     /// Go on encrypting or decrypting a drive in place
     Resume(commands::convert::ResumeArgs),
     /// Pause the encrypting or decrypting of a drive that runs elsewhere on this computer

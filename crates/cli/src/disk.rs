@@ -63,6 +63,24 @@ pub(crate) fn open_volume(argument: &Path, opening: Opening) -> Outcome<Locked> 
     }
 }
 
+/// Opens what the argument names, whatever is on it. A whole disk with partitions is refused: one of them is meant.
+pub(crate) fn open_plain(argument: &Path, opening: Opening) -> Outcome<Disk> {
+    let Named { image, partition } = Named::parse(argument);
+    let disk = opening(&image).map_err(|error| explain(&image, &error))?;
+    let table = read_table(&image, &disk)?;
+    match partition {
+        Some(number) => {
+            let found = table.partitions.iter().find(|found| found.number == number);
+            let found = found.ok_or_else(|| no_such_partition(&image, number, &table))?;
+            found.of(disk).map_err(|error| Failure::no(format!("{} is not there", argument.display())).because(&error))
+        }
+        None if table.partitions.is_empty() => whole(disk, &image),
+        None => Err(Failure::no(format!("{} is a whole disk", image.display()))
+            .cause(format!("its partitions are: {}", describe(table.partitions.iter())))
+            .hint(format!("name one of them: {}", name_of(&image, table.partitions[0].number)))),
+    }
+}
+
 /// Opens an image or device, of whatever format.
 pub(crate) fn open_image(image: &Path) -> Outcome<DiskImage> {
     DiskImage::open(image).map_err(|error| explain(image, &error))

@@ -16,6 +16,7 @@ mod hardening;
 mod host;
 mod lock;
 mod output;
+mod places;
 mod printed;
 mod progress;
 mod prompt;

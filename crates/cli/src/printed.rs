@@ -9,7 +9,7 @@ use recovery_sheet::{Date, Paper, Sheet};
 use secret::RecoveryPassword;
 use zeroize::Zeroizing;
 
-use crate::drive::Locked;
+use crate::commands::backup::About;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -24,7 +24,7 @@ pub(crate) enum PaperSize {
 /// What goes onto the page.
 pub(crate) struct Page<'a> {
     pub(crate) drive: &'a Path,
-    pub(crate) volume: &'a Locked,
+    pub(crate) about: &'a About,
     pub(crate) identifier: Guid,
     pub(crate) password: &'a RecoveryPassword,
     pub(crate) paper: PaperSize,
@@ -35,11 +35,11 @@ impl Page<'_> {
     /// The PDF.
     pub(crate) fn render(&self) -> Outcome<Zeroizing<Vec<u8>>> {
         let name = self.drive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let drive = match self.volume.description() {
+        let drive = match &self.about.description {
             Some(description) => format!("{name}, {description}"),
             None => name,
         };
-        let (size, method) = (output::size(self.volume.volume_bytes()), self.volume.metadata().method);
+        let (size, method) = (output::size(self.about.volume_bytes), self.about.method);
         let sheet = Sheet {
             computer: &crate::host::name(),
             drive: &drive,

@@ -122,6 +122,16 @@ impl<D: BlockRead> Volume<D> {
         (header.metadata_offsets, relocated.unwrap_or((header.header_offset_bytes, length)))
     }
 
+    /// The places inside the volume that belong to BitLocker: metadata copies, the relocated volume header and, where it is
+    /// named, the reserved region. The file system inside must not use them.
+    pub fn own_places(&self) -> Vec<Range<u64>> {
+        let (metadata_offsets, (header_offset_bytes, header_bytes)) = self.places_of_structures();
+        let region_bytes = region_bytes(&self.header) as u64;
+        let metadata = metadata_offsets.into_iter().map(|at| at..at.saturating_add(region_bytes));
+        let header = header_offset_bytes..header_offset_bytes.saturating_add(header_bytes);
+        metadata.chain([header]).chain(self.reserved_region()).collect()
+    }
+
     /// A region that belongs to BitLocker and holds nothing in a finished volume, where the volume names one that lies in
     /// it: room for a journal when nothing is known about the file system inside.
     pub fn reserved_region(&self) -> Option<Range<u64>> {

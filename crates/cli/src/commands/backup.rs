@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fve::{Guid, ProtectorKind, VolumeLayout};
+use fve::{EncryptionMethod, Filetime, Guid, ProtectorKind, VolumeLayout};
 use secret::RecoveryPassword;
 use serde_json::{Value, json};
 use vault_client::{Error, KeyToSave, Meta, Outcome as Saving, RecordId};
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
                 Place::File(path) => to_file(&arguments.drive.drive, path, key),
                 Place::Print(path) => {
                     let form = (arguments.paper, arguments.key_as_qr);
-                    to_page(&arguments.drive.drive, &volume, path, key, form)
+                    to_page(&arguments.drive.drive, &About::of(&volume, key.identifier), path, key, form)
                 }
             };
             match saved {
@@ -130,16 +130,17 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
 }
 
 fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<Saved> {
-    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, volume, key)? {
+    let about = About::of(volume, key.identifier);
+    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, &about, key)? {
         Saving::Saved { record_id, audit_seq } => Ok(saved_to_account(key, record_id, audit_seq)),
         Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
     }
 }
 
 /// Saves a key of the drive at `path`, and tells whether the account has it or it waits here.
-pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, volume: &Locked, key: &Key) -> Outcome<Saving> {
+pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, about: &About, key: &Key) -> Outcome<Saving> {
     let client = account.client()?;
-    let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, volume, key) };
+    let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, about, key) };
     client.save(&to_save).map_err(|error| explain(&error))
 }
 
@@ -171,21 +172,40 @@ pub(crate) fn not_yet_saved(why: &Error, count: usize) -> Failure {
     failure
 }
 
-fn meta(path: &Path, volume: &Locked, key: &Key) -> Meta {
-    let protector = volume.protectors().into_iter().find(|protector| protector.identifier == key.identifier);
+/// What is told of a drive beside its key.
+pub(crate) struct About {
+    pub(crate) is_removable: bool,
+    pub(crate) description: Option<String>,
+    pub(crate) method: EncryptionMethod,
+    pub(crate) volume_bytes: u64,
+    /// When the protector was made.
+    pub(crate) created: Option<Filetime>,
+}
+
+impl About {
+    /// Of a drive that has the protector with this identifier.
+    pub(crate) fn of(volume: &Locked, identifier: Guid) -> Self {
+        let protector = volume.protectors().into_iter().find(|protector| protector.identifier == identifier);
+        Self {
+            is_removable: volume.header().layout == VolumeLayout::ToGo,
+            description: volume.description(),
+            method: volume.metadata().method,
+            volume_bytes: volume.volume_bytes(),
+            created: protector.map(|protector| protector.modified),
+        }
+    }
+}
+
+fn meta(path: &Path, about: &About, key: &Key) -> Meta {
     Meta {
         key_id: key.identifier.to_string(),
-        volume_type: match volume.header().layout {
-            VolumeLayout::ToGo => "removable",
-            VolumeLayout::Fixed | VolumeLayout::Vista => "fixed",
-        }
-        .to_owned(),
+        volume_type: if about.is_removable { "removable" } else { "fixed" }.to_owned(),
         mount: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        label: volume.description().unwrap_or_default(),
+        label: about.description.clone().unwrap_or_default(),
         computer: crate::host::name(),
         os: std::env::consts::OS.to_owned(),
-        method: volume.metadata().method.to_string(),
-        protector_created: protector.map(|protector| protector.modified.to_string()),
+        method: about.method.to_string(),
+        protector_created: about.created.map(|created| created.to_string()),
         source: "drive".to_owned(),
         client: concat!("keyhaven/", env!("CARGO_PKG_VERSION")).to_owned(),
     }
@@ -205,13 +225,13 @@ pub(crate) fn saved_to_file(path: &Path, key: &Key) -> Saved {
 /// A page for printing, on this paper, with a QR code of the key itself or without.
 pub(crate) fn to_page(
     drive: &Path,
-    volume: &Locked,
+    about: &About,
     path: &Path,
     key: &Key,
     (paper, key_as_qr): (printed::PaperSize, bool),
 ) -> Outcome<Saved> {
     let path = place_for(drive, path, key, "pdf")?;
-    let page = printed::Page { drive, volume, identifier: key.identifier, password: &key.password, paper, key_as_qr };
+    let page = printed::Page { drive, about, identifier: key.identifier, password: &key.password, paper, key_as_qr };
     files::write_new_private(&path, &page.render()?)?;
     Ok(written("print", &path, key, "Print it, keep the page away from the drive it opens, and delete the file."))
 }

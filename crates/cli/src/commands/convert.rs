@@ -1,13 +1,18 @@
 //! Conversion in place: `keyhaven decrypt --in-place`, `keyhaven resume`, `keyhaven pause`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use block_io::BlockWrite;
+use block_io::{BlockRead, BlockWrite};
 use clap::Args;
 use disk_image::DiskImage;
-use fve::convert::{BATCH_BYTES, ConversionProgress, Converter, DecryptOptions, Direction, Outcome as End, Step};
+use fs_reserve::FileSystem;
+use fve::convert::{
+    BATCH_BYTES, ConversionProgress, Converter, DecryptOptions, Direction, FsWrite, Outcome as End, Step, journal_bytes,
+};
+use fve::{KeyMaterial, UnlockOptions};
 use serde_json::{Value, json};
 
 use crate::drive::{self, DriveArgs, Locked};
@@ -39,16 +44,16 @@ pub(crate) struct PauseArgs {
 }
 
 /// What keeps everybody else away while a drive is converted.
-struct Held {
+pub(crate) struct Held {
     _lock: Lock,
     _alone: Alone,
 }
 
-fn hold(path: &Path) -> Outcome<Held> {
+pub(crate) fn hold(path: &Path) -> Outcome<Held> {
     Ok(Held { _lock: Lock::take(path, true)?, _alone: Alone::take(path)? })
 }
 
-fn open(path: &Path) -> Outcome<Locked> {
+pub(crate) fn open(path: &Path) -> Outcome<Locked> {
     disk::open_volume(path, DiskImage::open_writable)
 }
 
@@ -59,17 +64,84 @@ pub(crate) fn decrypt(path: &Path, secrets: &SecretArgs, json: bool) -> Outcome 
     if volume.in_place_conversion().is_some() {
         return go_on(path, volume, secrets, Direction::Decrypt, json);
     }
-    let Some(journal) = volume.reserved_region() else {
-        return Err(Failure::no(format!("{} cannot be decrypted in place", path.display()))
-            .cause("it names no place where a journal could be kept")
-            .hint("`keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file"));
-    };
     let given = secrets.resolve(&volume)?;
-    let options = DecryptOptions { journal, writes: Vec::new(), batch_bytes: BATCH_BYTES };
+    let (journal, writes) = free_places(path, &volume, given.material())?;
+    let options = DecryptOptions { journal, writes, batch_bytes: BATCH_BYTES };
     // Before anything is written that a signal must not break off.
     let signals = Signals::watch()?;
     let converter = Converter::decrypt(volume, given.material(), &options).map_err(|error| explain(path, &error))?;
     run(path, converter, Direction::Decrypt, &signals, json)
+}
+
+/// A place for the journal in the file system inside, and the writes that give it BitLocker's places back, where it has marked
+/// them as bad; Windows gives them to hidden files, which stay.
+fn free_places(path: &Path, volume: &Locked, material: &dyn KeyMaterial) -> Outcome<(Range<u64>, Vec<FsWrite>)> {
+    let reserved = volume.reserved_region();
+    let own = volume.own_places();
+    // Opened once more: what is unlocked belongs to the view of its files.
+    let (plain, _) =
+        open(path)?.unlock(material, UnlockOptions::default()).map_err(|error| drive::explain(path, &error))?;
+    let found = FileSystem::open(&plain).and_then(|inside| {
+        let writes = match inside.release(&own) {
+            Ok(writes) => writes,
+            Err(fs_reserve::Error::NotReserved { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let writes: Vec<FsWrite> =
+            writes.into_iter().map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes }).collect();
+        Ok((journal_place(&inside, &own, &writes, BATCH_BYTES)?, writes))
+    });
+    match (found, reserved) {
+        (Ok(found), _) => Ok(found),
+        // No file system that is understood, or one that may not be changed: nothing in it changes then.
+        (Err(_), Some(reserved)) => Ok((reserved, Vec::new())),
+        (Err(error), None) => Err(Failure::no(format!("{} cannot be decrypted in place", path.display()))
+            .because(&error)
+            .hint("`keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file")),
+    }
+}
+
+/// Free space of the file system for the journal, outside `taken`: as much as batches of this size need, or else as much as
+/// there is in one piece.
+pub(crate) fn journal_place<D: BlockRead>(
+    inside: &FileSystem<D>,
+    taken: &[Range<u64>],
+    writes: &[FsWrite],
+    batch_bytes: u32,
+) -> Result<Range<u64>, fs_reserve::Error> {
+    let bytes: u64 = writes.iter().map(|write| write.bytes.len() as u64).sum();
+    let wanted = journal_bytes(batch_bytes, writes.len(), bytes);
+    let mut best: Range<u64> = 0..0;
+    for run in inside.free_runs(64)? {
+        for part in without(run, taken) {
+            let start = part.start.next_multiple_of(4096);
+            let end = part.end.min(start.saturating_add(wanted));
+            if end > start && end - start > best.end - best.start {
+                best = start..end - end % 4096;
+            }
+        }
+        if best.end - best.start == wanted {
+            break;
+        }
+    }
+    let least = journal_bytes(4096, writes.len(), bytes);
+    match best.end - best.start {
+        found if found >= least => Ok(best),
+        largest_bytes => Err(fs_reserve::Error::NotEnoughSpace { needed_bytes: least, largest_bytes }),
+    }
+}
+
+/// The parts of a range that lie outside others.
+fn without(range: Range<u64>, others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut left = vec![range];
+    for other in others {
+        left = left
+            .into_iter()
+            .flat_map(|part| [part.start..part.end.min(other.start), part.start.max(other.end)..part.end])
+            .filter(|part| part.start < part.end)
+            .collect();
+    }
+    left
 }
 
 pub(crate) fn run_resume(arguments: &ResumeArgs, json: bool) -> Outcome {
@@ -87,7 +159,7 @@ pub(crate) fn run_resume(arguments: &ResumeArgs, json: bool) -> Outcome {
     go_on(path, volume, &arguments.secrets, direction, json)
 }
 
-fn go_on(path: &Path, volume: Locked, secrets: &SecretArgs, direction: Direction, json: bool) -> Outcome {
+pub(crate) fn go_on(path: &Path, volume: Locked, secrets: &SecretArgs, direction: Direction, json: bool) -> Outcome {
     let given = if volume.is_decrypted() { None } else { Some(secrets.resolve(&volume)?) };
     let signals = Signals::watch()?;
     let material = given.as_ref().map(crate::secrets::Given::material);
@@ -183,7 +255,7 @@ fn percent(conversion: &ConversionProgress) -> u64 {
     u64::try_from(part.checked_div(u128::from(conversion.total_bytes)).unwrap_or(100)).unwrap_or(100)
 }
 
-fn explain(path: &Path, error: &fve::Error) -> Failure {
+pub(crate) fn explain(path: &Path, error: &fve::Error) -> Failure {
     match error {
         fve::Error::CannotConvert(reason) => {
             Failure::no(format!("{} cannot be converted in place", path.display())).cause(*reason)

@@ -12,6 +12,7 @@ pub(crate) mod decrypt;
 pub(crate) mod device;
 pub(crate) mod drives;
 mod edit;
+pub(crate) mod encrypt;
 #[cfg(feature = "export")]
 pub(crate) mod export;
 pub(crate) mod factors;
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Info(arguments) => info::run(&arguments, json),
         Command::Verify(arguments) => verify::run(&arguments, json),
         Command::Decrypt(arguments) => decrypt::run(&arguments, json),
+        Command::Encrypt(arguments) => encrypt::run(&arguments, json),
         Command::Resume(arguments) => convert::run_resume(&arguments, json),
         Command::Pause(arguments) => convert::run_pause(&arguments, json),
         Command::Ls(arguments) => ls::run(&arguments, json),

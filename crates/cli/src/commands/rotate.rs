@@ -18,7 +18,7 @@ use secret::RecoveryPassword;
 use serde_json::json;
 use vault_client::{Error, Outcome as Saving, RecordId, Standing};
 
-use super::backup::{self, Key, Place, Saved, parse_place};
+use super::backup::{self, About, Key, Place, Saved, parse_place};
 use super::edit::{self, Editing};
 use super::info::{key_id, name};
 use crate::account::{HttpClient, explain};
@@ -251,7 +251,7 @@ fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
         }
     }
     let volume = drive::open(path)?;
-    match backup::save_to_account(arguments.secrets.account(), path, &volume, key)? {
+    match backup::save_to_account(arguments.secrets.account(), path, &About::of(&volume, key.identifier), key)? {
         Saving::Saved { record_id, audit_seq } => {
             remember_record(&client, key, record_id);
             Ok(backup::saved_to_account(key, record_id, audit_seq))

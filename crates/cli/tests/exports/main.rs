@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bad;
+mod encrypt;
 mod every_way;
 mod files;
 #[path = "../drives/harness.rs"]

@@ -72,7 +72,7 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Method {
+pub(crate) enum Method {
     #[value(name = "xts-aes-128")]
     XtsAes128,
     #[value(name = "xts-aes-256")]
@@ -92,16 +92,23 @@ enum FileSystem {
 }
 
 impl Method {
+    /// What is stored for it, without a diffuser.
+    pub(crate) fn plain(self) -> EncryptionMethod {
+        match self {
+            Self::XtsAes128 => EncryptionMethod::AesXts128,
+            Self::XtsAes256 => EncryptionMethod::AesXts256,
+            Self::AesCbc128 => EncryptionMethod::AesCbc128,
+            Self::AesCbc256 => EncryptionMethod::AesCbc256,
+        }
+    }
+
     /// What is stored for it; nothing for a diffuser where there cannot be one.
     fn on_disk(self, diffuser: bool) -> Option<EncryptionMethod> {
         match (self, diffuser) {
-            (Self::XtsAes128, false) => Some(EncryptionMethod::AesXts128),
-            (Self::XtsAes256, false) => Some(EncryptionMethod::AesXts256),
-            (Self::AesCbc128, false) => Some(EncryptionMethod::AesCbc128),
-            (Self::AesCbc256, false) => Some(EncryptionMethod::AesCbc256),
+            (Self::XtsAes128 | Self::XtsAes256, true) => None,
             (Self::AesCbc128, true) => Some(EncryptionMethod::AesCbc128Diffuser),
             (Self::AesCbc256, true) => Some(EncryptionMethod::AesCbc256Diffuser),
-            (Self::XtsAes128 | Self::XtsAes256, true) => None,
+            (_, false) => Some(self.plain()),
         }
     }
 }

@@ -8,17 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use block_io::{BlockRead, BlockWrite, FileDisk};
-use fs_reserve::{FileSystem as Reserve, Want, Write};
+use fs_reserve::{FileSystem as Reserve, Write};
 use fve::Placement;
 
 use super::FileSystem;
 use crate::failure::{Failure, Outcome};
+use crate::places;
 
 const CHUNK_BYTES: u64 = 1 << 20;
-const REGION_BYTES: u64 = 65_536;
-/// The relocated volume header, and the region behind it.
-const HEADER_BYTES: u64 = 8192;
-const VERIFY_BYTES: u64 = 65_536;
 
 /// What the file system shall be.
 pub(super) struct Wanted<'w> {
@@ -165,25 +162,10 @@ fn unusable(wanted: &Wanted<'_>, error: &dyn std::error::Error) -> Failure {
 /// Gives the file system the places, which are those that Windows takes or the next free ones above.
 fn reserve(disk: &FileDisk, usual: &Placement, wanted: &Wanted<'_>) -> Outcome<Placement> {
     let volume = Reserve::open(disk).map_err(|error| unusable(wanted, &error))?;
-    let align_bytes = volume.cluster_bytes().clamp(4096, REGION_BYTES);
-    let lengths = [REGION_BYTES + HEADER_BYTES + VERIFY_BYTES, REGION_BYTES, REGION_BYTES];
-    let wants: Vec<Want> = usual
-        .metadata_offsets
-        .iter()
-        .zip(lengths)
-        .map(|(at_least_offset, bytes)| Want { bytes, align_bytes, at_least_offset: *at_least_offset })
-        .collect();
-    let places = volume.find(&wants).map_err(|error| unusable(wanted, &error))?;
-    let writes = volume.reserve(&places).map_err(|error| unusable(wanted, &error))?;
+    let places = places::find(&volume, usual).map_err(|error| unusable(wanted, &error))?;
+    let writes = volume.reserve(&places.ranges()).map_err(|error| unusable(wanted, &error))?;
     apply(disk, &writes).map_err(|error| unusable(wanted, &error))?;
-    let [first, second, third] = places.as_slice() else {
-        return Err(Failure::could_not("the places of the metadata were not found"));
-    };
-    Ok(Placement {
-        volume_bytes: wanted.volume_bytes,
-        metadata_offsets: [first.start, second.start, third.start],
-        header_offset_bytes: first.start + REGION_BYTES,
-    })
+    Ok(places.placement(wanted.volume_bytes))
 }
 
 fn apply(disk: &FileDisk, writes: &[Write]) -> Result<(), block_io::Error> {

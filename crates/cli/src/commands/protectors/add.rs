@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vault_client::Outcome as Saving;
 use zeroize::Zeroizing;
 
-use crate::commands::backup::{self, Key, Place, Saved, parse_place};
+use crate::commands::backup::{self, About, Key, Place, Saved, parse_place};
 use crate::commands::edit::{self, Editing};
 use crate::commands::info::key_id;
 use crate::drive::{self, DriveArgs};
@@ -104,12 +104,12 @@ fn save(arguments: &AddRecoveryPasswordArgs, key: &Key, json: bool) -> Outcome<(
     if arguments.places.is_empty() {
         return Ok((saved, failure));
     }
-    let volume = drive::open(path)?;
+    let about = About::of(&drive::open(path)?, key.identifier);
     for place in &arguments.places {
         let done = match place {
             Place::File(file) => backup::to_file(path, file, key),
-            Place::Print(file) => backup::to_page(path, &volume, file, key, (PaperSize::default(), false)),
-            Place::Account => match backup::save_to_account(arguments.secrets.account(), path, &volume, key) {
+            Place::Print(file) => backup::to_page(path, &about, file, key, (PaperSize::default(), false)),
+            Place::Account => match backup::save_to_account(arguments.secrets.account(), path, &about, key) {
                 Ok(Saving::Saved { record_id, audit_seq }) => Ok(backup::saved_to_account(key, record_id, audit_seq)),
                 Ok(Saving::Waiting { why, .. }) => Err(backup::not_yet_saved(&why, 1)),
                 Err(failed) => Err(failed),

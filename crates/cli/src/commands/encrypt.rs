@@ -1,0 +1,252 @@
+//! `keyhaven encrypt`: a drive with files becomes a BitLocker drive where it lies.
+//!
+//! Order: everything is checked, the recovery key is made and saved, whoever asked confirms that it is, and only then is the
+//! drive touched.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use block_io::BlockRead;
+use clap::Args;
+use disk_image::DiskImage;
+use fs_reserve::{Error as SpaceError, FileSystem, Unclean};
+use fve::convert::{BATCH_BYTES, Converter, Direction, EncryptOptions, FsWrite, Places};
+use fve::{CreateOptions, Filetime, Placement, Volume};
+use secret::RecoveryPassword;
+use serde_json::json;
+use vault_client::Outcome as Saving;
+
+use super::backup::{self, About, Key, Place, Saved, parse_place};
+use super::convert;
+use super::create::Method;
+use crate::drive::{self, Disk, DriveArgs};
+use crate::failure::{Failure, Outcome};
+use crate::printed::PaperSize;
+use crate::secrets::SecretArgs;
+use crate::signals::Signals;
+use crate::{disk, host, output, places, prompt, recovery_file, secrets};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven encrypt /dev/sdb1 --to account\n\n\
+    The files stay where they are. Encryption does not begin before the recovery key is saved: to your account (with a \
+    verified receipt), to a file, or on paper. Ctrl-C pauses, `keyhaven resume` goes on, also after a power cut; meanwhile \
+    only Keyhaven can read the drive. `keyhaven decrypt DRIVE --in-place` goes back.")]
+pub(crate) struct EncryptArgs {
+    #[command(flatten)]
+    drive: DriveArgs,
+    /// Where the recovery key is saved first: `account`, `file:PATH` (on another drive) or `print:PATH.pdf`; may be given
+    /// several times
+    #[arg(long = "to", value_name = "PLACE", value_parser = parse_place, required_unless_present = "without_backup")]
+    places: Vec<Place>,
+    /// The printed page is on paper: do not ask for digits of it
+    #[arg(long)]
+    backup_confirmed: bool,
+    /// Begin although the recovery key is saved nowhere but where it is shown now
+    #[arg(long, conflicts_with = "places")]
+    without_backup: bool,
+    /// How sectors are encrypted
+    #[arg(long, value_enum, default_value_t = Method::XtsAes128)]
+    method: Method,
+    /// File with a password that shall open the drive, too (`-`: standard input)
+    #[arg(long, value_name = "FILE")]
+    new_password_file: Option<PathBuf>,
+    /// Paper of the printed page
+    #[arg(long, value_enum, default_value_t)]
+    paper: PaperSize,
+    /// Check everything and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// To go on with a drive that is half encrypted already
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+pub(crate) fn run(arguments: &EncryptArgs, json: bool) -> Outcome {
+    let path = &arguments.drive.drive;
+    let held = convert::hold(path)?;
+    let storage = disk::open_plain(path, DiskImage::open_writable)?;
+    match Volume::open(&storage) {
+        Err(fve::Error::NotBitLocker { .. }) => {}
+        Ok(volume) if volume.in_place_conversion().is_some() => {
+            drop(volume);
+            return convert::go_on(path, convert::open(path)?, &arguments.secrets, Direction::Encrypt, json);
+        }
+        Ok(_) => {
+            return Err(Failure::no(format!("{} is a BitLocker drive already", path.display()))
+                .hint(format!("`keyhaven info {}` tells its state", path.display())));
+        }
+        Err(error) => return Err(drive::explain(path, &error)),
+    }
+    let password = arguments.new_password_file.as_deref().map(secrets::password_from).transpose()?;
+    let key_password = RecoveryPassword::random();
+    let mut options = plan(arguments, &storage, &key_password)?;
+    options.volume.password = password;
+    if arguments.dry_run {
+        let text = format!("{} can be encrypted in place; nothing was changed.\n", path.display());
+        return output::report(json, &json!({ "drive": path.display().to_string(), "possible": true }), &text);
+    }
+    let key = Key { identifier: options.recovery_identifier, password: key_password };
+    save(arguments, &options, &key, json)?;
+    // From here on a signal pauses, and does not break off.
+    let signals = Signals::watch()?;
+    let converter = Converter::encrypt(storage, &options).map_err(|error| convert::explain(path, &error))?;
+    drop(options);
+    let ended = convert::run(path, converter, Direction::Encrypt, &signals, json);
+    drop(held);
+    ended
+}
+
+/// Where everything goes, and what changes in the file system. Nothing is written.
+fn plan(arguments: &EncryptArgs, storage: &Disk, key: &RecoveryPassword) -> Outcome<EncryptOptions> {
+    let path = &arguments.drive.drive;
+    let cannot = |error: &SpaceError| unusable(path, error);
+    let inside = FileSystem::open(storage).map_err(|error| cannot(&error))?;
+    inside.check_clean().map_err(|error| cannot(&error))?;
+    let sector_bytes = file_system_sector(storage).map_err(|error| drive::explain(path, &error.into()))?;
+    let stored = storage.geometry().length_bytes;
+    let volume_bytes = stored - stored % u64::from(sector_bytes.max(1));
+    let usual = Placement::choose(volume_bytes, inside.cluster_bytes().max(4096), 0)
+        .map_err(|error| Failure::no(format!("{} is too small to be encrypted", path.display())).because(&error))?;
+    let found = places::find(&inside, &usual).map_err(|error| cannot(&error))?;
+    let writes: Vec<FsWrite> = inside
+        .reserve(&found.ranges())
+        .map_err(|error| cannot(&error))?
+        .into_iter()
+        .map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes })
+        .collect();
+    let placement = found.placement(volume_bytes);
+    let journal =
+        convert::journal_place(&inside, &found.ranges(), &writes, BATCH_BYTES).map_err(|error| cannot(&error))?;
+    let now = Filetime::from_system_time_ms(SystemTime::now());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let volume = CreateOptions {
+        method: arguments.method.plain(),
+        description: format!("{} {name} {}", host::name(), &now.to_string()[..10]),
+        now,
+        recovery_password: key.clone(),
+        password: None,
+        placement: placement.clone(),
+    };
+    let places = Places {
+        metadata_offsets: placement.metadata_offsets,
+        header_offset_bytes: placement.header_offset_bytes,
+        journal,
+    };
+    Ok(EncryptOptions::new(volume, sector_bytes, &places, writes))
+}
+
+/// The sector size that the boot sector names; exFAT writes it as a power of two.
+fn file_system_sector(storage: &Disk) -> Result<u32, block_io::Error> {
+    let mut sector = [0; 512];
+    storage.read_exact_at(0, &mut sector)?;
+    Ok(match &sector[3..11] {
+        b"EXFAT   " => 1_u32.checked_shl(sector[0x6C].into()).unwrap_or(0),
+        _ => u16::from_le_bytes([sector[0x0B], sector[0x0C]]).into(),
+    })
+}
+
+/// Saves the key wherever was asked, and makes sure that it is there.
+fn save(arguments: &EncryptArgs, options: &EncryptOptions, key: &Key, json: bool) -> Outcome {
+    if arguments.without_backup {
+        let digits = key.password.to_text();
+        let document = json!({
+            "key_id": key.identifier.to_string()[..8], "identifier": key.identifier.to_string(),
+            "recovery_password": digits.expose(), "saved": [],
+        });
+        let text = format!(
+            "The recovery key {} is saved nowhere. Write it down now: without it the files are lost when the drive is \
+             locked.\n\n  {}\n\n",
+            &key.identifier.to_string()[..8],
+            digits.expose()
+        );
+        return output::report(json, &document, &text);
+    }
+    let about = About {
+        is_removable: false,
+        description: Some(options.volume.description.clone()),
+        method: options.volume.method,
+        volume_bytes: options.volume.placement.volume_bytes,
+        created: Some(options.volume.now),
+    };
+    let mut saved = Vec::new();
+    for place in &arguments.places {
+        saved.push(save_to(arguments, place, &about, key).map_err(|failure| {
+            let unchanged = "the drive was not changed: encryption does not begin before the key is saved";
+            match failure.hint.clone() {
+                Some(hint) => failure.hint(format!("{unchanged}; {hint}")),
+                None => failure.hint(unchanged),
+            }
+        })?);
+    }
+    let text: String = saved.iter().map(|(_, line)| line.as_str()).collect();
+    let document = json!({ "saved": saved.iter().map(|(document, _)| document).collect::<Vec<_>>() });
+    output::report(json, &document, &text)
+}
+
+fn save_to(arguments: &EncryptArgs, place: &Place, about: &About, key: &Key) -> Outcome<Saved> {
+    let path = &arguments.drive.drive;
+    match place {
+        Place::Account => match backup::save_to_account(arguments.secrets.account(), path, about, key)? {
+            Saving::Saved { record_id, audit_seq } => Ok(backup::saved_to_account(key, record_id, audit_seq)),
+            Saving::Waiting { why, .. } => Err(backup::not_yet_saved(&why, 1)),
+        },
+        Place::File(file) => {
+            let file = backup::place_for(path, file, key, "TXT")?;
+            let saved = backup::to_file(path, &file, key)?;
+            read_back(&file, key)?;
+            Ok(saved)
+        }
+        Place::Print(file) => {
+            let saved = backup::to_page(path, about, file, key, (arguments.paper, false))?;
+            if !arguments.backup_confirmed {
+                on_paper(key)?;
+            }
+            Ok(saved)
+        }
+    }
+}
+
+/// What the file says now must be the key.
+fn read_back(file: &Path, key: &Key) -> Outcome {
+    let text = secrets::read_secret_file(file)?;
+    match recovery_file::find_password(&recovery_file::decode_for_digits(&text)) {
+        Ok(read) if read == key.password => Ok(()),
+        _ => Err(Failure::could_not(format!("{} does not read back as it was written", file.display()))
+            .hint("choose another place")),
+    }
+}
+
+/// Asks for what only the printed page, or the file, tells: a file that lies on this computer alone is not paper yet.
+fn on_paper(key: &Key) -> Outcome {
+    output::note("Print the page now. When it is on paper, type what stands there.");
+    let typed = prompt::visible_secret("the last group of six digits on the page").map_err(|failure| {
+        failure.hint("with --backup-confirmed nothing is asked: say so only when the page is printed")
+    })?;
+    let digits = key.password.to_text();
+    if digits.expose().ends_with(typed.expose().trim()) && typed.expose().trim().len() == 6 {
+        return Ok(());
+    }
+    Err(Failure::no("these are not the last six digits of the key").hint("look at the page again, then start anew"))
+}
+
+fn unusable(path: &Path, error: &SpaceError) -> Failure {
+    let failure = Failure::no(format!("{} cannot be encrypted in place", path.display())).because(error);
+    match error {
+        SpaceError::NotClean(Unclean::Hibernated { .. } | Unclean::FastStartup { .. }) => failure.hint(
+            "nothing was changed; start Windows and shut it down fully (hold Shift while choosing Shut down), then try again",
+        ),
+        SpaceError::NotClean(_) => failure.hint(
+            "nothing was changed; unmount the drive cleanly, or check it first (`chkdsk` on Windows, `ntfsfix`, `fsck.fat` or \
+             `fsck.exfat` here)",
+        ),
+        SpaceError::NotEnoughSpace { .. } => {
+            failure.hint("nothing was changed; BitLocker's own data needs some free space in one piece: make some room")
+        }
+        SpaceError::FileSystem(fs_view::Error::Unknown { .. }) => failure.hint(
+            "nothing was changed; NTFS, exFAT and FAT drives can be encrypted where they lie. For others, `keyhaven create` \
+             makes an empty encrypted drive",
+        ),
+        SpaceError::Storage(_) => Failure::could_not(format!("cannot read {}", path.display())).because(error),
+        _ => failure.hint("nothing was changed; check the drive first (`chkdsk` on Windows)"),
+    }
+}
