@@ -76,7 +76,7 @@ pub(crate) fn copy<D: BlockRead>(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let mut report = Report::default();
-    let mut plan = plan::plan(drive, sources, target, &mut report)?;
+    let mut plan = plan::plan(drive, sources, target, options.resume, &mut report)?;
     if options.check_space {
         check_space(&plan, options)?;
     }

@@ -113,9 +113,10 @@ pub(super) fn plan<D: BlockRead>(
     drive: &FileSystem<D>,
     sources: &[String],
     target: &Path,
+    resume: bool,
     report: &mut Report,
 ) -> Result<Plan, Refusal> {
-    let into_folder = target.is_dir();
+    let into_folder = target.is_dir() && !(resume && is_begun_copy(drive, sources, target));
     let ends_as_folder = target.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
     if !into_folder && (sources.len() > 1 || (ends_as_folder && !is_directory(drive, sources.first()))) {
         return Err(Refusal::NotAFolder(target.to_owned()));
@@ -154,6 +155,19 @@ pub(super) fn plan<D: BlockRead>(
         planner.add(source, own_name.as_ref());
     }
     Ok(planner.plan)
+}
+
+/// Whether `target`, a folder, is itself the copy of the only source, begun by a run that found nothing there: then going on
+/// means to complete it, and not to put a second copy inside.
+fn is_begun_copy<D: BlockRead>(drive: &FileSystem<D>, sources: &[String], target: &Path) -> bool {
+    let [source] = sources else { return false };
+    let Ok(entry) = drive.stat(source) else { return false };
+    if entry.kind != EntryKind::Directory || (!entry.name.is_empty() && target.join(&entry.name).exists()) {
+        return false;
+    }
+    let Ok(listing) = drive.list(source) else { return false };
+    let is_there = |name: &str| target.join(name).symlink_metadata().is_ok();
+    listing.entries.iter().any(|entry| is_there(&entry.name) || is_there(&names::partial(&entry.name)))
 }
 
 fn is_directory<D: BlockRead>(drive: &FileSystem<D>, source: Option<&String>) -> bool {

@@ -438,3 +438,21 @@ fn a_damaged_record_stops_nothing_else() {
     assert_eq!(names.len(), 49);
     assert!(names.iter().all(|found| !found.file_name().to_string_lossy().contains("17")));
 }
+
+#[test]
+fn going_on_completes_the_copy_and_makes_no_second_one_inside() {
+    let bench = Bench::with_drive();
+    let words = "cp d.img tree rescued --password-file password --json";
+    assert_eq!(bench.run(words).json()["files"], 3);
+    std::fs::remove_file(bench.path("rescued/hello.txt")).unwrap();
+    let again = bench.run(&format!("{words} --resume")).json();
+    assert_eq!((again["files"].as_u64(), again["passed_over"].as_u64()), (Some(1), Some(2)), "{again}");
+    assert!(same(&bench.path("rescued"), &bench.path("tree")));
+    // Another folder, in which there is nothing of the source, is where it goes into.
+    std::fs::create_dir(bench.path("shelf")).unwrap();
+    bench.run("cp d.img tree shelf --password-file password --resume").text();
+    assert!(same(&bench.path("shelf/tree"), &bench.path("tree")));
+    // Nor does a copy inside turn into one beside it.
+    let inside = bench.run("cp d.img tree shelf --password-file password --resume --json").json();
+    assert_eq!((inside["files"].as_u64(), inside["passed_over"].as_u64()), (Some(0), Some(3)), "{inside}");
+}

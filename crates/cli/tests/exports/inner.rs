@@ -55,7 +55,9 @@ impl Inner {
                 let out = bench.path("by mtools");
                 fs::create_dir(&out).unwrap();
                 run("mcopy", &["-s", "-Q", "-n", "-i", volume.to_str().unwrap(), "::*"], &[&out]);
-                look(&out)
+                let found = look(&out);
+                fs::remove_dir_all(&out).unwrap();
+                found
             }
             _ => self.mounted(bench, volume, "ro", look),
         }
