@@ -89,12 +89,13 @@ catalogue! {
         "update the program; report this to whoever runs the service";
     FactorRequired = "factor.required", 403, "the password was right; the second factor is still missing",
         "continue with the second factor";
-    FactorCodeUsed = "factor.code_used", 401, "this code was used already", "wait for the next code (up to 30 seconds)";
+    FactorCodeUsed = "factor.code_used", 401, "this code was used already",
+        "wait for the next code (up to 30 seconds), or use another backup code";
     FactorCodeWrong = "factor.code_wrong", 401, "the code does not match",
-        "set the clock of the phone to automatic and use the newest code";
+        "set the clock of the phone to automatic and use the newest code, or use a backup code";
     FactorLastOne = "factor.last_one", 409, "this is the only factor", "add another factor first";
-    FactorEnrolNeeded = "factor.enrol_needed", 403, "the account has no second factor yet",
-        "add one now: `keyhaven factors add`";
+    FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
+        "add one now: `keyhaven factors add`; saving goes on meanwhile";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";
     StepupGrantUsed = "stepup.grant_used", 409, "the confirmation was used already or is too old", "confirm again";
     DeviceCodeExpired = "device.code_expired", 400, "the enrolment code has expired or is not known",

@@ -28,6 +28,10 @@ pub const FACTORS: &str = "/v1/factors";
 pub const TOTP_START: &str = "/v1/factors/totp/start";
 /// `POST`: prove two codes.
 pub const TOTP_FINISH: &str = "/v1/factors/totp/finish";
+/// `POST`: have new backup codes made; the old ones stay good until the finish.
+pub const BACKUP_CODES_START: &str = "/v1/factors/backup-codes/start";
+/// `POST`: they are kept; from now on they count.
+pub const BACKUP_CODES_FINISH: &str = "/v1/factors/backup-codes/finish";
 /// `POST`: remove a factor.
 pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
 /// `POST`: begin a step-up.

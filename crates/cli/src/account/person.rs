@@ -144,7 +144,7 @@ impl Person {
         let password = self.password()?;
         let mut tries = 0;
         loop {
-            let code = self.code("code of your authenticator")?;
+            let code = self.code("code of your authenticator, or a backup code")?;
             match act(&Presence { password: password.clone(), code }) {
                 Err(error) if self.may_correct(&error, &mut tries) => {}
                 done => return done.map_err(|error| explain(&error)),

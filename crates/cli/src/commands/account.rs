@@ -158,8 +158,8 @@ fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
     let mut tries = 0;
     let signed_in = loop {
         let mut asking = None;
-        let mut factor = |_: &[String]| match person.code("code of your authenticator") {
-            Ok(code) => Ok(SignInFactor { kind: "totp".to_owned(), code }),
+        let mut factor = |_: &[String]| match person.code("code of your authenticator, or a backup code") {
+            Ok(code) => Ok(SignInFactor::of(code)),
             Err(failure) => {
                 asking = Some(failure);
                 Err(Error::Cancelled)
@@ -178,14 +178,22 @@ fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
         SignedIn::MustEnrolFactor => Err(Failure::no("the account has no second factor yet")
             .cause("keys are only shown to somebody who has one")
             .hint("add it now with `keyhaven factors add`, then sign in again")),
-        SignedIn::Fully { fingerprint, known_before } => {
-            let document = json!({ "email": email, "fingerprint": fingerprint, "known_before": known_before });
+        SignedIn::Fully { fingerprint, known_before, must_add_factor } => {
+            let document = json!({
+                "email": email, "fingerprint": fingerprint, "known_before": known_before,
+                "must_add_factor": must_add_factor,
+            });
             let compare = if known_before {
                 ""
             } else {
                 "Compare the fingerprint with the one on your emergency kit: it must be the same.\n"
             };
-            let text = format!("Signed in as {email}.\n  fingerprint {fingerprint}\n{compare}");
+            let add = if must_add_factor {
+                "Next: add a new authenticator; until then this session can do nothing else.\n  keyhaven factors add\n"
+            } else {
+                ""
+            };
+            let text = format!("Signed in as {email}.\n  fingerprint {fingerprint}\n{compare}{add}");
             output::report(json, &document, &text)
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod backup;
+mod backup_codes;
 mod harness;
 mod main_path;
 mod people;

@@ -14,7 +14,7 @@ pub enum Purpose {
     EnrolDevice,
     /// Revoke a device; target: its identifier.
     RevokeDevice,
-    /// Change factors; target: a factor's identifier, or the kind of a new one.
+    /// Change factors; target: a factor's identifier, the kind of a new one, or `backup-codes`.
     Factors,
 }
 
@@ -68,9 +68,9 @@ pub struct StepUpStarted {
 pub struct StepUpFinishRequest {
     /// From the start.
     pub step_id: CeremonyId,
-    /// `totp`.
+    /// `totp` or `backup-code`.
     pub kind: String,
-    /// Six digits.
+    /// Six digits, or a backup code.
     pub code: String,
     /// OPAQUE credential finalization, where a request was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,4 +100,7 @@ pub struct SteppedUp {
     /// For purposes that open the vault.
     #[serde(default)]
     pub slots: Vec<VaultSlot>,
+    /// After a backup code: how many are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_codes_left: Option<u32>,
 }

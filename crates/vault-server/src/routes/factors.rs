@@ -1,6 +1,7 @@
 //! Second factors: list, add a TOTP factor, remove one.
 //!
-//! Adding the first needs the session that sign-up ended with; every later change needs a step-up. Every change raises the
+//! Adding the first needs the session that sign-up ended with, adding one in place of a lost one a sign-in with a backup
+//! code; every other change needs a step-up. Every change raises the
 //! epoch, which ends all other sessions.
 
 use axum::extract::State;
@@ -52,7 +53,12 @@ pub(super) async fn list(State(app): State<App>, session: AnySession) -> Result<
         used_at: factor.used_at,
     };
     let factors = app.store.factors(session.account()).await?.into_iter().map(view).collect();
-    Ok(Json(FactorList { factors }))
+    let left = app.store.backup_codes_left(session.account()).await?;
+    Ok(Json(FactorList {
+        factors,
+        backup_codes_left: u32::try_from(left).unwrap_or(0),
+        add_needs_step_up: session.level() == SessionLevel::Full,
+    }))
 }
 
 /// `POST /v1/factors/totp/start`
@@ -65,8 +71,8 @@ pub(super) async fn totp_start(
     if label.is_empty() || label.chars().count() > LABEL_LETTERS || label.chars().any(char::is_control) {
         return Err(Code::RequestInvalid.into());
     }
-    let first = session.full().is_err();
-    if !first {
+    let first = session.level() == SessionLevel::Enrol;
+    if session.level() == SessionLevel::Full {
         spend_grant(&app, session, request.grant.as_ref()).await?;
     }
     let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;

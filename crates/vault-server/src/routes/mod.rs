@@ -1,6 +1,7 @@
 //! Handlers, one module per flow. Each takes its authority as a parameter; see [`crate::authority`].
 
 mod account;
+mod backup_codes;
 mod devices;
 mod enrolment;
 mod factors;
@@ -58,6 +59,8 @@ fn presence() -> Router<App> {
         .route(paths::FACTORS, get(factors::list))
         .route(paths::TOTP_START, post(factors::totp_start))
         .route(paths::TOTP_FINISH, post(factors::totp_finish))
+        .route(paths::BACKUP_CODES_START, post(backup_codes::start))
+        .route(paths::BACKUP_CODES_FINISH, post(backup_codes::finish))
         .route(paths::FACTOR_REMOVE, post(factors::remove))
         .route(paths::STEP_UP_START, post(step_up::start))
         .route(paths::STEP_UP_FINISH, post(step_up::finish))

@@ -99,7 +99,7 @@ pub(super) async fn finish(
     let challenge = FixedBytes(tokens::challenge());
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
-        second_factor: presence::kinds(&factors),
+        second_factor: presence::kinds(&app, account.id).await?,
         challenge,
         session: None,
     };
@@ -129,17 +129,23 @@ pub(super) async fn factor(
     let ceremony = try_ceremony(&app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
     let state: FactorState = app.ceremony_state(&ceremony)?;
     check_binding(&state, &ceremony, &request)?;
-    if let Err(failure) = presence::use_code(&app, state.account_id, &request.kind, &request.code).await {
-        note_failure(&app, state.account_id, &caller, "factor").await?;
-        return Err(failure);
-    }
+    let used = match presence::use_code(&app, state.account_id, &caller, &request.kind, &request.code).await {
+        Ok(used) => used,
+        Err(failure) => {
+            note_failure(&app, state.account_id, &caller, "factor").await?;
+            return Err(failure);
+        }
+    };
     app.store.end_ceremony(request.login_id, FACTOR, app.now()).await?;
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
-    let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+    // A backup code stands in for a factor that is lost: a new one comes first.
+    let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
+    let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
     let key_statement = current_statement(&app, &account).await?;
     let slots = app.store.slots(account.id).await?.iter().map(catalogue_slot).collect::<Result<_, Fault>>()?;
     let audit_head = audit_head(&app.store.audit_head(account.id).await?);
-    Ok(Json(LoggedIn { session, key_statement, slots, audit_head }))
+    let backup_codes_left = used.backup_codes_left;
+    Ok(Json(LoggedIn { session, key_statement, slots, audit_head, backup_codes_left }))
 }
 
 /// The audit entry comes first: no session exists that the owner cannot see.

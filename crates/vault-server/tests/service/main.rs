@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup_codes;
 mod enrolment;
 mod expiry;
 mod factors;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod backup_codes;
 mod ceremonies;
 mod counters;
 mod devices;

@@ -63,6 +63,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Resu
     .bind(session.epoch)
     .bind(match session.level {
         SessionLevel::Enrol => "enrol",
+        SessionLevel::FactorsOnly => "factors",
         SessionLevel::Full => "full",
     })
     .bind(session.created_at)
@@ -99,6 +100,7 @@ pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: 
 fn level_of(word: &str) -> Result<SessionLevel, Error> {
     match word {
         "enrol" => Ok(SessionLevel::Enrol),
+        "factors" => Ok(SessionLevel::FactorsOnly),
         "full" => Ok(SessionLevel::Full),
         _ => Err(Error::Corrupt { table: "sessions", column: "level" }),
     }

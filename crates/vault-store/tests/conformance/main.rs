@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
+mod backup_codes;
 mod devices;
 mod fixture;
 mod presence;
@@ -21,6 +22,8 @@ macro_rules! conformance {
                 parallel_uses_of_a_time_step, adding_a_factor_begins_an_epoch, only_the_first_factor_needs_no_grant,
                 an_ended_session_adds_no_factor, the_last_factor_stays,
                 counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
+            backup_codes: [a_backup_code_is_used_once, parallel_uses_of_a_backup_code,
+                new_backup_codes_void_the_old_ones, a_refused_set_changes_nothing],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
