@@ -30,6 +30,10 @@ pub struct Problem {
     /// Which group of a recovery password, 1 to 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u8>,
+    /// With a wrong code that was right at another time: how many seconds the clock of the authenticator is ahead;
+    /// negative when it is behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_seconds: Option<i64>,
     /// RFC 8628's word, for enrolling devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -94,6 +98,11 @@ catalogue! {
     FactorCodeWrong = "factor.code_wrong", 401, "the code does not match",
         "set the clock of the phone to automatic and use the newest code, or use a backup code";
     FactorLastOne = "factor.last_one", 409, "this is the only factor", "add another factor first";
+    FactorSame = "factor.same_one", 409, "the factor to be removed confirmed this itself",
+        "confirm with a code of another authenticator, or with a backup code";
+    FactorLabelTaken = "factor.label_taken", 409, "another factor of the account has this name", "choose another name";
+    FactorTooMany = "factor.too_many", 409, "the account has as many factors as it may",
+        "remove one that is not used any more";
     FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
         "add one now: `keyhaven factors add`; saving goes on meanwhile";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";
@@ -155,6 +164,7 @@ impl Code {
             request_id: String::new(),
             retry_after: None,
             group: None,
+            drift_seconds: None,
             error: match self {
                 Self::DevicePending => Some("authorization_pending".to_owned()),
                 Self::DeviceSlowDown => Some("slow_down".to_owned()),

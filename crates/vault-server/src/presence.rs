@@ -9,6 +9,7 @@ use vault_store::{AccountId, BackupCodeUse, Factor, FactorId};
 
 use crate::app::{App, Inner};
 use crate::audit::Act;
+use crate::clock::SECOND;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::secret_field::SecretField;
@@ -53,6 +54,8 @@ pub(crate) async fn kinds(app: &App, account: AccountId) -> Result<Vec<String>, 
 /// A code that was accepted.
 #[derive(Debug)]
 pub(crate) struct Used {
+    /// The factor; none for a backup code.
+    pub(crate) by: Option<FactorId>,
     /// For a backup code: how many are left.
     pub(crate) backup_codes_left: Option<u32>,
 }
@@ -82,22 +85,33 @@ pub(crate) async fn use_code(
 
 async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Failure> {
     let now = app.now();
+    let (mut used, mut late) = (false, None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
         let data = app.open_factor(factor)?;
-        let Some(step) = totp::matching_step(&data.secret.0, code, now) else { continue };
-        if !app.store.use_totp_step(account, factor.id, step, now).await? {
-            return Err(Code::FactorCodeUsed.into());
+        let Some(step) = totp::matching_step(&data.secret.0, code, now) else {
+            late = late.or_else(|| totp::steps_late(&data.secret.0, code, now));
+            continue;
+        };
+        // Two authenticators may show the same digits: the other one's may be unused.
+        if app.store.use_totp_step(account, factor.id, step, now).await? {
+            return Ok(Used { by: Some(factor.id), backup_codes_left: None });
         }
-        return Ok(Used { backup_codes_left: None });
+        used = true;
     }
-    Err(Code::FactorCodeWrong.into())
+    match late {
+        _ if used => Err(Code::FactorCodeUsed.into()),
+        Some(steps) => Err(Failure::Drift(-steps * totp::STEP_MS / SECOND)),
+        None => Err(Code::FactorCodeWrong.into()),
+    }
 }
 
 async fn use_backup_code(app: &App, account: AccountId, caller: &Caller, code: &str) -> Result<Used, Failure> {
     let hash = app.backup_code_hash(account, code).ok_or(Code::FactorCodeWrong)?;
     let act = Act::by_owner(account, caller, app.now(), audit::action::BACKUP_CODE_USED);
     match app.store.use_backup_code(account, hash, app.now(), &|head| act.link(head)).await? {
-        BackupCodeUse::Spent { left } => Ok(Used { backup_codes_left: Some(u32::try_from(left).unwrap_or(0)) }),
+        BackupCodeUse::Spent { left } => {
+            Ok(Used { by: None, backup_codes_left: Some(u32::try_from(left).unwrap_or(0)) })
+        }
         BackupCodeUse::UsedBefore => Err(Code::FactorCodeUsed.into()),
         BackupCodeUse::Unknown => Err(Code::FactorCodeWrong.into()),
     }

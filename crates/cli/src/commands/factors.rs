@@ -138,10 +138,11 @@ fn add_totp(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person, pr
                 show_totp(totp, factor.totp_secret_out.as_deref())?;
                 shown = true;
             }
-            if wrong.is_some() {
-                output::note(
-                    "these two codes do not fit; set the phone's clock to automatic and type two that follow each other",
-                );
+            if let Some(wrong) = wrong {
+                let cause = explain(wrong).cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+                output::note(&format!(
+                    "these two codes do not fit{cause}; set the phone's clock to automatic and type two that follow each other",
+                ));
             }
             let first = person.code("code that the authenticator shows now")?;
             let second = person.code("the next code, up to 30 seconds later")?;

@@ -7,6 +7,7 @@
 use axum::extract::State;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use vault_protocol::limits::MAX_FACTORS;
 use vault_protocol::messages::{
     FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
     TotpStarted,
@@ -19,7 +20,7 @@ use super::{instead, try_ceremony};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{AnySession, GrantedAct, SteppedUp};
-use crate::clock::MINUTE;
+use crate::clock::{MINUTE, SECOND};
 use crate::failure::Failure;
 use crate::http::{Caller, Json};
 use crate::presence::{TOTP, TotpData};
@@ -70,6 +71,14 @@ pub(super) async fn totp_start(
     let label = request.label.trim().to_owned();
     if label.is_empty() || label.chars().count() > LABEL_LETTERS || label.chars().any(char::is_control) {
         return Err(Code::RequestInvalid.into());
+    }
+    let factors = app.store.factors(session.account()).await?;
+    // Told before the person gets the authenticator out; the store decides.
+    if factors.iter().any(|factor| factor.label == label) {
+        return Err(Code::FactorLabelTaken.into());
+    }
+    if factors.len() >= MAX_FACTORS {
+        return Err(Code::FactorTooMany.into());
     }
     let first = session.level() == SessionLevel::Enrol;
     if session.level() == SessionLevel::Full {
@@ -134,7 +143,11 @@ pub(super) async fn totp_finish(
     }
     let now = app.now();
     let [first_code, second_code] = &request.codes;
-    let step = totp::matching_pair(&state.secret.0, first_code, second_code, now).ok_or(Code::FactorCodeWrong)?;
+    let secret = &state.secret.0;
+    let step = totp::matching_pair(secret, first_code, second_code, now).ok_or_else(|| {
+        let drift = totp::pair_drift(secret, first_code, second_code, now);
+        drift.map_or(Failure::Said(Code::FactorCodeWrong), |steps| Failure::Drift(steps * totp::STEP_MS / SECOND))
+    })?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
     // The store sets the epoch: only it knows which one the change begins.
     let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);
@@ -152,6 +165,7 @@ pub(super) async fn totp_finish(
         ceremony: request.ceremony_id,
         ceremony_kind: CEREMONY.to_owned(),
         first: state.first,
+        max_factors: i64::try_from(MAX_FACTORS).unwrap_or(i64::MAX),
         from_session: session.token_hash(),
         session: next,
         now,

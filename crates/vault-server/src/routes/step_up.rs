@@ -101,6 +101,7 @@ pub(super) async fn finish(
         session_hash: session.token_hash(),
         purpose: state.purpose.name().to_owned(),
         target: state.target.clone(),
+        confirmed_by: used.by,
         expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
     };
     let act =

@@ -262,7 +262,7 @@ pub(crate) fn two_codes(totp: &vault_client::NewTotp, service: &Service) -> [Str
     [code_at(&secret, now - STEP_MS), code_at(&secret, now)]
 }
 
-fn code_at(secret: &SecretVec, now_ms: i64) -> String {
+pub(crate) fn code_at(secret: &SecretVec, now_ms: i64) -> String {
     let totp = Builder::new().with_secret(secret.expose().to_vec()).build_noncompliant();
     totp.generate(u64::try_from(now_ms / 1000).unwrap()).to_string()
 }
