@@ -2,10 +2,10 @@
 
 use secret::SecretString;
 use vault_protocol::messages::{
-    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
-    TotpStarted,
+    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, SessionGranted, TotpFinishRequest,
+    TotpStartRequest, TotpStarted,
 };
-use vault_protocol::{Bytes, FactorId, routes};
+use vault_protocol::{FactorId, routes};
 
 use crate::state::SessionFile;
 use crate::{Client, Error, Presence, Transport};
@@ -86,10 +86,15 @@ impl<T: Transport> Client<T> {
 
     /// Every change of factors ends all sessions and gives this one a new token.
     pub(crate) fn go_on_under(&self, changed: FactorsChanged) -> Result<(), Error> {
+        self.go_on(changed.session)
+    }
+
+    /// The session's new token.
+    pub(crate) fn go_on(&self, granted: SessionGranted) -> Result<(), Error> {
         let _lock = self.state.lock()?;
         let mut session = self.any_session()?;
-        session.token = Bytes(changed.session.token.0);
-        session.expires_at = changed.session.expires_at;
+        session.token = granted.token;
+        session.expires_at = granted.expires_at;
         self.state.write("session.json", &session)
     }
 }

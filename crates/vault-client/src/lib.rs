@@ -21,6 +21,7 @@ mod error;
 mod factors;
 #[cfg(feature = "http")]
 mod http;
+mod password;
 mod reveal;
 mod save;
 mod sign_in;

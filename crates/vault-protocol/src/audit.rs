@@ -66,6 +66,8 @@ pub mod action {
     pub const BACKUP_CODES_MADE: &str = "backup_codes_made";
     /// A backup code stood in for a second factor.
     pub const BACKUP_CODE_USED: &str = "backup_code_used";
+    /// The password was changed by the signed-in owner.
+    pub const PASSWORD_CHANGED: &str = "password_changed";
     /// A step-up was confirmed.
     pub const STEPUP: &str = "stepup";
     /// A step-up failed.

@@ -22,6 +22,10 @@ pub const LOGIN_FACTOR: &str = "/v1/login/factor";
 pub const LOGOUT: &str = "/v1/logout";
 /// `GET`: the account.
 pub const ACCOUNT: &str = "/v1/account";
+/// `POST`: begin to change the password.
+pub const PASSWORD_START: &str = "/v1/account/password/start";
+/// `POST`: set the new password.
+pub const PASSWORD_FINISH: &str = "/v1/account/password/finish";
 /// `GET`: the second factors.
 pub const FACTORS: &str = "/v1/factors";
 /// `POST`: begin to add a TOTP factor.

@@ -22,6 +22,7 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod passwords;
 mod records;
 mod sessions;
 mod sqlite;
@@ -35,6 +36,7 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
+pub use passwords::{NewPassword, Passwords};
 pub use records::{IndexEntry, Listing, NewRecord, Record, RecordState, Records, Released, SaveSealer, Saved};
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
@@ -45,7 +47,19 @@ pub type Digest = [u8; 32];
 
 /// All of the vault's tables.
 pub trait Store:
-    Accounts + Audit + BackupCodes + Ceremonies + Counters + Devices + Factors + Grants + Records + Sessions + Send + Sync
+    Accounts
+    + Audit
+    + BackupCodes
+    + Ceremonies
+    + Counters
+    + Devices
+    + Factors
+    + Grants
+    + Passwords
+    + Records
+    + Sessions
+    + Send
+    + Sync
 {
 }
 
@@ -58,6 +72,7 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Passwords
         + Records
         + Sessions
         + Send

@@ -5,6 +5,7 @@ mod backup_codes;
 mod devices;
 mod enrolment;
 mod factors;
+mod password;
 mod records;
 mod reveal;
 mod sign_in;
@@ -51,6 +52,8 @@ fn accounts() -> Router<App> {
         .route(paths::LOGIN_FACTOR, post(sign_in::factor))
         .route(paths::LOGOUT, post(sign_in::logout))
         .route(paths::ACCOUNT, get(account::show))
+        .route(paths::PASSWORD_START, post(password::start))
+        .route(paths::PASSWORD_FINISH, post(password::finish))
         .route(paths::AUDIT, get(account::audit))
 }
 

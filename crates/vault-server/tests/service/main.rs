@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod main_path;
 mod outbox;
+mod password;
 mod races;
 mod start;
 mod strangers;

@@ -12,6 +12,7 @@ mod devices;
 mod factors;
 mod grants;
 mod open;
+mod passwords;
 mod records;
 mod row;
 mod sessions;

@@ -97,6 +97,14 @@ pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: 
     insert(tx, &Session { epoch: row.try_get("epoch")?, ..next.clone() }).await
 }
 
+/// The account's next epoch begins, and nobody goes on.
+pub(super) async fn end_all(tx: &mut SqliteConnection, account: AccountId) -> Result<(), Error> {
+    let account = &account.as_bytes()[..];
+    sqlx::query("DELETE FROM sessions WHERE account_id = ?").bind(account).execute(&mut *tx).await?;
+    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?").bind(account).execute(tx).await?;
+    Ok(())
+}
+
 fn level_of(word: &str) -> Result<SessionLevel, Error> {
     match word {
         "enrol" => Ok(SessionLevel::Enrol),

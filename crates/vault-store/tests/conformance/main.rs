@@ -7,6 +7,7 @@ mod accounts;
 mod backup_codes;
 mod devices;
 mod fixture;
+mod passwords;
 mod presence;
 mod records;
 mod sqlite;
@@ -25,6 +26,8 @@ macro_rules! conformance {
                 counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
             backup_codes: [a_backup_code_is_used_once, parallel_uses_of_a_backup_code,
                 new_backup_codes_void_the_old_ones, a_refused_set_changes_nothing],
+            passwords: [a_new_password_replaces_record_and_slot, a_new_password_can_end_every_session,
+                a_refused_password_changes_nothing, parallel_new_passwords],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
