@@ -22,6 +22,7 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod password;
+mod recover;
 mod reveal;
 mod save;
 mod sign_in;
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
+pub use recover::Recovery;
 pub use reveal::{RecordSummary, RevealedKey};
 pub use save::{Delivery, KeyToSave, Outcome, Standing};
 pub use sign_in::{SignInFactor, SignedIn};
@@ -46,6 +48,7 @@ pub use state::State;
 pub use step_up::Presence;
 pub use transport::{Method, Request, Response, Transport, TransportError};
 
+pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
 pub use vault_protocol::{AccountId, DeviceId, FactorId, Millis, RecordId, problem};

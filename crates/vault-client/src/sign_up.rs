@@ -34,7 +34,7 @@ pub struct Kit {
     pub server: String,
     /// Fingerprint of the account's keys.
     pub fingerprint: String,
-    code: KitCode,
+    pub(crate) code: KitCode,
 }
 
 impl Kit {

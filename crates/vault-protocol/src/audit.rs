@@ -68,6 +68,12 @@ pub mod action {
     pub const BACKUP_CODE_USED: &str = "backup_code_used";
     /// The password was changed by the signed-in owner.
     pub const PASSWORD_CHANGED: &str = "password_changed";
+    /// Kit and second factor were proven in place of a lost password.
+    pub const RECOVER_PROVEN: &str = "recover_proven";
+    /// Such a proof failed.
+    pub const RECOVER_FAILED: &str = "recover_failed";
+    /// A lost password was replaced, and the kit with it.
+    pub const RECOVER_PASSWORD: &str = "recover_password";
     /// A step-up was confirmed.
     pub const STEPUP: &str = "stepup";
     /// A step-up failed.

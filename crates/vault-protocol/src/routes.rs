@@ -20,6 +20,12 @@ pub const LOGIN_FINISH: &str = "/v1/login/finish";
 pub const LOGIN_FACTOR: &str = "/v1/login/factor";
 /// `POST`: end the session.
 pub const LOGOUT: &str = "/v1/logout";
+/// `POST`: the password is lost; begin.
+pub const RECOVER_START: &str = "/v1/recover/start";
+/// `POST`: prove the emergency kit and a second factor.
+pub const RECOVER_PROVE: &str = "/v1/recover/prove";
+/// `POST`: set a new password and a new kit.
+pub const RECOVER_FINISH: &str = "/v1/recover/finish";
 /// `GET`: the account.
 pub const ACCOUNT: &str = "/v1/account";
 /// `POST`: begin to change the password.

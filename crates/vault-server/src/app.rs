@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
+use crate::notices::Notices;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
 /// second profile would tell them apart.
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     origin: String,
+    notices: Option<Arc<dyn Notices>>,
 }
 
 impl std::ops::Deref for App {
@@ -48,8 +50,9 @@ impl App {
         clock: Arc<dyn Clock>,
         limits: Limits,
         origin: String,
+        notices: Option<Arc<dyn Notices>>,
     ) -> Self {
-        Self(Arc::new(Inner { store, keys, clock, limits, origin }))
+        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices }))
     }
 }
 
@@ -67,6 +70,16 @@ impl Inner {
     /// The service's name in every password proof.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// How owners are told, where they are.
+    pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
+        self.notices.clone()
+    }
+
+    /// Whether codes can be mailed.
+    pub(crate) fn sends_notices(&self) -> bool {
+        self.notices.is_some()
     }
 
     /// What clients are told about the service.

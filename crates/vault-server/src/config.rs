@@ -14,6 +14,8 @@ pub struct Config {
     /// password, so it can never change once the first account exists. `None`: what was used before, or else the address
     /// of the listener.
     pub origin: Option<String>,
+    /// Folder for notices to owners, among them mailed codes; `None`: nobody is told anything.
+    pub notices: Option<PathBuf>,
     /// Abuse limits.
     pub limits: Limits,
 }
@@ -22,7 +24,7 @@ impl Config {
     /// The defaults, with everything in one folder.
     #[must_use]
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), key_file: None, origin: None, limits: Limits::default() }
+        Self { data_dir: data_dir.into(), key_file: None, origin: None, notices: None, limits: Limits::default() }
     }
 
     /// The database file.
@@ -51,6 +53,8 @@ pub struct Limits {
     pub factor_tries: i64,
     /// Wrong codes per account in an hour.
     pub totp_per_account: i64,
+    /// Recoveries begun per mail in an hour.
+    pub mailed_codes: i64,
     /// User codes tried per network and per account in a minute.
     pub user_codes: i64,
     /// Enrolments begun per network in an hour.
@@ -77,6 +81,7 @@ impl Default for Limits {
             sign_up_per_net: 60,
             factor_tries: 5,
             totp_per_account: 20,
+            mailed_codes: 5,
             user_codes: 20,
             device_codes_per_net: 60,
             saves_per_device: 60,

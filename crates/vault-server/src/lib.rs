@@ -11,7 +11,8 @@
 //! - Answers are problem documents of the catalogue; what went wrong inside goes to the log, which holds no addresses,
 //!   no identifiers of people and no secrets.
 //!
-//! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), sending mail.
+//! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), sending mail
+//! (notices go to [`Notices`], of which there is a folder of files).
 
 mod app;
 mod audit;
@@ -23,6 +24,7 @@ mod failure;
 mod http;
 mod keys;
 mod limits;
+mod notices;
 mod opaque;
 mod presence;
 mod routes;
@@ -35,5 +37,6 @@ mod totp;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, Limits};
 pub use keys::KeyFileError;
+pub use notices::{Notice, NoticeFolder, Notices};
 pub use seal::OpenError;
 pub use server::{Server, StartError, create_invite};

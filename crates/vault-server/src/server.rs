@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KeyFileError, ServerKeys};
+use crate::notices::{NoticeFolder, Notices};
 use crate::{routes, tokens};
 
 /// How often what is over is forgotten.
@@ -41,6 +42,15 @@ pub enum StartError {
         /// The cause.
         #[source]
         source: KeyFileError,
+    },
+    /// The folder for notices cannot be made.
+    #[error("the folder {path} for notices cannot be used")]
+    Notices {
+        /// Which folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// The database.
     #[error("the database {path} cannot be used")]
@@ -118,7 +128,13 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let origin = settle_origin(&config, &store, address).await?;
-        let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin);
+        let notices = match &config.notices {
+            Some(folder) => Some(Arc::new(
+                NoticeFolder::open(folder).map_err(|source| StartError::Notices { path: folder.clone(), source })?,
+            ) as Arc<dyn Notices>),
+            None => None,
+        };
+        let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin, notices);
         Ok(Self { app, store, listener, address })
     }
 

@@ -22,6 +22,8 @@ pub(crate) enum AccountCommand {
     SignIn(SignInArgs),
     /// Change the account's password; other sessions end, and every computer keeps saving
     Password(PasswordArgs),
+    /// Set a new password after the old one is lost, with the emergency kit and a second factor
+    Recover(RecoverArgs),
     /// Sign out; this computer can still save keys
     #[command(after_help = "Example: keyhaven account sign-out")]
     SignOut(ShowArgs),
@@ -76,6 +78,34 @@ pub(crate) struct PasswordArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example: keyhaven account recover --email ada@example.org --kit-file kit.txt --kit-out new-kit.txt\n\n\
+    Two-factor authentication stays on: a code of the authenticator or a backup code is needed. The kit that was used is \
+    void afterwards, and a new one takes its place. Computers keep saving keys all the time."
+)]
+pub(crate) struct RecoverArgs {
+    /// E-mail address of the account; this computer remembers it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
+    /// File with the emergency kit, or with its code alone (`-`: standard input; else it is asked for)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kit_file: Option<PathBuf>,
+    /// Write the new emergency kit to this new file instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kit_out: Option<PathBuf>,
+    /// File with the code from the mail, where the service sends one (else KEYHAVEN_MAILED_CODE, else it is asked for)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mailed_code_file: Option<PathBuf>,
+    /// File with the new password (`-`: standard input; else KEYHAVEN_NEW_ACCOUNT_PASSWORD, else it is asked for)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_account_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) person: PersonArgs,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     account: AccountArgs,
@@ -86,6 +116,7 @@ pub(crate) fn run(command: &AccountCommand, json: bool) -> Outcome {
         AccountCommand::SignUp(arguments) => sign_up(arguments, json),
         AccountCommand::SignIn(arguments) => sign_in(arguments, json),
         AccountCommand::Password(arguments) => password(arguments, json),
+        AccountCommand::Recover(arguments) => super::recover::run(arguments, json),
         AccountCommand::SignOut(arguments) => sign_out(arguments, json),
         AccountCommand::Show(arguments) => show(arguments, json),
     }
@@ -142,7 +173,7 @@ fn known(client: &HttpClient) -> Outcome<(String, String)> {
     Ok(known.map(|(server, _, fingerprint)| (server, fingerprint)).unwrap_or_default())
 }
 
-fn email(given: Option<&String>) -> Outcome<String> {
+pub(super) fn email(given: Option<&String>) -> Outcome<String> {
     match given {
         Some(email) => Ok(email.trim().to_owned()),
         None => prompt::line("e-mail address of the account").map_err(|failure| failure.hint("use --email ADDRESS")),

@@ -26,6 +26,7 @@ pub(crate) mod man;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 pub(crate) mod mount;
 pub(crate) mod protectors;
+mod recover;
 pub(crate) mod rotate;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;

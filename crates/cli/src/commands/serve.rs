@@ -30,6 +30,10 @@ pub(crate) struct ServeArgs {
     /// Address under which people reach the service; cannot change once there are accounts
     #[arg(long, value_name = "URL", env = "KEYHAVEN_ORIGIN")]
     origin: Option<String>,
+    /// Folder that gets a file for each notice to an owner, among them codes for lost passwords; whoever runs the service
+    /// sends them on
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, env = "KEYHAVEN_NOTICES")]
+    notices: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,7 +82,7 @@ pub(crate) fn run(arguments: ServeArgs, json: bool) -> Outcome {
 }
 
 async fn serve(arguments: ServeArgs, json: bool) -> Outcome {
-    let config = Config { origin: arguments.origin, ..arguments.data.config() };
+    let config = Config { origin: arguments.origin, notices: arguments.notices, ..arguments.data.config() };
     let database = config.database_file();
     // Before the address is told: whoever reads it may stop the service at once.
     let stop = StopSignal::new().map_err(|error| Failure::could_not("cannot watch for signals").because(&error))?;
@@ -168,6 +172,7 @@ fn explain(error: &StartError) -> Failure {
         StartError::OriginChanged { stored, .. } => {
             failure.hint(format!("start it with --origin {stored}, or with an empty --data folder"))
         }
+        StartError::Notices { .. } => failure.hint("check the folder (--notices), its owner and the free space"),
         StartError::Folder { .. } | StartError::Database { .. } => {
             failure.hint("check the folder (--data), its owner and the free space")
         }

@@ -59,15 +59,32 @@ impl Ran {
 pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) origin: String,
+    notices: bool,
     child: Option<Child>,
 }
 
 impl Service {
     pub(crate) fn start() -> Self {
-        let mut service =
-            Self { folder: tempfile::tempdir().unwrap(), origin: "http://127.0.0.1:0".to_owned(), child: None };
+        let mut service = Self::stopped();
         service.run();
         service
+    }
+
+    /// A service that writes notices to files.
+    pub(crate) fn with_notices() -> Self {
+        let mut service = Self::stopped();
+        service.notices = true;
+        service.run();
+        service
+    }
+
+    fn stopped() -> Self {
+        let origin = "http://127.0.0.1:0".to_owned();
+        Self { folder: tempfile::tempdir().unwrap(), origin, notices: false, child: None }
+    }
+
+    pub(crate) fn notices(&self) -> PathBuf {
+        self.folder.path().join("notices")
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -84,6 +101,7 @@ impl Service {
         let mut child = keyhaven()
             .args(["serve", "--json", "--listen", self.origin.trim_start_matches("http://"), "--data"])
             .arg(self.data())
+            .args(self.notices.then(|| format!("--notices={}", self.notices().display())))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -8,6 +8,7 @@ mod harness;
 mod main_path;
 mod password;
 mod people;
+mod recover;
 mod rotate;
 mod secrecy;
 mod serve;

@@ -17,6 +17,7 @@ use crate::backup_codes::new_codes;
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 
 const CEREMONY: &str = "backup-codes";
 /// Time to print them.
@@ -85,5 +86,6 @@ pub(super) async fn finish(
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::BACKUP_CODES_MADE);
     app.store.replace_backup_codes(&replace, &|head| act.link(head)).await?;
+    app.tell_owner(account_id, Event::BackupCodesMade).await?;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }

@@ -23,6 +23,7 @@ use crate::authority::{AnySession, GrantedAct, SteppedUp};
 use crate::clock::{MINUTE, SECOND};
 use crate::failure::Failure;
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 use crate::presence::{TOTP, TotpData};
 use crate::secret_field::SecretField;
 use crate::{tokens, totp};
@@ -172,6 +173,7 @@ pub(super) async fn totp_finish(
     };
     let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
     app.store.add_factor(&add, &|head| act.link(head)).await?;
+    app.tell_owner(session.account(), Event::FactorAdded).await?;
     Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
 }
 
@@ -198,6 +200,7 @@ pub(super) async fn remove(
     let act = Act::by_owner(account, &caller, app.now(), audit::action::FACTOR_REMOVED).on(factor);
     let removed = app.store.remove_factor(&remove, &|head| act.link(head)).await;
     removed.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
+    app.tell_owner(account, Event::FactorRemoved).await?;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }
 

@@ -7,6 +7,7 @@ mod enrolment;
 mod factors;
 mod password;
 mod records;
+mod recover;
 mod reveal;
 mod sign_in;
 mod sign_up;
@@ -51,6 +52,9 @@ fn accounts() -> Router<App> {
         .route(paths::LOGIN_FINISH, post(sign_in::finish))
         .route(paths::LOGIN_FACTOR, post(sign_in::factor))
         .route(paths::LOGOUT, post(sign_in::logout))
+        .route(paths::RECOVER_START, post(recover::start))
+        .route(paths::RECOVER_PROVE, post(recover::prove))
+        .route(paths::RECOVER_FINISH, post(recover::finish))
         .route(paths::ACCOUNT, get(account::show))
         .route(paths::PASSWORD_START, post(password::start))
         .route(paths::PASSWORD_FINISH, post(password::finish))

@@ -17,6 +17,7 @@ use crate::authority::{GrantedAct, Session, SteppedUp};
 use crate::clock::MINUTE;
 use crate::failure::Failure;
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 
 const CEREMONY: &str = "password";
 const LIFETIME: i64 = 10 * MINUTE;
@@ -85,5 +86,6 @@ pub(super) async fn finish(
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::PASSWORD_CHANGED);
     app.store.replace_password(&new, &|head| act.link(head)).await?;
+    app.tell(&account, Event::PasswordChanged);
     Ok(Json(PasswordChanged { session: granted }))
 }

@@ -22,6 +22,7 @@ use crate::authority::{AnySession, open_session};
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 use crate::presence;
 use crate::secret_field::SecretField;
 use crate::tokens;
@@ -153,6 +154,9 @@ pub(super) async fn factor(
     // A backup code stands in for a factor that is lost: a new one comes first.
     let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
     let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
+    if used.backup_codes_left.is_some() {
+        app.tell(&account, Event::BackupCodeUsed);
+    }
     let key_statement = current_statement(&app, &account).await?;
     let slots = app.store.slots(account.id).await?.iter().map(catalogue_slot).collect::<Result<_, Fault>>()?;
     let audit_head = audit_head(&app.store.audit_head(account.id).await?);
@@ -180,7 +184,7 @@ async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str
 }
 
 /// A change of password or factors ends sign-ins that have begun, as it ends sessions.
-fn check_epoch(account: &Account, begun_in: i64) -> Result<(), Failure> {
+pub(super) fn check_epoch(account: &Account, begun_in: i64) -> Result<(), Failure> {
     if account.epoch == begun_in { Ok(()) } else { Err(Code::AuthSessionExpired.into()) }
 }
 

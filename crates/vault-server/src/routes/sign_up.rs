@@ -100,7 +100,7 @@ pub(super) async fn verify(
 }
 
 /// The token names its ceremony by its hash: the database holds nothing that could be presented.
-fn ceremony_of(signup_token: &[u8]) -> CeremonyId {
+pub(super) fn ceremony_of(signup_token: &[u8]) -> CeremonyId {
     let mut id = [0; 16];
     id.copy_from_slice(&tokens::hash(signup_token)[..16]);
     CeremonyId::from_bytes(id)

@@ -27,6 +27,7 @@ pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) clock: Arc<ManualClock>,
     limits: Limits,
+    notices: bool,
     address: SocketAddr,
     running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -42,11 +43,46 @@ impl Service {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(now)),
             limits,
+            notices: false,
             address: "127.0.0.1:0".parse().unwrap(),
             running: None,
         };
         service.run();
         service
+    }
+
+    /// A service that hands notices to a folder.
+    pub(crate) fn with_notices() -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.notices = true;
+        service.run();
+        service
+    }
+
+    pub(crate) fn notices_folder(&self) -> std::path::PathBuf {
+        self.folder.path().join("notices")
+    }
+
+    /// Notices with this subject; waits until there are so many, since they are sent beside the answer.
+    pub(crate) fn notices(&self, subject: &str, at_least: usize) -> Vec<String> {
+        let line = format!("\nSubject: {subject}\n");
+        for _ in 0..200 {
+            let found = self.all_notices().into_iter().filter(|text| text.contains(&line)).collect::<Vec<_>>();
+            if found.len() >= at_least {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("not {at_least} notices {subject:?}")
+    }
+
+    pub(crate) fn all_notices(&self) -> Vec<String> {
+        let mut files: Vec<_> =
+            std::fs::read_dir(self.notices_folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+        files.sort();
+        files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
     }
 
     /// Starts it where it was before.
@@ -75,7 +111,8 @@ impl Service {
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config { limits: self.limits, ..Config::in_folder(self.folder.path()) }
+        let notices = self.notices.then(|| self.notices_folder());
+        Config { limits: self.limits, notices, ..Config::in_folder(self.folder.path()) }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -99,9 +136,9 @@ impl Service {
     /// An account with two-factor on; the session stays.
     pub(crate) fn account(&self, email: &str) -> Owner {
         let computer = self.computer();
-        sign_up(&computer.client, email, Some(self.invite())).unwrap();
-        let mut owner =
-            Owner { computer, email: email.to_owned(), clock: self.clock.clone(), secret: SecretVec::new(Vec::new()) };
+        let kit = sign_up_with_kit(&computer.client, email, Some(self.invite())).unwrap();
+        let secret = SecretVec::new(Vec::new());
+        let mut owner = Owner { computer, email: email.to_owned(), kit, clock: self.clock.clone(), secret };
         owner.add_first_factor();
         owner
     }
@@ -164,17 +201,31 @@ pub(crate) fn token(state: &Path) -> String {
 }
 
 pub(crate) fn sign_up<T: Transport>(client: &Client<T>, email: &str, invite: Option<String>) -> Result<(), Error> {
+    sign_up_with_kit(client, email, invite).map(|_| ())
+}
+
+/// The same, with the code of the kit.
+pub(crate) fn sign_up_with_kit<T: Transport>(
+    client: &Client<T>,
+    email: &str,
+    invite: Option<String>,
+) -> Result<SecretString, Error> {
     let new = NewAccount { email: email.to_owned(), password: SecretString::from(PASSWORD), invite };
+    let mut kept = SecretString::from("");
     client.sign_up(new, &mut || None, &mut |kit| {
+        kept = kit.code();
         let letters = kit.code().expose().replace('-', "");
         kit.ends_with(&letters[letters.len() - 6..])
-    })
+    })?;
+    Ok(kept)
 }
 
 /// Somebody with an account and an authenticator.
 pub(crate) struct Owner {
     pub(crate) computer: Computer<HttpTransport>,
     pub(crate) email: String,
+    /// Code of the emergency kit.
+    pub(crate) kit: SecretString,
     clock: Arc<ManualClock>,
     secret: SecretVec,
 }

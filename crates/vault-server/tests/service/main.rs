@@ -15,5 +15,6 @@ mod main_path;
 mod outbox;
 mod password;
 mod races;
+mod recover;
 mod start;
 mod strangers;

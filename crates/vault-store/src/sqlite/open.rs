@@ -97,6 +97,33 @@ mod tests {
         open(&file).await.unwrap();
     }
 
+    /// What was there before a step of the schema is there after it.
+    #[tokio::test]
+    async fn sessions_outlive_the_change_of_their_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vault.sqlite");
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await.unwrap();
+        let steps = MIGRATIONS[..3].iter().map(|(version, name, sql)| {
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(steps.collect()).run(&pool).await.unwrap();
+        for sql in [
+            "INSERT INTO accounts (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor,
+               created_at) VALUES (zeroblob(16), 'ada@example.org', x'00', 1, 1, 7, 'active', 1, 5)",
+            "INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
+               VALUES (zeroblob(32), zeroblob(16), 7, 'full', 1, 2, 3, 'net')",
+        ] {
+            sqlx::query(sql).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let store = open(&file).await.unwrap();
+        let found = crate::Sessions::session(&store, [0; 32]).await.unwrap().expect("is there");
+        let session = &found.session;
+        assert_eq!((session.epoch, session.level, found.account_epoch), (7, crate::SessionLevel::Full, 7));
+        assert_eq!((session.created_at, session.seen_at, session.expires_at), (1, 2, 3));
+        assert_eq!(session.net, "net");
+    }
+
     #[tokio::test]
     async fn opens_twice_and_refuses_a_newer_schema() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,110 @@
+//! `keyhaven account recover`: a new password after the old one is lost.
+
+use std::path::Path;
+
+use secret::SecretString;
+use serde_json::json;
+use vault_client::{Error, Recovery, SignInFactor};
+
+use super::account::{RecoverArgs, email};
+use crate::account::{explain, keep_kit};
+use crate::failure::{Failure, Outcome};
+use crate::{output, prompt, recovery_file, secrets};
+
+const MAILED_CODE_VARIABLE: &str = "KEYHAVEN_MAILED_CODE";
+
+pub(crate) fn run(arguments: &RecoverArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let known = client.known_account().map_err(|error| explain(&error))?;
+    let email = match (&arguments.email, known) {
+        (None, Some((_, known, _))) => known,
+        (given, _) => email(given.as_ref())?,
+    };
+    let mut person = arguments.person.person()?;
+    let recovery = Recovery {
+        kit_code: kit_code(arguments)?,
+        password: person.other_new_password(&email, arguments.new_account_password_file.as_deref())?,
+        email: email.clone(),
+    };
+    // What went wrong with a question is told as itself.
+    let asking = std::cell::RefCell::new(None);
+    let mut mailed = || kept(mailed_code(arguments), &asking);
+    let mut tries = 0;
+    let mut factor = |wrong: Option<&Error>| {
+        if wrong.is_some_and(|error| !person.may_correct(error, &mut tries)) {
+            return None;
+        }
+        kept(person.code("code of your authenticator, or a backup code"), &asking).map(SignInFactor::of)
+    };
+    let mut shown = false;
+    let mut keep = |kit: &vault_client::Kit| {
+        let kit = kept(keep_kit(kit, arguments.kit_out.as_deref()), &asking);
+        shown = kit.is_some();
+        kit.unwrap_or(false)
+    };
+    let done = client.recover_password(&recovery, &mut mailed, &mut factor, &mut keep);
+    if let Err(error) = done {
+        if let Some(file) = arguments.kit_out.as_ref().filter(|_| shown) {
+            // The kit of a recovery that failed would be taken for a good one.
+            let _ = std::fs::remove_file(file);
+        }
+        return Err(asking.into_inner().unwrap_or_else(|| failure(&error)));
+    }
+    let document = json!({
+        "email": email, "password_changed": true,
+        "kit_out": arguments.kit_out.as_ref().map(|path| path.display().to_string()),
+    });
+    let text = "The new password is set, and every session has ended. The kit that you used is void; keep the new one.\n\n\
+        Next: sign in.\n  keyhaven account sign-in\n";
+    output::report(json, &document, text)
+}
+
+fn kept<R>(answer: Outcome<R>, asking: &std::cell::RefCell<Option<Failure>>) -> Option<R> {
+    answer.map_err(|failure| *asking.borrow_mut() = Some(failure)).ok()
+}
+
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Crypto(vault_client::CryptoError::KitCode) => {
+            Failure::no("this is not the code of an emergency kit: it is incomplete or mistyped")
+                .hint("type all seven groups of four, as they are on the paper")
+        }
+        Error::KitNotConfirmed => Failure::no("nothing was changed: the new emergency kit was not confirmed")
+            .hint("run it again, and keep the new kit on paper or in a file"),
+        other if other.is(vault_client::problem::Code::AuthInvalid) => {
+            explain(other).hint("check the address and the kit; a kit is void once it was used or replaced")
+        }
+        other if other.is(vault_client::problem::Code::AuthEmailCodeInvalid) => {
+            explain(other).hint("use the code of the newest mail; run it again for another one")
+        }
+        other => explain(other),
+    }
+}
+
+/// The code, from the file that sign-up wrote or from what was typed.
+fn kit_code(arguments: &RecoverArgs) -> Outcome<SecretString> {
+    let Some(file) = &arguments.kit_file else {
+        return prompt::visible_secret("code of the emergency kit")
+            .map_err(|failure| failure.hint("use --kit-file FILE"));
+    };
+    let text = text_from(file)?;
+    let line = text.expose().lines().find_map(|line| line.trim_start().strip_prefix("Code "));
+    Ok(SecretString::from(line.unwrap_or(text.expose()).trim()))
+}
+
+fn text_from(file: &Path) -> Outcome<SecretString> {
+    let bytes = secrets::read_secret_file(file)?;
+    recovery_file::decode(&bytes).ok_or_else(|| Failure::could_not(format!("{} is not a text file", file.display())))
+}
+
+fn mailed_code(arguments: &RecoverArgs) -> Outcome<String> {
+    let given = match &arguments.mailed_code_file {
+        Some(file) => Some(text_from(file)?),
+        None => secrets::variable(MAILED_CODE_VARIABLE)?,
+    };
+    match given {
+        Some(code) => Ok(code.expose().trim().to_owned()),
+        None => prompt::line("code from the mail that was just sent")
+            .map_err(|failure| failure.hint(format!("use --mailed-code-file or set {MAILED_CODE_VARIABLE}"))),
+    }
+}
