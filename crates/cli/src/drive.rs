@@ -48,7 +48,7 @@ pub(crate) fn open_writable(path: &Path) -> Outcome<Locked> {
 }
 
 /// With a word about metadata that is damaged.
-fn told(volume: Locked) -> Locked {
+pub(crate) fn told(volume: Locked) -> Locked {
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
             "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
