@@ -63,6 +63,12 @@ impl DiskImage {
         Ok(Self { format: ImageFormat::Raw, content: Content::Raw(file) })
     }
 
+    /// A raw disk that somebody else reads; it cannot be written.
+    #[must_use]
+    pub fn over(storage: Box<dyn BlockRead>) -> Self {
+        Self { format: ImageFormat::Raw, content: Content::Mapped(storage) }
+    }
+
     fn with_format(path: &Path, file: FileDisk, looks: Looks) -> Result<Self, Error> {
         let (format, content) = match looks {
             Looks::Like(ImageFormat::Raw) => (ImageFormat::Raw, Content::Raw(file)),

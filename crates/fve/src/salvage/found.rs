@@ -42,10 +42,11 @@ impl FoundVolume {
         &self.block.metadata
     }
 
-    /// The region of the volume in a storage of this length. Where the metadata does not tell the size, all that is left.
+    /// Where to look for the volume in a storage of this length: from its start to the end of the storage. Where it ends is
+    /// told by the block that is proven genuine, which need not be the one that was found first.
     #[must_use]
     pub fn region(&self, storage_bytes: u64) -> Range<u64> {
-        self.start_bytes..self.end_bytes().unwrap_or(storage_bytes).min(storage_bytes)
+        self.start_bytes.min(storage_bytes)..storage_bytes
     }
 
     /// Where it ends, if the metadata tells.
@@ -61,7 +62,7 @@ impl FoundVolume {
         self.block.header.metadata_offsets.map(|place| self.start_bytes.saturating_add(place))
     }
 
-    /// Opens it. `storage` is the region of the volume alone.
+    /// Opens it. `storage` is its region.
     ///
     /// # Errors
     /// As [`Volume::open`]; [`Error::BadConversion`], [`Error::NoConversionMap`] and [`Error::Unsupported`] where the first

@@ -8,7 +8,7 @@ use fve::{Error, Filetime};
 use serde_json::{Value, json};
 
 use super::locate::Place;
-use super::open::{self, Found, Way};
+use super::open::{self, Found};
 use super::output::not_on;
 use super::{RepairArgs, report};
 use crate::commands::edit;
@@ -29,11 +29,13 @@ pub(super) fn run(arguments: &RepairArgs, json: bool) -> Outcome {
         not_on(file, path)?;
     }
     let place = Place::find(path, !arguments.dry_run)?;
-    let Found { volume, given, way, region } = open::found(arguments, &place)?;
+    let Found { volume, given, way, start_bytes } = open::found(arguments, &place)?;
+    let volume_bytes = volume.volume_bytes();
     let identifier = volume.metadata().identifier.to_string();
     let now = Filetime::from_system_time_ms(SystemTime::now());
     let plan = volume.plan_repair(given.material(), now).map_err(|error| explain(path, &error))?;
-    let start_bytes = place.start_bytes() + region.start;
+    let moved = start_bytes > 0;
+    let start_bytes = place.start_bytes() + start_bytes;
     let writes = plan.writes();
     let mut document = json!({
         "drive": path.display().to_string(),
@@ -42,10 +44,10 @@ pub(super) fn run(arguments: &RepairArgs, json: bool) -> Outcome {
         "dry_run": arguments.dry_run,
         "backup_file": Value::Null,
     });
-    if matches!(way, Way::Search { .. }) && region.start > 0 {
+    if moved {
         output::note(&format!(
             "the volume starts at byte {start_bytes} and is {} long; the partition table, which should say so, is left alone",
-            output::size(region.end - region.start)
+            output::size(volume_bytes)
         ));
     }
     if writes.is_empty() {

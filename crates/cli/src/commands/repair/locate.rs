@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use block_io::{BlockRead, Slice};
-use disk_image::{DiskImage, Error, partitions};
+use disk_image::{DiskImage, Error, ImageFormat, partitions};
 use fve::Volume;
 
+use super::patient::Patient;
 use crate::disk::{self, Named};
 use crate::drive::Disk;
 use crate::failure::{Failure, Outcome};
@@ -66,7 +67,12 @@ fn open(image: &Path, writable: bool) -> Outcome<DiskImage> {
         Err(Error::Storage(block_io::Error::Io { operation: "read", .. })) => DiskImage::open_raw(image, writable),
         opened => opened,
     };
-    opened.map_err(|error| disk::explain(image, &error))
+    let opened = opened.map_err(|error| disk::explain(image, &error))?;
+    if writable || opened.format() != ImageFormat::Raw {
+        return Ok(opened);
+    }
+    let patient = Patient::open(image);
+    patient.map(|disk| DiskImage::over(Box::new(disk))).map_err(|error| disk::explain(image, &error.into()))
 }
 
 /// The only partition with a BitLocker volume, where the disk does not begin with one.

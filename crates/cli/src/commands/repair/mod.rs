@@ -5,6 +5,7 @@ mod locate;
 mod mapfile;
 mod open;
 mod output;
+mod patient;
 mod report;
 
 use std::path::PathBuf;

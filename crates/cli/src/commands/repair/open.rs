@@ -1,6 +1,5 @@
 //! A damaged volume opened: by its first sector, by a search for its metadata, or with a key package.
 
-use std::ops::Range;
 use std::path::Path;
 
 use block_io::BlockRead;
@@ -35,8 +34,8 @@ pub(super) struct Found {
     pub(super) volume: Locked,
     pub(super) given: Given,
     pub(super) way: Way,
-    /// In the place that was named.
-    pub(super) region: Range<u64>,
+    /// Where the volume starts in the place that was named.
+    pub(super) start_bytes: u64,
 }
 
 /// The plain view.
@@ -109,15 +108,14 @@ pub(super) fn found(arguments: &RepairArgs, place: &Place) -> Outcome<Found> {
             }
             let given = arguments.secrets.resolve(&volume)?;
             volume.unwrap_vmk(given.material()).map_err(|error| explain(path, &error))?;
-            let region = 0..volume.storage_bytes();
-            Ok(Found { volume, given, way: Way::Header, region })
+            Ok(Found { volume, given, way: Way::Header, start_bytes: 0 })
         }
         ByHeader::Lost(why) => {
             output::note(&format!("{why}; looking for the metadata by its signature"));
             let (hit, given, _) = hit(arguments, place, None)?;
             let region = hit.region(place.disk()?.geometry().length_bytes);
-            let volume = hit.open(place.part(region.clone())?).map_err(|error| drive::explain(path, &error))?;
-            Ok(Found { volume, given, way: way_of(&hit), region })
+            let volume = hit.open(place.part(region)?).map_err(|error| drive::explain(path, &error))?;
+            Ok(Found { volume, given, way: way_of(&hit), start_bytes: hit.start_bytes })
         }
     }
 }
