@@ -83,14 +83,14 @@ mod tests {
     fn any_bytes_are_read_past_the_cache() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk.img");
-        let content: Vec<u8> = (0..16_384_u32).map(|at| (at * 31 >> 3) as u8).collect();
+        let content: Vec<u8> = (0..4096_u32).flat_map(|at| (at.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
         std::fs::write(&path, &content).unwrap();
-        // Where the file system has no direct reading, the arithmetic is the same.
-        let file = open_direct(&path).or_else(|_| File::open(&path)).unwrap();
-        for (at, length) in [(0, 512), (512, 4096), (700, 100), (4095, 2), (16_383, 1), (1000, 4096)] {
-            let mut read = vec![0; length];
-            let tried = read_past_cache(&file, at as u64, &mut read, 512);
-            if tried.is_ok() {
+        // Where the file system has no direct reading, the arithmetic alone is tested.
+        let files = [File::open(&path).ok(), open_direct(&path).ok()];
+        for file in files.into_iter().flatten() {
+            for (at, length) in [(0, 512), (512, 4096), (700, 100), (4095, 2), (16_383, 1), (1000, 4096)] {
+                let mut read = vec![0; length];
+                read_past_cache(&file, at as u64, &mut read, 512).unwrap();
                 assert_eq!(read, content[at..at + length], "{at}");
             }
         }
