@@ -249,6 +249,13 @@ impl<D: BlockRead> Volume<D> {
         Ok((vmk, identifier))
     }
 
+    /// Uses this copy from now on, because it was proven genuine.
+    pub(crate) fn use_copy(&mut self, index: usize) {
+        if let Some(block) = &self.copies.blocks[index] {
+            (self.block, self.chosen) = (block.clone(), index);
+        }
+    }
+
     /// The copy in use.
     pub(crate) fn block(&self) -> &MetadataBlock {
         &self.block

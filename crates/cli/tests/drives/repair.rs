@@ -353,7 +353,9 @@ fn mending_in_place_is_careful() {
 #[cfg(all(feature = "mount", target_os = "linux"))]
 mod bad_sectors {
     use std::ops::Range;
+    use std::process::Stdio;
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
     use block_io::{BlockRead, BlockWrite, Error, FileDisk, Geometry};
     use export::{Access, Disk};
@@ -364,10 +366,13 @@ mod bad_sectors {
     struct Failing {
         below: FileDisk,
         bad: Vec<Range<u64>>,
+        /// Each read takes so long.
+        delay: Duration,
     }
 
     impl BlockRead for Failing {
         fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<(), Error> {
+            std::thread::sleep(self.delay);
             let end = offset_bytes + buffer.len() as u64;
             if self.bad.iter().any(|bad| bad.start < end && offset_bytes < bad.end) {
                 let source = std::io::Error::from_raw_os_error(5);
@@ -398,10 +403,14 @@ mod bad_sectors {
 
     impl Shown {
         fn new(drive: &Drive, bad: Vec<Range<u64>>) -> Self {
+            Self::slow(drive, bad, Duration::ZERO)
+        }
+
+        fn slow(drive: &Drive, bad: Vec<Range<u64>>, delay: Duration) -> Self {
             let folder = drive.bench.path("shown");
             std::fs::create_dir_all(&folder).unwrap();
             let below = FileDisk::open(&drive.bench.path("e.img")).unwrap();
-            let disk = Disk::new(Box::new(Failing { below, bad }), Access::ReadOnly);
+            let disk = Disk::new(Box::new(Failing { below, bad, delay }), Access::ReadOnly);
             let mount = mount_disk(Arc::new(disk), &folder, &Options::default()).unwrap();
             Self { mount: Some(mount), name: format!("shown/{VOLUME_FILE}") }
         }
@@ -447,7 +456,7 @@ mod bad_sectors {
         assert!(drive.output() == expected);
         drop(shown);
         // The next day one place reads again.
-        let shown = Shown::new(&drive, vec![at..at + 512]);
+        let shown = Shown::new(&drive, lost[..1].to_vec());
         let ran = shown.repair(&drive, "");
         assert!(ran.stderr.contains("going on"), "{}", ran.stderr);
         assert_eq!(lossy(&ran)["lost_bytes"].as_u64(), Some(512));
@@ -455,6 +464,38 @@ mod bad_sectors {
         let shown = Shown::new(&drive, Vec::new());
         assert_eq!(shown.repair(&drive, "").json()["lost_bytes"].as_u64(), Some(0));
         assert!(drive.output() == drive.plain && !drive.bench.path("out.img.map").exists());
+    }
+
+    #[test]
+    fn ctrl_c_keeps_what_was_rescued_and_the_same_command_goes_on() {
+        if !crate::running::fuse() {
+            return;
+        }
+        let drive = Drive::new();
+        drive.damage(|_| {});
+        let shown = Shown::slow(&drive, Vec::new(), Duration::from_millis(100));
+        let mut command = keyhaven();
+        command.current_dir(drive.bench.folder.path()).args(["repair", &shown.name, "--output", "out.img"]);
+        command.args(["--password-file", "password"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let (map, begin) = (drive.bench.path("out.img.map"), Instant::now());
+        while !map.exists() {
+            assert!(begin.elapsed() < crate::running::PATIENCE, "no map was written");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(400));
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let ran = Ran::new(child.wait_with_output().unwrap());
+        assert!(ran.refused(1).contains("the same command goes on"), "{}", ran.stderr);
+        let text = std::fs::read_to_string(&map).unwrap();
+        let read = RescueMap::parse(&text, drive.plain.len() as u64).unwrap().bytes(Status::Read);
+        assert!(read > 0 && read < drive.plain.len() as u64, "{read}");
+        drop(shown);
+        let shown = Shown::new(&drive, Vec::new());
+        let ran = shown.repair(&drive, "");
+        assert!(ran.status == 0 && ran.stderr.contains("going on"), "{}", ran.stderr);
+        assert!(drive.output() == drive.plain && !map.exists());
     }
 
     #[test]
@@ -475,8 +516,9 @@ mod bad_sectors {
     }
 }
 
-/// A device of the kernel's with bad sectors, where there is one.
+/// A device of the kernel's with bad sectors.
 #[test]
+#[ignore = "needs root and the device mapper, which containers do not have"]
 fn a_device_with_bad_sectors_is_rescued() {
     if !Path::new("/dev/mapper/control").exists() || !testkit::programs(&["dmsetup", "losetup"]) {
         return testkit::skip("no device mapper");

@@ -46,8 +46,9 @@ impl<D: BlockRead> Volume<D> {
     ///
     /// # Errors
     /// As [`Volume::edit`]; [`Error::NoFileSystem`] where the header is lost and cannot be proven.
-    pub fn plan_repair(self, material: &dyn KeyMaterial, now: Filetime) -> Result<RepairPlan<D>, Error> {
+    pub fn plan_repair(mut self, material: &dyn KeyMaterial, now: Filetime) -> Result<RepairPlan<D>, Error> {
         let (vmk, _, index) = self.unwrap_with(material)?;
+        self.use_copy(index);
         let sealed = self.copies.blocks[index].clone().ok_or(Error::Tampered)?;
         let vista = self.header.layout == VolumeLayout::Vista || sealed.header.version != 2;
         if vista || self.in_place().is_some() || self.is_header_sound(&sealed) {
@@ -56,7 +57,8 @@ impl<D: BlockRead> Volume<D> {
         let mut header = fixed_header(&sealed, self.volume_bytes())?;
         header.encrypt_on_write = self.header.encrypt_on_write;
         let sector = header_from_inside(&self.storage, &header, &vmk, self.volume_bytes(), &sealed)?;
-        let volume = Self::with_header(self.storage, VolumeHeader::parse(&sector)?)?;
+        let mut volume = Self::with_header(self.storage, VolumeHeader::parse(&sector)?)?;
+        volume.use_copy(index);
         Ok(RepairPlan { editor: volume.edit(material, now)?, header: Some(sector) })
     }
 

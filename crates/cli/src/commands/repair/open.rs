@@ -4,7 +4,7 @@ use std::path::Path;
 
 use block_io::BlockRead;
 use fve::salvage::{FoundVolume, Remains, Search, WithoutMetadata, open_with_key_package};
-use fve::{Error, KeyPackage, UnlockOptions, Volume};
+use fve::{Error, KeyPackage, ProtectorKind, UnlockOptions, Volume};
 
 use super::RepairArgs;
 use super::locate::Place;
@@ -113,6 +113,7 @@ pub(super) fn found(arguments: &RepairArgs, place: &Place) -> Outcome<Found> {
         ByHeader::Lost(why) => {
             output::note(&format!("{why}; looking for the metadata by its signature"));
             let (hit, given, _) = hit(arguments, place, None)?;
+            let given = given.ok_or_else(|| drive::explain(path, &Error::Decrypted))?;
             let region = hit.region(place.disk()?.geometry().length_bytes);
             let volume = hit.open(place.part(region)?).map_err(|error| drive::explain(path, &error))?;
             Ok(Found { volume, given, way: way_of(&hit), start_bytes: hit.start_bytes })
@@ -177,7 +178,7 @@ fn hit(
     arguments: &RepairArgs,
     place: &Place,
     mut given: Option<Given>,
-) -> Outcome<(FoundVolume, Given, (Unlocked, u64))> {
+) -> Outcome<(FoundVolume, Option<Given>, (Unlocked, u64))> {
     let path = &arguments.drive.drive;
     let disk = place.disk()?;
     let length_bytes = disk.geometry().length_bytes;
@@ -193,7 +194,19 @@ fn hit(
                 continue;
             }
         };
-        if given.is_none() {
+        let volume_bytes = volume.volume_bytes();
+        if volume.is_decrypted() {
+            // Nothing proves such a volume; where a secret was named, another one is meant.
+            let opened = volume.open_decrypted(OPTIONS).ok().filter(|_| !arguments.secrets.are_named());
+            if let Some(unlocked) = opened.filter(|unlocked| unlocked.file_system_start().is_some()) {
+                bar.finish_and_clear();
+                tell(&found, &unlocked, place);
+                return Ok((found, None, (unlocked, volume_bytes)));
+            }
+            refused.get_or_insert_with(|| drive::explain(path, &Error::Decrypted));
+            continue;
+        }
+        if given.as_ref().is_none_or(|given| given.material().kind() == ProtectorKind::ClearKey) {
             match bar.suspend(|| arguments.secrets.resolve(&volume)) {
                 Ok(secret) => given = Some(secret),
                 // An account has keys of certain drives only, and this may be the wrong one.
@@ -205,7 +218,6 @@ fn hit(
             }
         }
         let Some(secret) = &given else { continue };
-        let volume_bytes = volume.volume_bytes();
         match volume.unlock(secret.material(), OPTIONS) {
             Ok((unlocked, _)) if unlocked.file_system_start().is_some() => {
                 second_best = Some((found, (unlocked, volume_bytes)));
@@ -226,7 +238,7 @@ fn hit(
             output::size(search.unreadable_bytes())
         ));
     }
-    let (Some((found, opened)), Some(given)) = (second_best, given) else {
+    let Some((found, opened)) = second_best else {
         return Err(nothing_found(path, &search, refused));
     };
     tell(&found, &opened.0, place);
