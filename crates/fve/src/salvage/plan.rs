@@ -2,7 +2,7 @@
 //!
 //! The header is one sector and goes last: until then a search finds the volume as it did before, and every copy that is written
 //! makes that easier. It is written only where the first sector of the volume decrypts to that of a file system, which
-//! proves the place of the volume and the key at once.
+//! proves its place.
 
 use block_io::{BlockRead, BlockWrite};
 use fve_format::{Filetime, Guid, METADATA_REGION_BYTES, MetadataBlock, VOLUME_HEADER_BYTES, VolumeHeader};
