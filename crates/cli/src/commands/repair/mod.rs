@@ -18,8 +18,8 @@ use crate::secrets::SecretArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven repair /dev/sdb1 --output rescued.img --recovery-password-file key.txt\n\n\
-    Nothing is written to the drive unless --in-place is given. A lost first sector, lost metadata copies and a lost partition\n\
-    table are worked around: the metadata is found by its signature. What cannot be read is left out, tried again at the end,\n\
+    Nothing is written to the drive unless --in-place is given. A lost first sector, lost metadata copies and a lost partition \
+    table are worked around: the metadata is found by its signature. What cannot be read is left out, tried again at the end, \
     and listed in the map. The same command goes on where it was broken off.\n\n\
     Exit status: 0 everything was rescued, 1 a part is lost (listed) or a well-formed no, 2 could not try.")]
 pub(crate) struct RepairArgs {
