@@ -124,7 +124,8 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
     let list = format!("`keyhaven info {name}` lists the keys this drive accepts");
     match error {
         Error::NotBitLocker { found } => {
-            let failure = Failure::no(format!("{name} is not a BitLocker drive"));
+            let failure = Failure::no(format!("{name} is not a BitLocker drive"))
+                .hint(format!("if it was one, `keyhaven repair {name} --output FILE` looks for what is left of it"));
             match found {
                 Some(found) => failure.cause(format!("it starts like {found}")),
                 None => failure.cause("its first sector has no BitLocker signature"),
@@ -139,7 +140,7 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
                     .collect::<Vec<_>>()
                     .join("; "),
             )
-            .hint("do not write to this drive; make an image of it first and work on the image"),
+            .hint(format!("do not write to this drive; `keyhaven repair {name} --output FILE` rescues what can be had")),
         Error::WrongSecret { kind, tried } => Failure::no(format!("this {kind} does not open {name}"))
             .cause(
                 tried

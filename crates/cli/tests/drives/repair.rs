@@ -160,6 +160,26 @@ fn a_volume_in_a_disk_without_its_partition_table() {
     }
 }
 
+/// One copy left, and nothing tells which it is: the start that decrypts to a file system is right.
+#[test]
+fn the_start_is_told_by_what_decrypts() {
+    let drive = Drive::new();
+    let start = (24 << 20) + 5 * 512;
+    drive.damage(|bytes| {
+        bytes[..512].fill(0);
+        drive.lose_copies(bytes, &[1, 2]);
+        bytes.splice(0..0, vec![0; start]);
+        bytes.extend_from_slice(&vec![0; 32 << 20]);
+    });
+    let document = drive.rescues(WITH_PASSWORD);
+    assert_eq!(document["volume"]["start_bytes"].as_u64(), Some(start as u64));
+    let mended =
+        drive.bench.run(&format!("repair e.img --in-place --backup-file backup {WITH_PASSWORD} --json")).json();
+    assert_eq!(mended["writes"].as_array().unwrap().len(), 3, "{mended}");
+    let bytes = std::fs::read(drive.bench.path("e.img")).unwrap();
+    assert!(bytes[start..start + drive.sound.len()] == drive.sound);
+}
+
 #[test]
 fn with_all_copies_lost_a_key_package_rescues() {
     let drive = Drive::new();
@@ -249,6 +269,9 @@ fn files_that_are_there_are_never_touched() {
     assert_eq!(drive.output(), b"precious");
     std::fs::remove_file(drive.bench.path("out.img")).unwrap();
     assert!(drive.repair(WITH_PASSWORD).told(2).contains("without its output"));
+    // A map that cannot be written leaves no output behind that nobody could go on with.
+    let nowhere = drive.bench.run(&format!("repair e.img --output new.img --map nowhere/new.map {WITH_PASSWORD}"));
+    assert!(nowhere.told(2).contains("new.map") && !drive.bench.path("new.img").exists(), "{}", nowhere.stderr);
     // The drive itself, by another name.
     std::os::unix::fs::symlink("e.img", drive.bench.path("same.img")).unwrap();
     let same = drive.bench.run(&format!("repair e.img --output same.img {WITH_PASSWORD}"));

@@ -105,10 +105,12 @@ pub fn open_with_key_package<D: BlockRead>(
     let (_, fvek, opened_with) = open_key_package(package, material)?;
     let keys = [cipher(&fvek, 512)?, cipher(&fvek, 4096)?];
     let quick = keys.iter().find_map(|key| {
-        let places = remains.places(key.sector_bytes);
-        places
-            .into_iter()
-            .find_map(|(at, length)| key.start_at(&storage, at).map(|start| (key.sector_bytes, at, length, start)))
+        remains.places(key.sector_bytes).into_iter().find_map(|(at, length)| {
+            let start = key.start_at(&storage, at)?;
+            // Only drives with a discovery file system moved more, and NTFS has none in front. What is damaged may say anything.
+            let length = if matches!(start.name, "FAT" | "exFAT") { length } else { HEADER_BYTES };
+            Some((key.sector_bytes, at, length, start))
+        })
     });
     let found = quick.or_else(|| search(&storage, &keys, workers, progress));
     let native = if storage.geometry().sector_bytes == 4096 { 4096 } else { 512 };

@@ -57,6 +57,19 @@ fn with_all_copies_lost_a_key_package_opens_the_volume() {
     }
 }
 
+/// The remains of a damaged block may say anything about how much was moved.
+#[test]
+fn a_damaged_length_of_the_first_sectors_is_not_believed() {
+    let disk = drive();
+    let package = package(&disk, &recovery());
+    for at in placement().metadata_offsets {
+        disk.put(at + 0x1C, &0x9000_u32.to_le_bytes());
+    }
+    let (unlocked, told) = with_package(&disk, &package, &recovery()).unwrap();
+    assert_eq!(told.first_sectors_at, Some(placement().header_offset_bytes));
+    assert_content(&unlocked);
+}
+
 #[test]
 fn without_the_first_sectors_everything_else_is_decrypted() {
     let disk = drive();

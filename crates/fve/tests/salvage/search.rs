@@ -53,8 +53,8 @@ fn remains_of_a_damaged_copy_lead_to_the_others() {
 #[test]
 fn a_volume_inside_a_disk_without_a_partition_table_is_found_with_its_start() {
     let sound = drive();
-    for (start, header) in [(1 << 20, true), (1 << 20, false), (512 * 12_345, false), (63 * 512, true)] {
-        let disk = Layered::empty(VOLUME_BYTES + (8 << 20));
+    for (start, header) in [(1 << 20, true), (1 << 20, false), (512 * 54_321, false), (63 * 512, true)] {
+        let disk = Layered::empty(VOLUME_BYTES + (40 << 20));
         for at in (0..VOLUME_BYTES).step_by(1 << 20) {
             let bytes = sound.bytes(at, 1 << 20);
             if bytes.iter().any(|byte| *byte != 0) {

@@ -37,6 +37,14 @@ pub(super) fn run(arguments: &RepairArgs, path: &Path, json: bool) -> Outcome {
     let file = MapFile::new(map_path, &about);
     let map = file.read(length_bytes)?.unwrap_or_else(|| RescueMap::new(length_bytes));
     let target = open_target(path, length_bytes, resumes)?;
+    // The map is there before anything is in the file, so that a power cut leaves nothing that cannot be continued.
+    if let Err(error) = file.write(&map) {
+        if !resumes {
+            // Without a map nobody could go on with it, and it is empty.
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(Failure::writing(&file.path.display().to_string(), &error));
+    }
     Rescue { opened, map, file, target, output: path.to_owned(), is_named: arguments.map.is_some() }
         .run(arguments.retries, json)
 }
@@ -123,8 +131,6 @@ impl Rescue {
 
     fn work(&mut self, retries: u32, stop: &AtomicBool) -> Result<Ended, Stop> {
         let (target, file, volume) = (&self.target, &self.file, &self.opened.unlocked);
-        // The map is there before anything is in the file, so that a power cut leaves nothing that cannot be continued.
-        file.write(&self.map).map_err(Stop::Map)?;
         let bar = progress::bytes(self.map.length_bytes(), "rescuing");
         let saved = Mutex::new(Instant::now());
         let options = RescueOptions { workers: host::workers(), retries };
