@@ -140,7 +140,10 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
                     .collect::<Vec<_>>()
                     .join("; "),
             )
-            .hint(format!("do not write to this drive; `keyhaven repair {name} --output FILE` rescues what can be had")),
+            .hint(format!(
+                "do not write to this drive; make an image of it first and work on the image: `keyhaven repair {name} --output \
+                 FILE` rescues what can be had"
+            )),
         Error::WrongSecret { kind, tried } => Failure::no(format!("this {kind} does not open {name}"))
             .cause(
                 tried
