@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Resume(commands::convert::ResumeArgs),
     /// Pause the encrypting or decrypting of a drive that runs elsewhere on this computer
     Pause(commands::convert::PauseArgs),
+    /// Rescue a damaged drive: its data to a file, or its metadata and header where it lies
+    Repair(commands::repair::RepairArgs),
     /// Make a new, empty BitLocker volume in an image file or on a device
     Create(commands::create::CreateArgs),
     /// Back up the recovery key of a drive: to your account, to a file, onto paper
