@@ -20,6 +20,7 @@ pub struct Client<T> {
     pub(crate) transport: T,
     pub(crate) state: State,
     clock: fn() -> Millis,
+    backup_code_used: fn(u32),
 }
 
 /// A signed-in owner.
@@ -33,13 +34,25 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
-        Self { transport, state, clock: system_clock }
+        Self { transport, state, clock: system_clock, backup_code_used: |_| {} }
     }
 
     /// The same client with another clock, for tests.
     #[must_use]
     pub fn with_clock(self, clock: fn() -> Millis) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same client that calls `told` with the number of backup codes that are left whenever one was used.
+    #[must_use]
+    pub fn telling_backup_codes(self, told: fn(u32)) -> Self {
+        Self { backup_code_used: told, ..self }
+    }
+
+    pub(crate) fn tell_backup_codes(&self, left: Option<u32>) {
+        if let Some(left) = left {
+            (self.backup_code_used)(left);
+        }
     }
 
     /// The state.

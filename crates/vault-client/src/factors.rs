@@ -2,10 +2,10 @@
 
 use secret::SecretString;
 use vault_protocol::messages::{
-    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
-    TotpStarted,
+    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, SessionGranted, TotpFinishRequest,
+    TotpStartRequest, TotpStarted,
 };
-use vault_protocol::{Bytes, FactorId, routes};
+use vault_protocol::{FactorId, routes};
 
 use crate::state::SessionFile;
 use crate::{Client, Error, Presence, Transport};
@@ -28,13 +28,21 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error`].
     pub fn factors(&self) -> Result<Vec<FactorView>, Error> {
+        Ok(self.factor_list()?.factors)
+    }
+
+    /// The account's second factors, how many backup codes are left, and whether adding a factor needs a step-up.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn factor_list(&self) -> Result<FactorList, Error> {
         let session = self.any_session()?;
-        let list: FactorList = self.get(routes::FACTORS, Some(&session.token))?;
-        Ok(list.factors)
+        self.get(routes::FACTORS, Some(&session.token))
     }
 
     /// Adds an authenticator. `codes` shows the secret and asks for two consecutive codes; it is asked again with what
-    /// was wrong until it gives up. The first factor turns two-factor on; adding another needs `presence`.
+    /// was wrong until it gives up. The first factor turns two-factor on; adding another needs `presence`,
+    /// except after a sign-in with a backup code.
     ///
     /// # Errors
     /// [`Error`].
@@ -72,16 +80,21 @@ impl<T: Transport> Client<T> {
     }
 
     /// A session of any level: enrolling the first factor needs no more.
-    fn any_session(&self) -> Result<SessionFile, Error> {
+    pub(crate) fn any_session(&self) -> Result<SessionFile, Error> {
         self.state.read("session.json")?.ok_or(Error::NotSignedIn)
     }
 
     /// Every change of factors ends all sessions and gives this one a new token.
-    fn go_on_under(&self, changed: FactorsChanged) -> Result<(), Error> {
+    pub(crate) fn go_on_under(&self, changed: FactorsChanged) -> Result<(), Error> {
+        self.go_on(changed.session)
+    }
+
+    /// The session's new token.
+    pub(crate) fn go_on(&self, granted: SessionGranted) -> Result<(), Error> {
         let _lock = self.state.lock()?;
         let mut session = self.any_session()?;
-        session.token = Bytes(changed.session.token.0);
-        session.expires_at = changed.session.expires_at;
+        session.token = granted.token;
+        session.expires_at = granted.expires_at;
         self.state.write("session.json", &session)
     }
 }

@@ -14,12 +14,14 @@
 //! What is not done here: asking people (callers pass answers or functions that ask), BitLocker.
 
 mod audit;
+mod backup_codes;
 mod client;
 mod enrol;
 mod error;
 mod factors;
 #[cfg(feature = "http")]
 mod http;
+mod password;
 mod reveal;
 mod save;
 mod sign_in;
@@ -29,6 +31,7 @@ mod step_up;
 mod transport;
 
 pub use audit::{AuditReport, AuditTrail};
+pub use backup_codes::NewBackupCodes;
 pub use client::Client;
 pub use enrol::{DeviceEnrolment, DeviceSummary, OwnerApproval};
 pub use error::Error;
@@ -44,5 +47,5 @@ pub use step_up::Presence;
 pub use transport::{Method, Request, Response, Transport, TransportError};
 
 pub use vault_crypto::record::Meta;
-pub use vault_protocol::messages::{AccountView, FactorView, REVEAL_REASONS};
+pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
 pub use vault_protocol::{AccountId, DeviceId, FactorId, Millis, RecordId, problem};

@@ -8,17 +8,30 @@ use vault_protocol::messages::{
     LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{FixedBytes, routes, verify};
+use vault_protocol::{FixedBytes, backup_code, routes, verify};
 
 use crate::state::{Profile, SessionFile};
 use crate::{Client, Error, Transport};
 
 /// A second factor as it was given: a kind the account has, and its code.
 pub struct SignInFactor {
-    /// `totp`.
+    /// `totp` or `backup-code`.
     pub kind: String,
-    /// Six digits.
+    /// Six digits, or a backup code.
     pub code: SecretString,
+}
+
+impl SignInFactor {
+    /// A code whose kind shows in its form.
+    #[must_use]
+    pub fn of(code: SecretString) -> Self {
+        Self { kind: factor_kind(code.expose()).to_owned(), code }
+    }
+}
+
+/// Which kind a typed code is: backup codes have twelve letters.
+pub(crate) fn factor_kind(code: &str) -> &'static str {
+    if backup_code::letters(code).is_some() { backup_code::KIND } else { "totp" }
 }
 
 /// A finished sign-in.
@@ -30,6 +43,8 @@ pub enum SignedIn {
         fingerprint: String,
         /// Whether this computer knew the account before.
         known_before: bool,
+        /// Whether a backup code was used: then the session may add a factor, and nothing else.
+        must_add_factor: bool,
     },
     /// The account has no second factor yet; the session may enrol one, and nothing else.
     MustEnrolFactor,
@@ -117,7 +132,12 @@ impl<T: Transport> Client<T> {
             catalogue: Some(catalogue_bytes(&catalogue)),
         };
         self.state.write("session.json", &session)?;
-        Ok(SignedIn::Fully { fingerprint: fingerprint(&statement_hash), known_before: known.is_some() })
+        self.tell_backup_codes(logged_in.backup_codes_left);
+        Ok(SignedIn::Fully {
+            fingerprint: fingerprint(&statement_hash),
+            known_before: known.is_some(),
+            must_add_factor: logged_in.backup_codes_left.is_some(),
+        })
     }
 }
 

@@ -9,10 +9,10 @@ use vault_protocol::messages::{
     AuditHead, SignupFinishRequest, SignupFinished, SignupOpaqueAnswer, SignupOpaqueRequest, SignupStartRequest,
     SignupStarted, SignupVerified, SignupVerifyRequest,
 };
-use vault_protocol::opaque::kdf_profile;
 use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{FixedBytes, routes};
 
+use crate::password::acceptable;
 use crate::state::{Profile, SessionFile};
 use crate::{Client, Error, Transport};
 
@@ -65,12 +65,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<(), Error> {
         let verified = self.verify_sign_up(&new, mailed_code)?;
         self.check_origin(&verified.server)?;
-        let profile = verified
-            .kdf_profiles
-            .iter()
-            .copied()
-            .find(|number| kdf_profile(*number).is_some())
-            .ok_or(vault_crypto::Error::KdfRefused(verified.kdf_profiles.first().copied().unwrap_or(0)))?;
+        let profile = acceptable(&verified.kdf_profiles)?;
 
         let (registration, registration_request) = Registration::start(new.password)?;
         let body = SignupOpaqueRequest { signup_token: verified.signup_token.clone(), registration_request };

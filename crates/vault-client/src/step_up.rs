@@ -8,13 +8,14 @@ use vault_protocol::messages::{Purpose, StepUpFinishRequest, StepUpStartRequest,
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, routes};
 
+use crate::sign_in::factor_kind;
 use crate::{Client, Error, Transport};
 
 /// What the owner gives to confirm an act: the password, which opens the vault, and a fresh code.
 pub struct Presence {
     /// The account's password.
     pub password: SecretString,
-    /// Six digits that were not used before.
+    /// Six digits or a backup code; never used before.
     pub code: SecretString,
 }
 
@@ -53,11 +54,12 @@ impl<T: Transport> Client<T> {
         };
         let body = StepUpFinishRequest {
             step_id: started.step_id,
-            kind: "totp".to_owned(),
+            kind: factor_kind(presence.code.expose()).to_owned(),
             code: presence.code.expose().to_owned(),
             credential_finalization: proven.as_ref().map(|proven| proven.finalization.clone()),
         };
         let stepped: SteppedUp = self.post(routes::STEP_UP_FINISH, session, &body)?;
+        self.tell_backup_codes(stepped.backup_codes_left);
         let vault = match proven {
             None => None,
             Some(proven) => {

@@ -62,6 +62,12 @@ pub mod action {
     pub const FACTOR_ADDED: &str = "factor_added";
     /// A second factor was removed.
     pub const FACTOR_REMOVED: &str = "factor_removed";
+    /// New backup codes were made; earlier ones are void.
+    pub const BACKUP_CODES_MADE: &str = "backup_codes_made";
+    /// A backup code stood in for a second factor.
+    pub const BACKUP_CODE_USED: &str = "backup_code_used";
+    /// The password was changed by the signed-in owner.
+    pub const PASSWORD_CHANGED: &str = "password_changed";
     /// A step-up was confirmed.
     pub const STEPUP: &str = "stepup";
     /// A step-up failed.

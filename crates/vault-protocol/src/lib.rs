@@ -10,11 +10,13 @@
 //! | `statement`, `device`, `record`, `audit` | payloads that are signed or chained |
 //! | `signed`, `verify` | signed objects and everything the server has to check |
 //! | `problem` | the error catalogue |
+//! | `backup_code` | the form of backup codes |
 //! | `opaque` | the suite of the password protocol |
 //!
 //! What is not done here: sealing, opening, deriving keys (`vault-crypto`), sending (`vault-client`), storing.
 
 pub mod audit;
+pub mod backup_code;
 mod bytes;
 pub mod device;
 mod ids;

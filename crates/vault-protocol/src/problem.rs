@@ -30,6 +30,10 @@ pub struct Problem {
     /// Which group of a recovery password, 1 to 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u8>,
+    /// With a wrong code that was right at another time: how many seconds the clock of the authenticator is ahead;
+    /// negative when it is behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_seconds: Option<i64>,
     /// RFC 8628's word, for enrolling devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -89,12 +93,18 @@ catalogue! {
         "update the program; report this to whoever runs the service";
     FactorRequired = "factor.required", 403, "the password was right; the second factor is still missing",
         "continue with the second factor";
-    FactorCodeUsed = "factor.code_used", 401, "this code was used already", "wait for the next code (up to 30 seconds)";
+    FactorCodeUsed = "factor.code_used", 401, "this code was used already",
+        "wait for the next code (up to 30 seconds), or use another backup code";
     FactorCodeWrong = "factor.code_wrong", 401, "the code does not match",
-        "set the clock of the phone to automatic and use the newest code";
+        "set the clock of the phone to automatic and use the newest code, or use a backup code";
     FactorLastOne = "factor.last_one", 409, "this is the only factor", "add another factor first";
-    FactorEnrolNeeded = "factor.enrol_needed", 403, "the account has no second factor yet",
-        "add one now: `keyhaven factors add`";
+    FactorSame = "factor.same_one", 409, "the factor to be removed confirmed this itself",
+        "confirm with a code of another authenticator, or with a backup code";
+    FactorLabelTaken = "factor.label_taken", 409, "another factor of the account has this name", "choose another name";
+    FactorTooMany = "factor.too_many", 409, "the account has as many factors as it may",
+        "remove one that is not used any more";
+    FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
+        "add one now: `keyhaven factors add`; saving goes on meanwhile";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";
     StepupGrantUsed = "stepup.grant_used", 409, "the confirmation was used already or is too old", "confirm again";
     DeviceCodeExpired = "device.code_expired", 400, "the enrolment code has expired or is not known",
@@ -154,6 +164,7 @@ impl Code {
             request_id: String::new(),
             retry_after: None,
             group: None,
+            drift_seconds: None,
             error: match self {
                 Self::DevicePending => Some("authorization_pending".to_owned()),
                 Self::DeviceSlowDown => Some("slow_down".to_owned()),

@@ -22,12 +22,20 @@ pub const LOGIN_FACTOR: &str = "/v1/login/factor";
 pub const LOGOUT: &str = "/v1/logout";
 /// `GET`: the account.
 pub const ACCOUNT: &str = "/v1/account";
+/// `POST`: begin to change the password.
+pub const PASSWORD_START: &str = "/v1/account/password/start";
+/// `POST`: set the new password.
+pub const PASSWORD_FINISH: &str = "/v1/account/password/finish";
 /// `GET`: the second factors.
 pub const FACTORS: &str = "/v1/factors";
 /// `POST`: begin to add a TOTP factor.
 pub const TOTP_START: &str = "/v1/factors/totp/start";
 /// `POST`: prove two codes.
 pub const TOTP_FINISH: &str = "/v1/factors/totp/finish";
+/// `POST`: have new backup codes made; the old ones stay good until the finish.
+pub const BACKUP_CODES_START: &str = "/v1/factors/backup-codes/start";
+/// `POST`: they are kept; from now on they count.
+pub const BACKUP_CODES_FINISH: &str = "/v1/factors/backup-codes/finish";
 /// `POST`: remove a factor.
 pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
 /// `POST`: begin a step-up.

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Said(Code),
     /// A code, and how long to wait in milliseconds.
     Wait(Code, i64),
+    /// A wrong code that was right at another time: the authenticator's clock is so many seconds ahead.
+    Drift(i64),
     /// Nothing the caller could know. The text never holds user data.
     Fault(Fault),
 }
@@ -78,6 +80,9 @@ impl From<vault_store::Error> for Failure {
             Refusal::Invite => Code::AuthEmailCodeInvalid,
             Refusal::Session => Code::AuthSessionExpired,
             Refusal::LastFactor => Code::FactorLastOne,
+            Refusal::SameFactor => Code::FactorSame,
+            Refusal::LabelTaken => Code::FactorLabelTaken,
+            Refusal::FactorQuota => Code::FactorTooMany,
             Refusal::NotFound => Code::RecordNotFound,
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
@@ -92,8 +97,10 @@ impl From<vault_store::Error> for Failure {
 impl IntoResponse for Failure {
     /// The body is written further out, where the request's name is known.
     fn into_response(self) -> Response {
+        let drift_seconds = if let Self::Drift(seconds) = self { Some(seconds) } else { None };
         let (code, wait_ms) = match self {
             Self::Said(code) => (code, None),
+            Self::Drift(_) => (Code::FactorCodeWrong, None),
             Self::Wait(code, wait_ms) => (code, Some(wait_ms)),
             Self::Fault(fault) => {
                 let code = if matches!(fault, Fault::Save(_)) { Code::SaveNotDurable } else { Code::ServerFault };
@@ -102,6 +109,7 @@ impl IntoResponse for Failure {
             }
         };
         let mut problem = code.problem();
+        problem.drift_seconds = drift_seconds;
         problem.retry_after = wait_ms.map(|wait_ms| u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1));
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();

@@ -37,6 +37,8 @@ pub(crate) struct ServerKeys {
     pub(crate) factor_seal: SealKey,
     /// Seals the state of ceremonies.
     pub(crate) ceremony_seal: SealKey,
+    /// Names backup codes in the database.
+    pub(crate) backup_code_key: SecretBytes<32>,
     /// Makes stable stand-ins for unknown mails, and the names of their counters.
     pub(crate) mail_key: SecretBytes<32>,
     receipt: SigningKey,
@@ -117,6 +119,7 @@ impl ServerKeys {
             opaque,
             factor_seal: SealKey::new(derived(&seal, "vault/1/server/factor")),
             ceremony_seal: SealKey::new(derived(&seal, "vault/1/server/ceremony")),
+            backup_code_key: derived(&seal, "vault/1/server/backup-code"),
             mail_key: derived(&seal, "vault/1/server/mail"),
             receipt: SigningKey::from_bytes(key(&text, "receipt")?.expose()),
             log: SigningKey::from_bytes(key(&text, "log")?.expose()),

@@ -16,6 +16,7 @@
 mod app;
 mod audit;
 mod authority;
+mod backup_codes;
 mod clock;
 mod config;
 mod failure;

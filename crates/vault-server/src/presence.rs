@@ -1,11 +1,17 @@
 //! Second factors as proofs of presence: which code fits, and that it is used once.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use vault_protocol::problem::Code;
-use vault_store::{AccountId, Factor, FactorId};
+use vault_protocol::{audit, backup_code};
+use vault_store::{AccountId, BackupCodeUse, Factor, FactorId};
 
 use crate::app::{App, Inner};
+use crate::audit::Act;
+use crate::clock::SECOND;
 use crate::failure::Failure;
+use crate::http::Caller;
 use crate::secret_field::SecretField;
 use crate::totp;
 
@@ -35,29 +41,78 @@ fn factor_context(id: FactorId) -> Vec<u8> {
     format!("factors/{id}").into_bytes()
 }
 
-/// Kinds of factors the account has, each once.
-pub(crate) fn kinds(factors: &[Factor]) -> Vec<String> {
-    let kinds: std::collections::BTreeSet<&str> = factors.iter().map(|factor| factor.kind.as_str()).collect();
-    kinds.into_iter().map(str::to_owned).collect()
+/// Kinds of proofs that will do for the account, each once.
+pub(crate) async fn kinds(app: &App, account: AccountId) -> Result<Vec<String>, Failure> {
+    let factors = app.store.factors(account).await?;
+    let mut kinds: BTreeSet<&str> = factors.iter().map(|factor| factor.kind.as_str()).collect();
+    if app.store.backup_codes_left(account).await? > 0 {
+        kinds.insert(backup_code::KIND);
+    }
+    Ok(kinds.into_iter().map(str::to_owned).collect())
 }
 
-/// Accepts a code of one of the account's factors, once.
+/// A code that was accepted.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// The factor; none for a backup code.
+    pub(crate) by: Option<FactorId>,
+    /// For a backup code: how many are left.
+    pub(crate) backup_codes_left: Option<u32>,
+}
+
+/// Accepts a code of one of the account's factors, or a backup code, once.
 ///
 /// A wrong code costs one of the account's tries; a right one costs none, and is never accepted again.
-pub(crate) async fn use_code(app: &App, account: AccountId, kind: &str, code: &str) -> Result<FactorId, Failure> {
-    if kind != TOTP {
-        return Err(Code::RequestInvalid.into());
-    }
-    let taken = app.take_totp_try(account).await?;
+pub(crate) async fn use_code(
+    app: &App,
+    account: AccountId,
+    caller: &Caller,
+    kind: &str,
+    code: &str,
+) -> Result<Used, Failure> {
+    let taken = match kind {
+        TOTP | backup_code::KIND => app.take_totp_try(account).await?,
+        _ => return Err(Code::RequestInvalid.into()),
+    };
+    let used = if kind == TOTP {
+        use_totp(app, account, code).await?
+    } else {
+        use_backup_code(app, account, caller, code).await?
+    };
+    app.give_back(&taken).await?;
+    Ok(used)
+}
+
+async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Failure> {
     let now = app.now();
+    let (mut used, mut late) = (false, None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
         let data = app.open_factor(factor)?;
-        let Some(step) = totp::matching_step(&data.secret.0, code, now) else { continue };
-        if !app.store.use_totp_step(account, factor.id, step, now).await? {
-            return Err(Code::FactorCodeUsed.into());
+        let Some(step) = totp::matching_step(&data.secret.0, code, now) else {
+            late = late.or_else(|| totp::steps_late(&data.secret.0, code, now));
+            continue;
+        };
+        // Two authenticators may show the same digits: the other one's may be unused.
+        if app.store.use_totp_step(account, factor.id, step, now).await? {
+            return Ok(Used { by: Some(factor.id), backup_codes_left: None });
         }
-        app.give_back(&taken).await?;
-        return Ok(factor.id);
+        used = true;
     }
-    Err(Code::FactorCodeWrong.into())
+    match late {
+        _ if used => Err(Code::FactorCodeUsed.into()),
+        Some(steps) => Err(Failure::Drift(-steps * totp::STEP_MS / SECOND)),
+        None => Err(Code::FactorCodeWrong.into()),
+    }
+}
+
+async fn use_backup_code(app: &App, account: AccountId, caller: &Caller, code: &str) -> Result<Used, Failure> {
+    let hash = app.backup_code_hash(account, code).ok_or(Code::FactorCodeWrong)?;
+    let act = Act::by_owner(account, caller, app.now(), audit::action::BACKUP_CODE_USED);
+    match app.store.use_backup_code(account, hash, app.now(), &|head| act.link(head)).await? {
+        BackupCodeUse::Spent { left } => {
+            Ok(Used { by: None, backup_codes_left: Some(u32::try_from(left).unwrap_or(0)) })
+        }
+        BackupCodeUse::UsedBefore => Err(Code::FactorCodeUsed.into()),
+        BackupCodeUse::Unknown => Err(Code::FactorCodeWrong.into()),
+    }
 }

@@ -6,7 +6,9 @@ use secret::{SecretBytes, SecretVec};
 use totp_rs::{Algorithm, Builder, Totp};
 
 /// Length of a time step in milliseconds.
-const STEP_MS: i64 = 30_000;
+pub(crate) const STEP_MS: i64 = 30_000;
+/// Steps to either side in which a drifting clock is looked for: ten minutes.
+const DRIFT_STEPS: i64 = 20;
 /// Length of a secret: 160 bits, what RFC 4226 recommends for SHA-1.
 const SECRET_BYTES: usize = 20;
 
@@ -26,6 +28,22 @@ pub(crate) fn matching_pair(secret: &SecretVec, first: &str, second: &str, now_m
     let now = now_ms / STEP_MS;
     let totp = totp(secret);
     (now - 1..=now + 1).find(|step| code_fits(&totp, first, step - 1) && code_fits(&totp, second, *step))
+}
+
+/// How many steps ago this was the code, when it is too late by no more than [`DRIFT_STEPS`]. Later steps are not looked
+/// at: telling that a guess will be right soon would give it away.
+pub(crate) fn steps_late(secret: &SecretVec, code: &str, now_ms: i64) -> Option<i64> {
+    let now = now_ms / STEP_MS;
+    let totp = totp(secret);
+    (2..=DRIFT_STEPS).find(|late| code_fits(&totp, code, now - late))
+}
+
+/// How many steps the clock is ahead that shows this pair. For the enrolment, where the person knows the secret anyway.
+pub(crate) fn pair_drift(secret: &SecretVec, first: &str, second: &str, now_ms: i64) -> Option<i64> {
+    let now = now_ms / STEP_MS;
+    let totp = totp(secret);
+    (-DRIFT_STEPS..=DRIFT_STEPS)
+        .find(|drift| code_fits(&totp, first, now + drift - 1) && code_fits(&totp, second, now + drift))
 }
 
 fn totp(secret: &SecretVec) -> Totp {
@@ -69,6 +87,26 @@ mod tests {
         let at = |steps: i64| matching_step(&rfc_secret(), code, (seconds + steps * 30) * 1000);
         assert_eq!([at(-1), at(1)], [Some(seconds / 30); 2]);
         assert_eq!([at(-2), at(2), at(20)], [None; 3]);
+    }
+
+    #[test]
+    fn a_late_code_is_told_and_an_early_one_is_not() {
+        let (seconds, code) = VECTORS[1];
+        let at = |steps: i64| steps_late(&rfc_secret(), code, (seconds + steps * 30) * 1000);
+        assert_eq!([at(2), at(20)], [Some(2), Some(20)]);
+        assert_eq!([at(-20), at(-2), at(0), at(1), at(21)], [None; 5]);
+        assert_eq!(steps_late(&rfc_secret(), "", seconds * 1000), None);
+    }
+
+    #[test]
+    fn the_drift_of_a_pair_is_found_on_both_sides() {
+        let secret = rfc_secret();
+        let step = 1_111_111_109_000 / STEP_MS;
+        let code = |step: i64| totp(&secret).generate(u64::try_from(step * 30).unwrap()).to_string();
+        let drift = |by: i64| pair_drift(&secret, &code(step + by - 1), &code(step + by), 1_111_111_109_000);
+        assert_eq!([drift(-20), drift(-2), drift(2), drift(20)], [Some(-20), Some(-2), Some(2), Some(20)]);
+        assert_eq!([drift(-21), drift(21)], [None; 2]);
+        assert_eq!(pair_drift(&secret, &code(step), &code(step), 1_111_111_109_000), None);
     }
 
     #[test]

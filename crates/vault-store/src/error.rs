@@ -61,6 +61,15 @@ pub enum Refusal {
     /// The account would be left without a factor.
     #[error("it is the last factor")]
     LastFactor,
+    /// The factor to be removed confirmed its own removal.
+    #[error("the factor confirmed its own removal")]
+    SameFactor,
+    /// Another factor of the account has this name.
+    #[error("another factor has this name")]
+    LabelTaken,
+    /// The account has as many factors as it may.
+    #[error("the account has as many factors as it may")]
+    FactorQuota,
     /// The record exists with other content.
     #[error("the record exists with other content")]
     IdConflict,

@@ -36,6 +36,8 @@ pub struct AddFactor {
     pub ceremony_kind: String,
     /// Whether this may only be the account's first factor: no step-up came before it.
     pub first: bool,
+    /// Factors that the account may have, this one included.
+    pub max_factors: i64,
     /// The session that asked. It ends like every other.
     pub from_session: Digest,
     /// The session that goes on in the new epoch; its `epoch` is set here.
@@ -63,7 +65,8 @@ pub trait Factors {
     ///
     /// # Errors
     /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Grant`](crate::Refusal::Grant) (it had to be the first factor
-    /// and is not), [`Session`](crate::Refusal::Session).
+    /// and is not), [`Session`](crate::Refusal::Session), [`LabelTaken`](crate::Refusal::LabelTaken),
+    /// [`FactorQuota`](crate::Refusal::FactorQuota).
     async fn add_factor(&self, add: &AddFactor, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// Removes a factor that is not the last one: spends the grant, raises the epoch, ends other sessions, adds the
@@ -71,7 +74,8 @@ pub trait Factors {
     ///
     /// # Errors
     /// Refusals: [`Grant`](crate::Refusal::Grant), [`NotFound`](crate::Refusal::NotFound),
-    /// [`LastFactor`](crate::Refusal::LastFactor), [`Session`](crate::Refusal::Session).
+    /// [`LastFactor`](crate::Refusal::LastFactor), [`SameFactor`](crate::Refusal::SameFactor) when the factor itself
+    /// confirmed the step-up, [`Session`](crate::Refusal::Session).
     async fn remove_factor(&self, remove: &RemoveFactor, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// The account's factors, oldest first.

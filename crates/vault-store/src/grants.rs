@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, Digest, Error, LinkMaker, Millis};
+use crate::{AccountId, Digest, Error, FactorId, LinkMaker, Millis};
 
 /// One row of `grants`.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Grant {
     pub purpose: String,
     /// On what; empty when the purpose has no target.
     pub target: String,
+    /// The factor that confirmed the step-up; none for a backup code.
+    pub confirmed_by: Option<FactorId>,
     /// When it lapses.
     pub expires_at: Millis,
 }

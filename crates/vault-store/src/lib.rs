@@ -6,7 +6,7 @@
 //! # Contract
 //! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
 //! - Every look-up that belongs to an account carries the account: a row of another account is not found.
-//! - Rows that may be used once (grants, ceremonies, invites, time steps of a factor) are spent by a conditional update;
+//! - Rows that may be used once (grants, ceremonies, invites, backup codes, time steps of a factor) are spent by a conditional update;
 //!   of any number of concurrent callers exactly one succeeds.
 //! - Records, receipts and audit entries can be added and never changed; triggers of the database see to it.
 //! - An account's chain head advances by compare-and-set, in the transaction of the act that the entry tells of.
@@ -15,24 +15,28 @@
 
 mod accounts;
 mod audit;
+mod backup_codes;
 mod ceremonies;
 mod counters;
 mod devices;
 mod error;
 mod factors;
 mod grants;
+mod passwords;
 mod records;
 mod sessions;
 mod sqlite;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
 pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
+pub use backup_codes::{BackupCodeUse, BackupCodes, ReplaceBackupCodes};
 pub use ceremonies::{Ceremonies, Ceremony};
 pub use counters::Counters;
 pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, Devices};
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
+pub use passwords::{NewPassword, Passwords};
 pub use records::{IndexEntry, Listing, NewRecord, Record, RecordState, Records, Released, SaveSealer, Saved};
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
@@ -43,11 +47,35 @@ pub type Digest = [u8; 32];
 
 /// All of the vault's tables.
 pub trait Store:
-    Accounts + Audit + Ceremonies + Counters + Devices + Factors + Grants + Records + Sessions + Send + Sync
+    Accounts
+    + Audit
+    + BackupCodes
+    + Ceremonies
+    + Counters
+    + Devices
+    + Factors
+    + Grants
+    + Passwords
+    + Records
+    + Sessions
+    + Send
+    + Sync
 {
 }
 
 impl<T> Store for T where
-    T: Accounts + Audit + Ceremonies + Counters + Devices + Factors + Grants + Records + Sessions + Send + Sync
+    T: Accounts
+        + Audit
+        + BackupCodes
+        + Ceremonies
+        + Counters
+        + Devices
+        + Factors
+        + Grants
+        + Passwords
+        + Records
+        + Sessions
+        + Send
+        + Sync
 {
 }

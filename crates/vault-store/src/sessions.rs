@@ -9,6 +9,8 @@ use crate::{AccountId, Digest, Error, Millis};
 pub enum SessionLevel {
     /// May enrol a factor and nothing else: the account has no second factor yet.
     Enrol,
+    /// May add a factor and nothing else: a backup code stood in for a factor that is not at hand.
+    FactorsOnly,
     /// Signed in with every factor the account asks for.
     Full,
 }

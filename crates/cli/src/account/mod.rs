@@ -1,5 +1,6 @@
 //! The account on this computer: where its state lies, which service it is at, who is before the screen.
 
+mod backup_codes;
 mod explain;
 mod kit;
 mod person;
@@ -11,6 +12,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use vault_client::{Client, Delivery, HttpTransport, State};
 
+pub(crate) use backup_codes::keep_backup_codes;
 pub(crate) use explain::explain;
 pub(crate) use kit::keep_kit;
 pub(crate) use person::{Person, PersonArgs};
@@ -61,7 +63,7 @@ impl AccountArgs {
         };
         let transport = HttpTransport::new(&address)
             .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
-        Ok(Client::new(transport, state))
+        Ok(Client::new(transport, state).telling_backup_codes(tell_backup_codes))
     }
 
     fn folder(&self) -> Outcome<PathBuf> {
@@ -75,6 +77,12 @@ impl AccountArgs {
         })?;
         Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
     }
+}
+
+/// Tells how many backup codes are left after one was used.
+fn tell_backup_codes(left: u32) {
+    let more = if left < 4 { "; make new ones with `keyhaven factors backup-codes`" } else { "" };
+    output::note(&format!("a backup code was used up; {left} left{more}"));
 }
 
 /// Tells what happened to saves that had waited.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secret::SecretString;
@@ -14,6 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::{output, prompt, secrets};
 
 const PASSWORD_VARIABLE: &str = "KEYHAVEN_ACCOUNT_PASSWORD";
+const NEW_PASSWORD_VARIABLE: &str = "KEYHAVEN_NEW_ACCOUNT_PASSWORD";
 const CODE_VARIABLE: &str = "KEYHAVEN_CODE";
 /// How often a mistyped code may be typed again.
 const TRIES: usize = 3;
@@ -84,18 +85,28 @@ impl Person {
 
     /// A password for a new account: typed twice, and not an easy one.
     pub(crate) fn new_password(&mut self, email: &str) -> Outcome<SecretString> {
-        let given = self.given_password()?;
-        let typed = given.is_none();
-        let password = match given {
-            Some(password) => password,
-            None => prompt::secret("new password of the account")
-                .map_err(|failure| failure.hint(format!("use --account-password-file or set {PASSWORD_VARIABLE}")))?,
-        };
-        check_strength(&password, email)?;
-        if typed && prompt::secret("the same password again")? != password {
-            return Err(Failure::no("the two passwords differ").hint("run it again"));
-        }
+        let ways = format!("use --account-password-file or set {PASSWORD_VARIABLE}");
+        let password = chosen_password(self.given_password()?, email, ways)?;
         self.password = Some(password.clone());
+        Ok(password)
+    }
+
+    /// The same beside the account's present password.
+    pub(crate) fn other_new_password(&self, email: &str, file: Option<&Path>) -> Outcome<SecretString> {
+        let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
+        let others = [&self.arguments.account_password_file, &self.arguments.code_file];
+        if file.is_some_and(|path| path.as_os_str() == "-") && others.into_iter().flatten().any(is_stdin) {
+            return Err(Failure::could_not("only one of the secrets can come from standard input"));
+        }
+        let given = match file {
+            Some(path) => Some(secrets::password_from(path)?),
+            None => secrets::variable(NEW_PASSWORD_VARIABLE)?,
+        };
+        let password =
+            chosen_password(given, email, format!("use --new-account-password-file or set {NEW_PASSWORD_VARIABLE}"))?;
+        if self.password.as_ref() == Some(&password) {
+            return Err(Failure::no("the new password is the present one").hint("choose another"));
+        }
         Ok(password)
     }
 
@@ -144,13 +155,26 @@ impl Person {
         let password = self.password()?;
         let mut tries = 0;
         loop {
-            let code = self.code("code of your authenticator")?;
+            let code = self.code("code of your authenticator, or a backup code")?;
             match act(&Presence { password: password.clone(), code }) {
                 Err(error) if self.may_correct(&error, &mut tries) => {}
                 done => return done.map_err(|error| explain(&error)),
             }
         }
     }
+}
+
+fn chosen_password(given: Option<SecretString>, email: &str, ways: String) -> Outcome<SecretString> {
+    let typed = given.is_none();
+    let password = match given {
+        Some(password) => password,
+        None => prompt::secret("new password of the account").map_err(|failure| failure.hint(ways))?,
+    };
+    check_strength(&password, email)?;
+    if typed && prompt::secret("the same password again")? != password {
+        return Err(Failure::no("the two passwords differ").hint("run it again"));
+    }
+    Ok(password)
 }
 
 /// Refuses what a guesser tries first: whoever has the server's database and keys can try guesses.

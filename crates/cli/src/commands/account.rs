@@ -20,6 +20,8 @@ pub(crate) enum AccountCommand {
     SignUp(SignUpArgs),
     /// Sign in on this computer, with password and second factor
     SignIn(SignInArgs),
+    /// Change the account's password; other sessions end, and every computer keeps saving
+    Password(PasswordArgs),
     /// Sign out; this computer can still save keys
     #[command(after_help = "Example: keyhaven account sign-out")]
     SignOut(ShowArgs),
@@ -61,6 +63,19 @@ pub(crate) struct SignInArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven account password\n\n\
+    Asks for the present password, a code, and the new password twice. The emergency kit and the authenticators stay good.")]
+pub(crate) struct PasswordArgs {
+    /// File with the new password (`-`: standard input; else KEYHAVEN_NEW_ACCOUNT_PASSWORD, else it is asked for)
+    #[arg(long, value_name = "FILE")]
+    new_account_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     account: AccountArgs,
@@ -70,6 +85,7 @@ pub(crate) fn run(command: &AccountCommand, json: bool) -> Outcome {
     match command {
         AccountCommand::SignUp(arguments) => sign_up(arguments, json),
         AccountCommand::SignIn(arguments) => sign_in(arguments, json),
+        AccountCommand::Password(arguments) => password(arguments, json),
         AccountCommand::SignOut(arguments) => sign_out(arguments, json),
         AccountCommand::Show(arguments) => show(arguments, json),
     }
@@ -158,8 +174,8 @@ fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
     let mut tries = 0;
     let signed_in = loop {
         let mut asking = None;
-        let mut factor = |_: &[String]| match person.code("code of your authenticator") {
-            Ok(code) => Ok(SignInFactor { kind: "totp".to_owned(), code }),
+        let mut factor = |_: &[String]| match person.code("code of your authenticator, or a backup code") {
+            Ok(code) => Ok(SignInFactor::of(code)),
             Err(failure) => {
                 asking = Some(failure);
                 Err(Error::Cancelled)
@@ -178,17 +194,36 @@ fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
         SignedIn::MustEnrolFactor => Err(Failure::no("the account has no second factor yet")
             .cause("keys are only shown to somebody who has one")
             .hint("add it now with `keyhaven factors add`, then sign in again")),
-        SignedIn::Fully { fingerprint, known_before } => {
-            let document = json!({ "email": email, "fingerprint": fingerprint, "known_before": known_before });
+        SignedIn::Fully { fingerprint, known_before, must_add_factor } => {
+            let document = json!({
+                "email": email, "fingerprint": fingerprint, "known_before": known_before,
+                "must_add_factor": must_add_factor,
+            });
             let compare = if known_before {
                 ""
             } else {
                 "Compare the fingerprint with the one on your emergency kit: it must be the same.\n"
             };
-            let text = format!("Signed in as {email}.\n  fingerprint {fingerprint}\n{compare}");
+            let add = if must_add_factor {
+                "Next: add a new authenticator; until then this session can do nothing else.\n  keyhaven factors add\n"
+            } else {
+                ""
+            };
+            let text = format!("Signed in as {email}.\n  fingerprint {fingerprint}\n{compare}{add}");
             output::report(json, &document, &text)
         }
     }
+}
+
+fn password(arguments: &PasswordArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let (_, email, _) = client.known_account().map_err(|error| explain(&error))?.unwrap_or_default();
+    let mut person = arguments.person.person()?;
+    person.password()?;
+    let new = person.other_new_password(&email, arguments.new_account_password_file.as_deref())?;
+    person.confirm(|presence| client.change_password(presence, new.clone()))?;
+    let text = "The password is changed. Other sessions have ended; sign in again there.\n";
+    output::report(json, &json!({ "email": email, "password_changed": true }), text)
 }
 
 fn sign_out(arguments: &ShowArgs, json: bool) -> Outcome {

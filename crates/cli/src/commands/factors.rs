@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use vault_client::{Error, FactorView, Presence};
 
-use crate::account::{AccountArgs, HttpClient, Person, PersonArgs, explain, show_totp};
+use crate::account::{AccountArgs, HttpClient, Person, PersonArgs, explain, keep_backup_codes, show_totp};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::times::time;
@@ -19,6 +19,8 @@ pub(crate) enum FactorsCommand {
     Add(AddArgs),
     /// Remove an authenticator; the last one stays
     Remove(RemoveArgs),
+    /// Make ten one-time codes for the day when the phone is not at hand; earlier ones become void
+    BackupCodes(BackupCodesArgs),
 }
 
 /// A new authenticator.
@@ -42,7 +44,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven factors add --label \"old phone\"\n\n\
     Codes from a file or standard input come in this order: one of an authenticator that the account has already (not \
-    for the first one), then two of the new one that follow each other.")]
+    for the first one, nor after a sign-in with a backup code), then two of the new one that follow each other.")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     factor: NewFactorArgs,
@@ -64,17 +66,33 @@ pub(crate) struct RemoveArgs {
     account: AccountArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven factors backup-codes\n\n\
+    A backup code is typed wherever a code of the authenticator is asked for, and is good once. After a sign-in with one, \
+    add a new authenticator with `keyhaven factors add`; until then only saving goes on.")]
+pub(crate) struct BackupCodesArgs {
+    /// Write the codes to this new file instead of showing them
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
 pub(crate) fn run(command: &FactorsCommand, json: bool) -> Outcome {
     match command {
         FactorsCommand::List(arguments) => list(arguments, json),
         FactorsCommand::Add(arguments) => add(arguments, json),
         FactorsCommand::Remove(arguments) => remove(arguments, json),
+        FactorsCommand::BackupCodes(arguments) => backup_codes(arguments, json),
     }
 }
 
 fn list(arguments: &ListArgs, json: bool) -> Outcome {
-    let factors = arguments.account.open()?.factors().map_err(|error| explain(&error))?;
-    let document = json!({ "factors": factors.iter().map(|factor| json!({
+    let list = arguments.account.open()?.factor_list().map_err(|error| explain(&error))?;
+    let (factors, left) = (list.factors, list.backup_codes_left);
+    let document = json!({ "backup_codes_left": left, "factors": factors.iter().map(|factor| json!({
         "id": factor.factor_id.to_string(), "kind": factor.kind, "label": factor.label,
         "created": time(factor.created_at), "used": factor.used_at.map(time),
     })).collect::<Vec<_>>() });
@@ -82,18 +100,23 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
         let used = factor.used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
         format!("{}  {}  {used}\n  {}\n", factor.label, factor.kind, factor.factor_id)
     };
-    output::report(json, &document, &factors.iter().map(line).collect::<String>())
+    let codes = match left {
+        0 => "no backup codes; `keyhaven factors backup-codes` makes some\n".to_owned(),
+        1 => "1 backup code left\n".to_owned(),
+        more => format!("{more} backup codes left\n"),
+    };
+    output::report(json, &document, &(factors.iter().map(line).collect::<String>() + &codes))
 }
 
 fn add(arguments: &AddArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     let mut person = arguments.person.person()?;
-    let first = client.factors().map_err(|error| explain(&error))?.is_empty();
-    if first {
+    let needs_step_up = client.factor_list().map_err(|error| explain(&error))?.add_needs_step_up;
+    if !needs_step_up {
         add_first(&client, &arguments.factor, &mut person)?;
     } else {
         let password = person.password()?;
-        let code = person.code("code of an authenticator that you have already")?;
+        let code = person.code("code of an authenticator that you have already, or a backup code")?;
         add_totp(&client, &arguments.factor, &mut person, Some(&Presence { password, code }))?;
     }
     let label = &arguments.factor.label;
@@ -101,7 +124,7 @@ fn add(arguments: &AddArgs, json: bool) -> Outcome {
     output::report(json, &document, &format!("The authenticator \"{label}\" is added; two-factor is on.\n"))
 }
 
-/// The first factor: it turns two-factor on.
+/// The first factor, which turns two-factor on, or one in place of a lost one after a sign-in with a backup code.
 pub(crate) fn add_first(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person) -> Outcome {
     add_totp(client, factor, person, None)
 }
@@ -115,10 +138,11 @@ fn add_totp(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person, pr
                 show_totp(totp, factor.totp_secret_out.as_deref())?;
                 shown = true;
             }
-            if wrong.is_some() {
-                output::note(
-                    "these two codes do not fit; set the phone's clock to automatic and type two that follow each other",
-                );
+            if let Some(wrong) = wrong {
+                let cause = explain(wrong).cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+                output::note(&format!(
+                    "these two codes do not fit{cause}; set the phone's clock to automatic and type two that follow each other",
+                ));
             }
             let first = person.code("code that the authenticator shows now")?;
             let second = person.code("the next code, up to 30 seconds later")?;
@@ -166,4 +190,33 @@ fn remove(arguments: &RemoveArgs, json: bool) -> Outcome {
     let mut person = arguments.person.person()?;
     person.confirm(|presence| client.remove_factor(factor, presence))?;
     output::report(json, &json!({ "removed": wanted }), &format!("The authenticator \"{wanted}\" is removed.\n"))
+}
+
+fn backup_codes(arguments: &BackupCodesArgs, json: bool) -> Outcome {
+    let client = arguments.account.open()?;
+    let mut person = arguments.person.person()?;
+    let out = arguments.out.as_deref();
+    let mut keeping = None;
+    let mut shown = 0;
+    let made = person.confirm(|presence| {
+        client.make_backup_codes(presence, &mut |new| {
+            shown = new.codes.len();
+            match keep_backup_codes(new, out) {
+                Ok(kept) => kept,
+                Err(failure) => {
+                    keeping = Some(failure);
+                    false
+                }
+            }
+        })
+    });
+    if let Err(failure) = made {
+        if let Some(file) = out.filter(|_| shown > 0 && keeping.is_none()) {
+            // Codes that do not count would be taken for good ones.
+            let _ = std::fs::remove_file(file);
+        }
+        return Err(keeping.unwrap_or(failure));
+    }
+    let document = json!({ "backup_codes": shown, "out": out.map(|path| path.display().to_string()) });
+    output::report(json, &document, &format!("{shown} backup codes are good from now on; earlier ones are void.\n"))
 }

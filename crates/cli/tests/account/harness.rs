@@ -216,6 +216,27 @@ impl Computer {
         phone
     }
 
+    /// Adds an authenticator in a session that needs no code of another one.
+    pub(crate) fn add_factor(&self, label: &str) -> Authenticator {
+        let link = self.path(&format!("{label}.link"));
+        let mut child = self
+            .command(&["factors", "add", "--code-file", "-", "--label", label])
+            .arg("--totp-secret-out")
+            .arg(&link)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut phone = Authenticator::scan(&wait_for_line(&link)).unwrap();
+        let codes = phone.two_codes();
+        writeln!(child.stdin.take().unwrap(), "{}\n{}", codes[0], codes[1]).unwrap();
+        let ran = Ran::new(&child.wait_with_output().unwrap());
+        assert_eq!(ran.report()["added"], label);
+        *self.said.borrow_mut() += &format!("{}{}", ran.stdout, ran.stderr);
+        phone
+    }
+
     /// A new drive with a password, made without filling it: 64 MiB of noise would only take time.
     pub(crate) fn drive(&self, name: &str) -> Drive {
         let (image, key) = (self.path(name), self.path(&format!("{name}.key")));

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod backup;
+mod backup_codes;
 mod harness;
 mod main_path;
+mod password;
 mod people;
 mod rotate;
 mod secrecy;

@@ -42,6 +42,12 @@ pub struct FactorView {
 pub struct FactorList {
     /// All factors.
     pub factors: Vec<FactorView>,
+    /// Backup codes that were never used.
+    #[serde(default)]
+    pub backup_codes_left: u32,
+    /// Whether this session adds a factor only after a step-up.
+    #[serde(default)]
+    pub add_needs_step_up: bool,
 }
 
 /// `POST /v1/factors/totp/start`
@@ -72,6 +78,29 @@ pub struct TotpFinishRequest {
     pub ceremony_id: CeremonyId,
     /// Two consecutive codes.
     pub codes: [String; 2],
+}
+
+/// `POST /v1/factors/backup-codes/start`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupCodesStartRequest {
+    /// Step-up grant (purpose `factors`, target `backup-codes`).
+    pub grant: Bytes,
+}
+
+/// Answer of `POST /v1/factors/backup-codes/start`. Lacks `Debug`, which would print the codes.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct BackupCodesStarted {
+    /// Names the change.
+    pub ceremony_id: CeremonyId,
+    /// The codes. The service keeps none of them in readable form.
+    pub codes: Vec<String>,
+}
+
+/// `POST /v1/factors/backup-codes/finish`: the codes are kept. Answered with [`FactorsChanged`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupCodesFinishRequest {
+    /// From the start.
+    pub ceremony_id: CeremonyId,
 }
 
 /// `POST /v1/factors/{id}/remove`

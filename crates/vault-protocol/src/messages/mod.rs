@@ -2,6 +2,7 @@
 
 mod account;
 mod device;
+mod password;
 mod record;
 mod sign_in;
 mod sign_up;
@@ -9,6 +10,7 @@ mod step_up;
 
 pub use account::*;
 pub use device::*;
+pub use password::*;
 pub use record::*;
 pub use sign_in::*;
 pub use sign_up::*;

@@ -43,7 +43,7 @@ pub struct LoginFinishRequest {
 pub struct LoginPasswordProven {
     /// As before.
     pub login_id: CeremonyId,
-    /// Kinds of factors the account has: `totp`. Empty only when sign-up stopped before the first factor.
+    /// Kinds of factors that will do: `totp`, `backup-code`. Empty only when sign-up stopped before the first factor.
     pub second_factor: Vec<String>,
     /// Random; part of the binding.
     pub challenge: FixedBytes<32>,
@@ -57,9 +57,9 @@ pub struct LoginPasswordProven {
 pub struct LoginFactorRequest {
     /// As before.
     pub login_id: CeremonyId,
-    /// `totp`.
+    /// `totp` or `backup-code`.
     pub kind: String,
-    /// Six digits.
+    /// Six digits, or a backup code.
     pub code: String,
     /// HMAC-SHA-512 under the OPAQUE session key over the 16 bytes of the login identifier and the challenge: a factor
     /// cannot be moved to another run.
@@ -99,4 +99,7 @@ pub struct LoggedIn {
     pub slots: Vec<CatalogueSlot>,
     /// Head of the audit chain.
     pub audit_head: AuditHead,
+    /// After a backup code: how many are left. Then the session may add a factor, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_codes_left: Option<u32>,
 }

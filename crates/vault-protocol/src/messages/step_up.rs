@@ -14,8 +14,10 @@ pub enum Purpose {
     EnrolDevice,
     /// Revoke a device; target: its identifier.
     RevokeDevice,
-    /// Change factors; target: a factor's identifier, or the kind of a new one.
+    /// Change factors; target: a factor's identifier, the kind of a new one, or `backup-codes`.
     Factors,
+    /// Change the password; target: `password`.
+    Password,
 }
 
 impl Purpose {
@@ -27,13 +29,14 @@ impl Purpose {
             Self::EnrolDevice => "enrol-device",
             Self::RevokeDevice => "revoke-device",
             Self::Factors => "factors",
+            Self::Password => "password",
         }
     }
 
     /// Whether the vault root is needed for it: then the password is proven again and the wraps are handed out.
     #[must_use]
     pub fn opens_vault(self) -> bool {
-        matches!(self, Self::Reveal | Self::EnrolDevice)
+        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Password)
     }
 }
 
@@ -68,9 +71,9 @@ pub struct StepUpStarted {
 pub struct StepUpFinishRequest {
     /// From the start.
     pub step_id: CeremonyId,
-    /// `totp`.
+    /// `totp` or `backup-code`.
     pub kind: String,
-    /// Six digits.
+    /// Six digits, or a backup code.
     pub code: String,
     /// OPAQUE credential finalization, where a request was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,4 +103,7 @@ pub struct SteppedUp {
     /// For purposes that open the vault.
     #[serde(default)]
     pub slots: Vec<VaultSlot>,
+    /// After a backup code: how many are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_codes_left: Option<u32>,
 }

@@ -2,7 +2,7 @@
 //!
 //! | parameter | proves |
 //! |---|---|
-//! | [`AnySession`] | signed in with the password; the account may have no second factor yet |
+//! | [`AnySession`] | signed in with the password; the account may have no second factor yet, or not at hand |
 //! | [`Session`] | signed in with everything the account asks for |
 //! | [`SteppedUp`] | a session, and a grant presented for exactly this act, spent in the act's own transaction |
 //! | [`SignedSave`] | a save signed by an active device of the account, or by the account's author key |

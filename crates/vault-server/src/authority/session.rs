@@ -21,7 +21,8 @@ const ABSOLUTE: i64 = 12 * HOUR;
 /// How stale `seen_at` may be: not every request writes.
 const SEEN_STEP: i64 = MINUTE;
 
-/// Signed in with the password. The account may have no second factor so far: enough to add one, and for nothing else.
+/// Signed in with the password. The account may have no second factor so far, or a backup code stood in for one: enough to
+/// add one, and for nothing else.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AnySession {
     account: AccountId,
@@ -47,11 +48,16 @@ impl AnySession {
         self.token_hash
     }
 
+    /// How far it got.
+    pub(crate) fn level(&self) -> SessionLevel {
+        self.level
+    }
+
     /// The same session where it got through every factor.
     pub(crate) fn full(&self) -> Result<Session, Failure> {
         match self.level {
             SessionLevel::Full => Ok(Session { account: self.account, token_hash: self.token_hash }),
-            SessionLevel::Enrol => Err(Code::FactorEnrolNeeded.into()),
+            SessionLevel::Enrol | SessionLevel::FactorsOnly => Err(Code::FactorEnrolNeeded.into()),
         }
     }
 }
@@ -98,7 +104,7 @@ impl FromRequestParts<App> for Session {
 fn is_running(live: &LiveSession, now: i64) -> bool {
     let session = &live.session;
     // An account that got its second factor meanwhile is not entered with the password alone.
-    let level_fits = session.level == SessionLevel::Full || !live.two_factor;
+    let level_fits = session.level != SessionLevel::Enrol || !live.two_factor;
     session.epoch == live.account_epoch && now < session.expires_at && now - session.seen_at < IDLE && level_fits
 }
 

@@ -1,11 +1,13 @@
 //! Second factors: list, add a TOTP factor, remove one.
 //!
-//! Adding the first needs the session that sign-up ended with; every later change needs a step-up. Every change raises the
+//! Adding the first needs the session that sign-up ended with, adding one in place of a lost one a sign-in with a backup
+//! code; every other change needs a step-up. Every change raises the
 //! epoch, which ends all other sessions.
 
 use axum::extract::State;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use vault_protocol::limits::MAX_FACTORS;
 use vault_protocol::messages::{
     FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
     TotpStarted,
@@ -18,7 +20,7 @@ use super::{instead, try_ceremony};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{AnySession, GrantedAct, SteppedUp};
-use crate::clock::MINUTE;
+use crate::clock::{MINUTE, SECOND};
 use crate::failure::Failure;
 use crate::http::{Caller, Json};
 use crate::presence::{TOTP, TotpData};
@@ -52,7 +54,12 @@ pub(super) async fn list(State(app): State<App>, session: AnySession) -> Result<
         used_at: factor.used_at,
     };
     let factors = app.store.factors(session.account()).await?.into_iter().map(view).collect();
-    Ok(Json(FactorList { factors }))
+    let left = app.store.backup_codes_left(session.account()).await?;
+    Ok(Json(FactorList {
+        factors,
+        backup_codes_left: u32::try_from(left).unwrap_or(0),
+        add_needs_step_up: session.level() == SessionLevel::Full,
+    }))
 }
 
 /// `POST /v1/factors/totp/start`
@@ -65,8 +72,16 @@ pub(super) async fn totp_start(
     if label.is_empty() || label.chars().count() > LABEL_LETTERS || label.chars().any(char::is_control) {
         return Err(Code::RequestInvalid.into());
     }
-    let first = session.full().is_err();
-    if !first {
+    let factors = app.store.factors(session.account()).await?;
+    // Told before the person gets the authenticator out; the store decides.
+    if factors.iter().any(|factor| factor.label == label) {
+        return Err(Code::FactorLabelTaken.into());
+    }
+    if factors.len() >= MAX_FACTORS {
+        return Err(Code::FactorTooMany.into());
+    }
+    let first = session.level() == SessionLevel::Enrol;
+    if session.level() == SessionLevel::Full {
         spend_grant(&app, session, request.grant.as_ref()).await?;
     }
     let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
@@ -128,7 +143,11 @@ pub(super) async fn totp_finish(
     }
     let now = app.now();
     let [first_code, second_code] = &request.codes;
-    let step = totp::matching_pair(&state.secret.0, first_code, second_code, now).ok_or(Code::FactorCodeWrong)?;
+    let secret = &state.secret.0;
+    let step = totp::matching_pair(secret, first_code, second_code, now).ok_or_else(|| {
+        let drift = totp::pair_drift(secret, first_code, second_code, now);
+        drift.map_or(Failure::Said(Code::FactorCodeWrong), |steps| Failure::Drift(steps * totp::STEP_MS / SECOND))
+    })?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
     // The store sets the epoch: only it knows which one the change begins.
     let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);
@@ -146,6 +165,7 @@ pub(super) async fn totp_finish(
         ceremony: request.ceremony_id,
         ceremony_kind: CEREMONY.to_owned(),
         first: state.first,
+        max_factors: i64::try_from(MAX_FACTORS).unwrap_or(i64::MAX),
         from_session: session.token_hash(),
         session: next,
         now,

@@ -1,9 +1,11 @@
 //! Handlers, one module per flow. Each takes its authority as a parameter; see [`crate::authority`].
 
 mod account;
+mod backup_codes;
 mod devices;
 mod enrolment;
 mod factors;
+mod password;
 mod records;
 mod reveal;
 mod sign_in;
@@ -50,6 +52,8 @@ fn accounts() -> Router<App> {
         .route(paths::LOGIN_FACTOR, post(sign_in::factor))
         .route(paths::LOGOUT, post(sign_in::logout))
         .route(paths::ACCOUNT, get(account::show))
+        .route(paths::PASSWORD_START, post(password::start))
+        .route(paths::PASSWORD_FINISH, post(password::finish))
         .route(paths::AUDIT, get(account::audit))
 }
 
@@ -58,6 +62,8 @@ fn presence() -> Router<App> {
         .route(paths::FACTORS, get(factors::list))
         .route(paths::TOTP_START, post(factors::totp_start))
         .route(paths::TOTP_FINISH, post(factors::totp_finish))
+        .route(paths::BACKUP_CODES_START, post(backup_codes::start))
+        .route(paths::BACKUP_CODES_FINISH, post(backup_codes::finish))
         .route(paths::FACTOR_REMOVE, post(factors::remove))
         .route(paths::STEP_UP_START, post(step_up::start))
         .route(paths::STEP_UP_FINISH, post(step_up::finish))

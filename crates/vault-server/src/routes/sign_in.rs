@@ -36,6 +36,8 @@ const LIFETIME: i64 = 10 * MINUTE;
 struct PasswordState {
     account_id: AccountId,
     exists: bool,
+    /// The account's when the run began. A password or factor that was changed meanwhile must not be good for it.
+    epoch: i64,
     mail_name: String,
     run: SecretField,
 }
@@ -43,6 +45,7 @@ struct PasswordState {
 #[derive(Serialize, Deserialize)]
 struct FactorState {
     account_id: AccountId,
+    epoch: i64,
     mail_name: String,
     session_key: SecretField,
     challenge: FixedBytes<32>,
@@ -63,7 +66,13 @@ pub(super) async fn start(
     let account_id = account.as_ref().map_or(stand_in, |account| account.id);
     let record = account.as_ref().map(|account| account.opaque_record.as_slice());
     let run = app.begin_run(account_id, record, &request.credential_request)?;
-    let state = PasswordState { account_id, exists: account.is_some(), mail_name, run: SecretField(run.state) };
+    let state = PasswordState {
+        account_id,
+        exists: account.is_some(),
+        epoch: account.as_ref().map_or(0, |account| account.epoch),
+        mail_name,
+        run: SecretField(run.state),
+    };
     let login_id = CeremonyId::new();
     app.store.add_ceremony(&app.ceremony(login_id, PASSWORD, Some(account_id), &state, LIFETIME)?).await?;
     Ok(Json(LoginStarted {
@@ -95,11 +104,12 @@ pub(super) async fn finish(
         }
     };
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
+    check_epoch(&account, state.epoch)?;
     let factors = app.store.factors(account.id).await?;
     let challenge = FixedBytes(tokens::challenge());
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
-        second_factor: presence::kinds(&factors),
+        second_factor: presence::kinds(&app, account.id).await?,
         challenge,
         session: None,
     };
@@ -110,6 +120,7 @@ pub(super) async fn finish(
     }
     let next = FactorState {
         account_id: account.id,
+        epoch: state.epoch,
         mail_name: state.mail_name,
         session_key: SecretField(session_key),
         challenge,
@@ -129,17 +140,24 @@ pub(super) async fn factor(
     let ceremony = try_ceremony(&app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
     let state: FactorState = app.ceremony_state(&ceremony)?;
     check_binding(&state, &ceremony, &request)?;
-    if let Err(failure) = presence::use_code(&app, state.account_id, &request.kind, &request.code).await {
-        note_failure(&app, state.account_id, &caller, "factor").await?;
-        return Err(failure);
-    }
-    app.store.end_ceremony(request.login_id, FACTOR, app.now()).await?;
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
-    let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+    check_epoch(&account, state.epoch)?;
+    let used = match presence::use_code(&app, state.account_id, &caller, &request.kind, &request.code).await {
+        Ok(used) => used,
+        Err(failure) => {
+            note_failure(&app, state.account_id, &caller, "factor").await?;
+            return Err(failure);
+        }
+    };
+    app.store.end_ceremony(request.login_id, FACTOR, app.now()).await?;
+    // A backup code stands in for a factor that is lost: a new one comes first.
+    let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
+    let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
     let key_statement = current_statement(&app, &account).await?;
     let slots = app.store.slots(account.id).await?.iter().map(catalogue_slot).collect::<Result<_, Fault>>()?;
     let audit_head = audit_head(&app.store.audit_head(account.id).await?);
-    Ok(Json(LoggedIn { session, key_statement, slots, audit_head }))
+    let backup_codes_left = used.backup_codes_left;
+    Ok(Json(LoggedIn { session, key_statement, slots, audit_head, backup_codes_left }))
 }
 
 /// The audit entry comes first: no session exists that the owner cannot see.
@@ -159,6 +177,11 @@ async fn begin_session(
 async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str) -> Result<(), Failure> {
     let act = Act::by_unknown(caller, app.now(), audit::action::LOGIN_FAILED).on(what);
     Ok(app.store.append_audit(account, &|head| act.link(head)).await?)
+}
+
+/// A change of password or factors ends sign-ins that have begun, as it ends sessions.
+fn check_epoch(account: &Account, begun_in: i64) -> Result<(), Failure> {
+    if account.epoch == begun_in { Ok(()) } else { Err(Code::AuthSessionExpired.into()) }
 }
 
 /// The factor belongs to the run that proved the password: only that client knows the session key.

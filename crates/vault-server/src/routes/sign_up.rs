@@ -155,7 +155,7 @@ pub(super) async fn finish(
     Ok(Json(SignupFinished { session: granted, must: vec!["enrol_factor".to_owned()] }))
 }
 
-fn check_profile(profile: u32) -> Result<i64, Failure> {
+pub(super) fn check_profile(profile: u32) -> Result<i64, Failure> {
     if KDF_PROFILES.contains(&profile) { Ok(profile.into()) } else { Err(Code::RequestInvalid.into()) }
 }
 
@@ -182,12 +182,26 @@ fn slots(account_id: AccountId, request: &SignupFinishRequest, now: i64) -> Resu
     let fits = kinds.len() == request.slots.len()
         && (2..=MAX_SLOTS).contains(&kinds.len())
         && kinds.contains("password")
-        && kinds.contains("kit")
-        && request.slots.iter().all(is_slot);
+        && kinds.contains("kit");
     if !fits {
         return Err(Code::RequestInvalid.into());
     }
-    let slot = |upload: &SlotUpload| Slot {
+    let slot = |upload: &SlotUpload| {
+        let proof_hash = (upload.kind == "kit").then_some(request.kit_proof_hash);
+        slot_row(account_id, upload, 1, proof_hash, now).ok_or_else(|| Code::RequestInvalid.into())
+    };
+    request.slots.iter().map(slot).collect()
+}
+
+/// The row of a slot; `None` when it cannot be one.
+pub(super) fn slot_row(
+    account_id: AccountId,
+    upload: &SlotUpload,
+    generation: i64,
+    proof_hash: Option<FixedBytes<32>>,
+    now: i64,
+) -> Option<Slot> {
+    is_slot(upload).then(|| Slot {
         id: upload.slot_id,
         account_id,
         kind: upload.kind.clone(),
@@ -195,11 +209,10 @@ fn slots(account_id: AccountId, request: &SignupFinishRequest, now: i64) -> Resu
         wrap_c: upload.wrap_c.0.clone(),
         wrap_v: upload.wrap_v.0.clone(),
         credential_id: None,
-        proof_hash: (upload.kind == "kit").then(|| request.kit_proof_hash.0.to_vec()),
-        generation: 1,
+        proof_hash: proof_hash.map(|hash| hash.0.to_vec()),
+        generation,
         created_at: now,
-    };
-    Ok(request.slots.iter().map(slot).collect())
+    })
 }
 
 fn is_slot(slot: &SlotUpload) -> bool {

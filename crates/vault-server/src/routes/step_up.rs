@@ -62,7 +62,7 @@ pub(super) async fn start(
     };
     let step_id = CeremonyId::new();
     app.store.add_ceremony(&app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?).await?;
-    let kinds = presence::kinds(&app.store.factors(account.id).await?);
+    let kinds = presence::kinds(&app, account.id).await?;
     let kdf_profile = u32::try_from(account.kdf_profile).map_err(|_| Fault::Stored("stretching profile"))?;
     Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile }))
 }
@@ -81,11 +81,14 @@ pub(super) async fn finish(
         return Err(over.into());
     }
     let account = session.account();
-    if let Err(failure) = prove(&app, account, &state, &request).await {
-        let act = Act::by_unknown(&caller, app.now(), audit::action::STEPUP_FAILED).on(&state.target);
-        app.store.append_audit(account, &|head| act.link(head)).await?;
-        return Err(failure);
-    }
+    let used = match prove(&app, account, &caller, &state, &request).await {
+        Ok(used) => used,
+        Err(failure) => {
+            let act = Act::by_unknown(&caller, app.now(), audit::action::STEPUP_FAILED).on(&state.target);
+            app.store.append_audit(account, &|head| act.link(head)).await?;
+            return Err(failure);
+        }
+    };
     app.store.end_ceremony(request.step_id, CEREMONY, app.now()).await?;
     if state.run.is_some() {
         app.end_password_run(&state.mail_name).await?;
@@ -98,28 +101,30 @@ pub(super) async fn finish(
         session_hash: session.token_hash(),
         purpose: state.purpose.name().to_owned(),
         target: state.target.clone(),
+        confirmed_by: used.by,
         expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
     };
     let act =
         Act::by_owner(account, &caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
     app.store.add_grant(&grant, &|head| act.link(head)).await?;
     let slots = if state.purpose.opens_vault() { vault_slots(&app, account).await? } else { Vec::new() };
-    Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots }))
+    Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots, backup_codes_left: used.backup_codes_left }))
 }
 
 /// The password first: a wrong one must not use a code up.
 async fn prove(
     app: &App,
     account: AccountId,
+    caller: &Caller,
     state: &Confirming,
     request: &StepUpFinishRequest,
-) -> Result<(), Failure> {
+) -> Result<presence::Used, Failure> {
     match (&state.run, &request.credential_finalization) {
         (None, None) => {}
         (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
         _ => return Err(Code::AuthInvalid.into()),
     }
-    presence::use_code(app, account, &request.kind, &request.code).await.map(drop)
+    presence::use_code(app, account, caller, &request.kind, &request.code).await
 }
 
 async fn vault_slots(app: &App, account: AccountId) -> Result<Vec<VaultSlot>, Failure> {

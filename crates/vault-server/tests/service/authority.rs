@@ -11,12 +11,16 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 14] = [
+const OWNERS_ROUTES: [(Method, &str); 18] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
+    (Post, routes::PASSWORD_START),
+    (Post, routes::PASSWORD_FINISH),
     (Get, routes::FACTORS),
     (Post, routes::TOTP_START),
     (Post, routes::TOTP_FINISH),
+    (Post, routes::BACKUP_CODES_START),
+    (Post, routes::BACKUP_CODES_FINISH),
     (Post, routes::FACTOR_REMOVE),
     (Post, routes::STEP_UP_START),
     (Post, routes::STEP_UP_FINISH),

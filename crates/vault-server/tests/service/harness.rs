@@ -255,7 +255,14 @@ pub(crate) fn sign_in<T: Transport>(
     })
 }
 
-fn code_at(secret: &SecretVec, now_ms: i64) -> String {
+/// Two codes of a new authenticator, the newest ones.
+pub(crate) fn two_codes(totp: &vault_client::NewTotp, service: &Service) -> [String; 2] {
+    let secret = SecretVec::new(data_encoding::BASE32_NOPAD.decode(totp.secret.expose().as_bytes()).unwrap());
+    let now = service.clock.now_ms();
+    [code_at(&secret, now - STEP_MS), code_at(&secret, now)]
+}
+
+pub(crate) fn code_at(secret: &SecretVec, now_ms: i64) -> String {
     let totp = Builder::new().with_secret(secret.expose().to_vec()).build_noncompliant();
     totp.generate(u64::try_from(now_ms / 1000).unwrap()).to_string()
 }

@@ -32,6 +32,33 @@ impl<F: Fn(Method, &str, &mut Response)> Transport for Tampering<F> {
     }
 }
 
+/// A transport that changes the requests to one path.
+pub(crate) struct Altering {
+    inner: HttpTransport,
+    path: &'static str,
+    change: fn(&mut Value),
+}
+
+impl Altering {
+    pub(crate) fn new(inner: HttpTransport, path: &'static str, change: fn(&mut Value)) -> Self {
+        Self { inner, path, change }
+    }
+}
+
+impl Transport for Altering {
+    fn send(&self, mut request: Request<'_>) -> Result<Response, TransportError> {
+        if request.path == self.path {
+            let mut body: Value = serde_json::from_slice(request.body.expose()).unwrap();
+            (self.change)(&mut body);
+            request.body = secret::SecretVec::new(serde_json::to_vec(&body).unwrap());
+        }
+        self.inner.send(request)
+    }
+    fn origin(&self) -> &str {
+        self.inner.origin()
+    }
+}
+
 /// The same computer, with the answers of one path changed as JSON.
 fn lied_to(
     service: &Service,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup_codes;
 mod enrolment;
 mod expiry;
 mod factors;
@@ -12,6 +13,7 @@ mod hostile;
 mod limits;
 mod main_path;
 mod outbox;
+mod password;
 mod races;
 mod start;
 mod strangers;

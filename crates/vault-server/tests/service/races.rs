@@ -11,7 +11,7 @@ use crate::harness::{PASSWORD, Service, key_to_save, sign_in, sign_up};
 const AT_ONCE: usize = 6;
 
 /// What several threads get that start together.
-fn together<R: Send>(act: impl Fn(usize) -> R + Sync) -> Vec<R> {
+pub(crate) fn together<R: Send>(act: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let barrier = Barrier::new(AT_ONCE);
     std::thread::scope(|scope| {
         let (barrier, act) = (&barrier, &act);

@@ -132,7 +132,7 @@ async fn insert_statement(tx: &mut SqliteConnection, statement: &KeyStatement) -
     Ok(())
 }
 
-async fn insert_slot(tx: &mut SqliteConnection, slot: &Slot) -> Result<(), Error> {
+pub(super) async fn insert_slot(tx: &mut SqliteConnection, slot: &Slot) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO slots
            (id, account_id, kind, salt, wrap_c, wrap_v, credential_id, proof_hash, generation, created_at)

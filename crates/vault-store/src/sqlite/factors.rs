@@ -16,6 +16,7 @@ impl Factors for SqliteStore {
         if add.first && count(&mut tx, account).await? > 0 {
             return Err(Refusal::Grant.into());
         }
+        check_room(&mut tx, &add.factor, add.max_factors).await?;
         insert(&mut tx, &add.factor).await?;
         sqlx::query("UPDATE accounts SET two_factor = 1, off_at = NULL WHERE id = ?")
             .bind(&account.as_bytes()[..])
@@ -38,6 +39,9 @@ impl Factors for SqliteStore {
         exactly_one(&done, Refusal::NotFound)?;
         if count(&mut tx, account).await? == 0 {
             return Err(Refusal::LastFactor.into());
+        }
+        if grants::confirmed_by(&mut tx, &remove.grant, remove.factor).await? {
+            return Err(Refusal::SameFactor.into());
         }
         sessions::begin_epoch(&mut tx, &remove.grant.session_hash, &remove.session).await?;
         audit::append(&mut tx, account, link).await?;
@@ -65,6 +69,19 @@ impl Factors for SqliteStore {
         .await?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// Another name than the factors there are, and not more of them than an account may have.
+async fn check_room(tx: &mut SqliteConnection, factor: &Factor, max_factors: i64) -> Result<(), Error> {
+    let taken = sqlx::query("SELECT 1 FROM factors WHERE account_id = ? AND label = ?")
+        .bind(&factor.account_id.as_bytes()[..])
+        .bind(&factor.label)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if taken.is_some() {
+        return Err(Refusal::LabelTaken.into());
+    }
+    if count(tx, factor.account_id).await? >= max_factors { Err(Refusal::FactorQuota.into()) } else { Ok(()) }
 }
 
 async fn count(tx: &mut SqliteConnection, account: AccountId) -> Result<i64, Error> {

@@ -4,21 +4,22 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{SqliteStore, audit, exactly_one, unique};
-use crate::{Error, Grant, GrantUse, Grants, LinkMaker, Refusal};
+use crate::{Error, FactorId, Grant, GrantUse, Grants, LinkMaker, Refusal};
 
 #[async_trait]
 impl Grants for SqliteStore {
     async fn add_grant(&self, grant: &Grant, link: LinkMaker<'_>) -> Result<(), Error> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "INSERT INTO grants (hash, account_id, session_hash, purpose, target, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO grants (hash, account_id, session_hash, purpose, target, confirmed_by, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&grant.hash[..])
         .bind(&grant.account_id.as_bytes()[..])
         .bind(&grant.session_hash[..])
         .bind(&grant.purpose)
         .bind(&grant.target)
+        .bind(grant.confirmed_by.as_ref().map(|id| &id.as_bytes()[..]))
         .bind(grant.expires_at)
         .execute(&mut *tx)
         .await
@@ -49,4 +50,18 @@ pub(super) async fn spend(tx: &mut SqliteConnection, presented: &GrantUse) -> Re
     .execute(tx)
     .await?;
     exactly_one(&done, Refusal::Grant)
+}
+
+/// Whether this factor confirmed the step-up of a grant.
+pub(super) async fn confirmed_by(
+    tx: &mut SqliteConnection,
+    presented: &GrantUse,
+    factor: FactorId,
+) -> Result<bool, Error> {
+    let row = sqlx::query("SELECT 1 FROM grants WHERE hash = ? AND confirmed_by = ?")
+        .bind(&presented.hash[..])
+        .bind(&factor.as_bytes()[..])
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
 }

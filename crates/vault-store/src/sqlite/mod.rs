@@ -5,12 +5,14 @@
 
 mod accounts;
 mod audit;
+mod backup_codes;
 mod ceremonies;
 mod counters;
 mod devices;
 mod factors;
 mod grants;
 mod open;
+mod passwords;
 mod records;
 mod row;
 mod sessions;

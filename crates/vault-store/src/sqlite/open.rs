@@ -16,10 +16,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 /// The schema, step by step. Steps are only ever added.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "presence", include_str!("../../migrations/0002_presence.sql")),
     (3, "records", include_str!("../../migrations/0003_records.sql")),
+    (4, "backup codes", include_str!("../../migrations/0004_backup_codes.sql")),
+    (5, "confirmed by", include_str!("../../migrations/0005_confirmed_by.sql")),
 ];
 
 pub(super) async fn open(file: &Path) -> Result<SqliteStore, Error> {

@@ -63,6 +63,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Resu
     .bind(session.epoch)
     .bind(match session.level {
         SessionLevel::Enrol => "enrol",
+        SessionLevel::FactorsOnly => "factors",
         SessionLevel::Full => "full",
     })
     .bind(session.created_at)
@@ -96,9 +97,18 @@ pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: 
     insert(tx, &Session { epoch: row.try_get("epoch")?, ..next.clone() }).await
 }
 
+/// The account's next epoch begins, and nobody goes on.
+pub(super) async fn end_all(tx: &mut SqliteConnection, account: AccountId) -> Result<(), Error> {
+    let account = &account.as_bytes()[..];
+    sqlx::query("DELETE FROM sessions WHERE account_id = ?").bind(account).execute(&mut *tx).await?;
+    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?").bind(account).execute(tx).await?;
+    Ok(())
+}
+
 fn level_of(word: &str) -> Result<SessionLevel, Error> {
     match word {
         "enrol" => Ok(SessionLevel::Enrol),
+        "factors" => Ok(SessionLevel::FactorsOnly),
         "full" => Ok(SessionLevel::Full),
         _ => Err(Error::Corrupt { table: "sessions", column: "level" }),
     }

@@ -145,6 +145,7 @@ pub(crate) async fn give(store: &(impl Store + ?Sized), fits: &GrantUse) {
         session_hash: fits.session_hash,
         purpose: fits.purpose.clone(),
         target: fits.target.clone(),
+        confirmed_by: None,
         expires_at: LATER,
     };
     store.add_grant(&grant, &link).await.unwrap();

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
+mod backup_codes;
 mod devices;
 mod fixture;
+mod passwords;
 mod presence;
 mod records;
 mod sqlite;
@@ -19,8 +21,13 @@ macro_rules! conformance {
             presence: [ceremony_tries_run_out, a_ceremony_ends_once, a_ceremony_moves_on_once, a_grant_is_spent_once,
                 a_grant_fits_one_use_only, parallel_uses_of_a_grant, a_time_step_is_used_once,
                 parallel_uses_of_a_time_step, adding_a_factor_begins_an_epoch, only_the_first_factor_needs_no_grant,
-                an_ended_session_adds_no_factor, the_last_factor_stays,
+                an_ended_session_adds_no_factor, the_last_factor_stays, a_factor_does_not_confirm_its_own_removal,
+                factors_have_names_of_their_own_and_a_limit,
                 counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
+            backup_codes: [a_backup_code_is_used_once, parallel_uses_of_a_backup_code,
+                new_backup_codes_void_the_old_ones, a_refused_set_changes_nothing],
+            passwords: [a_new_password_replaces_record_and_slot, a_new_password_can_end_every_session,
+                a_refused_password_changes_nothing, parallel_new_passwords],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],

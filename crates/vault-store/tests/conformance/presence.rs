@@ -67,7 +67,7 @@ fn add_totp(n: u8) -> AddFactor {
             id: FactorId::from_bytes(bytes(n)),
             account_id: account_id(1),
             kind: "totp".into(),
-            label: "phone".into(),
+            label: format!("phone {n}"),
             data_sealed: vec![n; 48],
             last_step: Some(100),
             created_at: NOW,
@@ -76,6 +76,7 @@ fn add_totp(n: u8) -> AddFactor {
         ceremony: ceremony_id(n),
         ceremony_kind: "factor.totp".into(),
         first: true,
+        max_factors: 3,
         from_session: bytes(1),
         session: session(account_id(1), n),
         now: NOW,
@@ -163,6 +164,50 @@ pub(crate) async fn the_last_factor_stays(store: &dyn Store) {
     assert_eq!(store.factors(account_id(1)).await.unwrap().len(), 1);
     assert!(store.session(bytes(13)).await.unwrap().is_some());
     assert!(store.session(bytes(12)).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_factor_does_not_confirm_its_own_removal(store: &dyn Store) {
+    let factor = with_factor(store).await;
+    store.add_ceremony(&ceremony(12, "factor.totp")).await.unwrap();
+    let second = AddFactor { first: false, from_session: bytes(11), ..add_totp(12) };
+    store.add_factor(&second, &link).await.unwrap();
+    let fits = vault_store::GrantUse {
+        session_hash: bytes(12),
+        ..grant_use(account_id(1), 7, "factors", &factor.to_string())
+    };
+    let by = |n: u8, confirmed_by| vault_store::Grant {
+        hash: bytes(n),
+        account_id: account_id(1),
+        session_hash: bytes(12),
+        purpose: fits.purpose.clone(),
+        target: fits.target.clone(),
+        confirmed_by,
+        expires_at: LATER,
+    };
+    store.add_grant(&by(7, Some(factor)), &link).await.unwrap();
+    let remove = RemoveFactor { factor, grant: fits.clone(), session: session(account_id(1), 13) };
+    assert_eq!(refusal(store.remove_factor(&remove, &link).await), Refusal::SameFactor);
+    assert_eq!(store.factors(account_id(1)).await.unwrap().len(), 2);
+    store.add_grant(&by(8, Some(second.factor.id)), &link).await.unwrap();
+    let remove = RemoveFactor { grant: vault_store::GrantUse { hash: bytes(8), ..fits.clone() }, ..remove };
+    store.remove_factor(&remove, &link).await.unwrap();
+}
+
+pub(crate) async fn factors_have_names_of_their_own_and_a_limit(store: &dyn Store) {
+    with_factor(store).await;
+    let named = |n: u8, from: u8, label: &str| {
+        let mut add = AddFactor { first: false, from_session: bytes(from), ..add_totp(n) };
+        add.factor.label = label.into();
+        add
+    };
+    for n in 12..=14 {
+        store.add_ceremony(&ceremony(n, "factor.totp")).await.unwrap();
+    }
+    assert_eq!(refusal(store.add_factor(&named(12, 11, "phone 11"), &link).await), Refusal::LabelTaken);
+    store.add_factor(&named(12, 11, "tablet"), &link).await.unwrap();
+    store.add_factor(&named(13, 12, "watch"), &link).await.unwrap();
+    assert_eq!(refusal(store.add_factor(&named(14, 13, "fourth"), &link).await), Refusal::FactorQuota);
+    assert_eq!(store.factors(account_id(1)).await.unwrap().len(), 3);
 }
 
 pub(crate) async fn counters_count(store: &dyn Store) {

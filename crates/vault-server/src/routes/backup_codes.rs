@@ -1,0 +1,89 @@
+//! New backup codes, in two steps: the ones before stay good until the new ones are known to be kept.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use vault_protocol::messages::{
+    BackupCodesFinishRequest, BackupCodesStartRequest, BackupCodesStarted, FactorsChanged, Purpose,
+};
+use vault_protocol::problem::Code;
+use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, backup_code};
+use vault_store::{ReplaceBackupCodes, SessionLevel};
+
+use super::try_ceremony;
+use crate::app::App;
+use crate::audit::Act;
+use crate::authority::{GrantedAct, Session, SteppedUp};
+use crate::backup_codes::new_codes;
+use crate::clock::MINUTE;
+use crate::failure::{Failure, Fault};
+use crate::http::{Caller, Json};
+
+const CEREMONY: &str = "backup-codes";
+/// Time to print them.
+const LIFETIME: i64 = 30 * MINUTE;
+/// Retries after lost answers.
+const TRIES: i64 = 10;
+
+#[derive(Serialize, Deserialize)]
+struct Made {
+    session: FixedBytes<32>,
+    hashes: Vec<FixedBytes<32>>,
+}
+
+impl GrantedAct for BackupCodesStartRequest {
+    const PURPOSE: Purpose = Purpose::Factors;
+    fn grant(&self) -> &Bytes {
+        &self.grant
+    }
+    fn target(&self, _: &str) -> String {
+        backup_code::TARGET.to_owned()
+    }
+}
+
+/// `POST /v1/factors/backup-codes/start`
+pub(super) async fn start(
+    State(app): State<App>,
+    stepped_up: SteppedUp<BackupCodesStartRequest>,
+) -> Result<Json<BackupCodesStarted>, Failure> {
+    app.store.spend_grant(stepped_up.grant()).await?;
+    let session = stepped_up.session();
+    let codes = new_codes();
+    let hashes: Option<Vec<_>> =
+        codes.iter().map(|code| app.backup_code_hash(session.account(), code).map(FixedBytes)).collect();
+    let state = Made { session: FixedBytes(session.token_hash()), hashes: hashes.ok_or(Fault::Made("a backup code"))? };
+    let ceremony_id = CeremonyId::new();
+    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(session.account()), &state, LIFETIME)?;
+    app.store.add_ceremony(&ceremony).await?;
+    let codes = codes.iter().map(|code| code.to_string()).collect();
+    Ok(Json(BackupCodesStarted { ceremony_id, codes }))
+}
+
+/// `POST /v1/factors/backup-codes/finish`
+pub(super) async fn finish(
+    State(app): State<App>,
+    session: Session,
+    caller: Caller,
+    Json(request): Json<BackupCodesFinishRequest>,
+) -> Result<Json<FactorsChanged>, Failure> {
+    let over = Code::StepupGrantUsed;
+    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
+    let state: Made = app.ceremony_state(&ceremony)?;
+    if state.session.0 != session.token_hash() {
+        return Err(over.into());
+    }
+    let account_id = session.account();
+    let (next, granted) = app.new_session(account_id, 0, SessionLevel::Full, &caller);
+    let now = app.now();
+    let replace = ReplaceBackupCodes {
+        account_id,
+        hashes: state.hashes.iter().map(|hash| hash.0).collect(),
+        ceremony: request.ceremony_id,
+        ceremony_kind: CEREMONY.to_owned(),
+        from_session: session.token_hash(),
+        session: next,
+        now,
+    };
+    let act = Act::by_owner(account_id, &caller, now, audit::action::BACKUP_CODES_MADE);
+    app.store.replace_backup_codes(&replace, &|head| act.link(head)).await?;
+    Ok(Json(FactorsChanged { session: granted, factor_id: None }))
+}

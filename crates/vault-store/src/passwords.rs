@@ -1,0 +1,39 @@
+//! A new password in place of the one before, with the slots it opens.
+
+use async_trait::async_trait;
+
+use crate::{AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, Session, Slot};
+
+/// What changing the password changes.
+#[derive(Debug, Clone)]
+pub struct NewPassword {
+    /// Whose.
+    pub account_id: AccountId,
+    /// OPAQUE registration record of the new password.
+    pub opaque_record: Vec<u8>,
+    /// Its stretching profile.
+    pub kdf_profile: i64,
+    /// New slots. Each takes the place of the slots of its kind, whose wraps are wiped: the password before, or the kit
+    /// before, opens nothing any more, not even with a copy of these rows.
+    pub slots: Vec<Slot>,
+    /// The ceremony that ends here.
+    pub ceremony: CeremonyId,
+    /// Kind of that ceremony.
+    pub ceremony_kind: String,
+    /// The session that asked and the one that goes on in the new epoch. Without, every session ends.
+    pub session: Option<(Digest, Session)>,
+    /// The time now.
+    pub now: Millis,
+}
+
+/// Passwords.
+#[async_trait]
+pub trait Passwords {
+    /// Replaces the password record and the slots, raises the epoch, ends other sessions and adds the audit entry: one
+    /// transaction.
+    ///
+    /// # Errors
+    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session),
+    /// [`NotFound`](crate::Refusal::NotFound), [`IdTaken`](crate::Refusal::IdTaken).
+    async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error>;
+}
