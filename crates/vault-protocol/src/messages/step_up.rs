@@ -16,6 +16,8 @@ pub enum Purpose {
     RevokeDevice,
     /// Change factors; target: a factor's identifier, or the kind of a new one.
     Factors,
+    /// Release several records at once; target: [`export_target`](super::export_target) of them.
+    Export,
 }
 
 impl Purpose {
@@ -27,13 +29,14 @@ impl Purpose {
             Self::EnrolDevice => "enrol-device",
             Self::RevokeDevice => "revoke-device",
             Self::Factors => "factors",
+            Self::Export => "export",
         }
     }
 
     /// Whether the vault root is needed for it: then the password is proven again and the wraps are handed out.
     #[must_use]
     pub fn opens_vault(self) -> bool {
-        matches!(self, Self::Reveal | Self::EnrolDevice)
+        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Export)
     }
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod devices;
 mod enrolment;
+mod export;
 mod factors;
 mod records;
 mod reveal;
@@ -75,6 +76,7 @@ fn keys() -> Router<App> {
         .route(paths::RECORDS, get(records::list))
         .route(paths::RECORD, put(records::save))
         .route(paths::REVEAL, post(reveal::reveal))
+        .route(paths::EXPORT, post(export::export))
         .route(paths::HELD, post(records::held))
 }
 
