@@ -36,6 +36,13 @@ impl KnownKeys {
         self.whole.contains(&entry.full.0) || (short && self.start.contains(&entry.prefix.0))
     }
 
+    /// Counts a key as known that is about to be saved.
+    pub fn note(&mut self, key_id: &str) {
+        let entry = self.index.entry(key_id);
+        self.whole.insert(entry.full.0);
+        self.start.insert(entry.prefix.0);
+    }
+
     fn add(&mut self, save: &Save, owner: AuthorId) {
         for entry in &save.index {
             self.whole.insert(entry.full.0);

@@ -4,6 +4,7 @@
 
 mod backup;
 mod harness;
+mod import;
 mod main_path;
 mod people;
 mod rotate;

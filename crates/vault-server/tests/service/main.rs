@@ -5,6 +5,7 @@
 mod authority;
 mod enrolment;
 mod expiry;
+mod export;
 mod factors;
 mod frame;
 mod harness;
