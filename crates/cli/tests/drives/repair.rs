@@ -539,41 +539,6 @@ mod bad_sectors {
     }
 }
 
-/// A device of the kernel's with bad sectors.
-#[test]
-#[ignore = "needs root and the device mapper, which containers do not have"]
-fn a_device_with_bad_sectors_is_rescued() {
-    if !Path::new("/dev/mapper/control").exists() || !testkit::programs(&["dmsetup", "losetup"]) {
-        return testkit::skip("no device mapper");
-    }
-    let works = Command::new("dmsetup").arg("version").output().is_ok_and(|output| output.status.success());
-    if !works {
-        return testkit::skip("the kernel has no device mapper, or this is not root");
-    }
-    let drive = Drive::new();
-    drive.damage(|_| {});
-    let tool = |program: &str, words: &[&str]| {
-        let output = Command::new(program).args(words).output().unwrap();
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let device = tool("losetup", &["-f", "--show", drive.bench.path("e.img").to_str().unwrap()]);
-    let name = format!("keyhaven-bad-{}", std::process::id());
-    let (bad, sectors) = (0x30_0000 / 512, drive.sound.len() / 512);
-    let behind = bad + 3;
-    let table =
-        format!("0 {bad} linear {device} 0\n{bad} 3 error\n{behind} {} linear {device} {behind}\n", sectors - behind);
-    tool("dmsetup", &["create", &name, "--table", &table]);
-    let mapped = format!("/dev/mapper/{name}");
-    let mut command = keyhaven();
-    command.current_dir(drive.bench.folder.path());
-    command.args(["repair", &mapped, "--output", "out.img", "--json", "--password-file", "password"]);
-    let ran = Ran::new(command.output().unwrap());
-    tool("dmsetup", &["remove", &name]);
-    tool("losetup", &["-d", &device]);
-    assert_eq!(lossy(&ran)["lost_bytes"].as_u64(), Some(3 * 512), "{}", ran.stderr);
-}
-
 /// The secret comes from standard input once, however many volumes are tried.
 #[test]
 fn forged_metadata_in_front_is_passed_over() {
