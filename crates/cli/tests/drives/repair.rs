@@ -1,7 +1,6 @@
 //! Damaged drives: rescued into a file, mended where they lie.
 
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::process::Command;
 
 use fve::salvage::{RescueMap, Status};
