@@ -38,9 +38,22 @@ fn main() -> Outcome {
     corpus.put("typed_text", "recovery-password", recovery_password().to_text().expose().as_bytes())?;
     corpus.put("typed_text", "mistyped", b"042647-302313 590458.071500 554323")?;
     corpus.put("typed_text", "identifier", b"{4967D63B-2E29-4AD8-8399-F6A339E3D001}")?;
+    exports(&mut corpus, &fuzz.join("../fixtures/imports"))?;
     corpus.put("canary", "start", b"FV")?;
     file_systems(&mut corpus)?;
     corpus.remove_stale()
+}
+
+/// Exports of keys as tools and services write them.
+fn exports(corpus: &mut Corpus, folder: &Path) -> Outcome {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name != "README.md" && name != "expected.json" {
+            corpus.put("key_import", &name, &std::fs::read(&path)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// File systems as their own programs make them, with numbers and times that differ each time: those that are there stay.

@@ -7,6 +7,7 @@
 
 pub mod conversion;
 pub mod entries;
+pub mod exports;
 pub mod in_place;
 pub mod pack;
 pub mod reserve;

@@ -42,6 +42,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("script", "bsdutils"),
     ("mandoc", "mandoc"),
     ("groff", "groff-base"),
+    ("age", "age"),
     ("zsh", "zsh"),
     ("fish", "fish"),
 ];

@@ -5,8 +5,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::run::{cargo, succeed};
 
 const USAGE: &str = "cargo xtask simulate [--seed N] [--states N]";
-/// Tests that share the states: those of `crates/fve/tests/power_cuts`.
-const TESTS: u64 = 9;
+/// Scenarios that share the states: nine of `power_cuts` (creating, converting, writing) and ten of `protector_cuts` (key
+/// protectors, rotating, repairing), both in `crates/fve/tests`.
+const SCENARIOS: u64 = 19;
 const SEED: u64 = 1;
 const STATES: u64 = 1_000_000;
 
@@ -23,8 +24,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
     }
     ensure!(states > 0, "no states, nothing to simulate");
-    let each = states.div_ceil(TESTS);
-    println!("seed {seed}, {each} states in each of {TESTS} tests");
-    let tests = ["nextest", "run", "--release", "--no-fail-fast", "-p", "fve", "--test", "power_cuts"];
+    let each = states.div_ceil(SCENARIOS);
+    println!("seed {seed}, {each} states in each of {SCENARIOS} scenarios");
+    let tests = ["nextest", "run", "--release", "--no-fail-fast", "-p", "fve", "--test", "*_cuts"];
     succeed(cargo(&tests).env("SEED", seed.to_string()).env("STATES", each.to_string()))
 }

@@ -60,9 +60,11 @@ pub(crate) enum Command {
     Resume(commands::convert::ResumeArgs),
     /// Pause the encrypting or decrypting of a drive that runs elsewhere on this computer
     Pause(commands::convert::PauseArgs),
-    /// Make a new, empty BitLocker volume in an image file
+    /// Rescue a damaged drive: its data to a file, or its metadata and header where it lies
+    Repair(commands::repair::RepairArgs),
+    /// Make a new, empty BitLocker volume in an image file or on a device
     Create(commands::create::CreateArgs),
-    /// Back up the recovery key of a drive, to your account or to a file
+    /// Back up the recovery key of a drive: to your account, to a file, onto paper
     Backup(commands::backup::BackupArgs),
     /// Find a recovery key of which some digits cannot be read or are wrong
     Solve(commands::solve::SolveArgs),

@@ -12,14 +12,14 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// A drive as it was named.
-struct Named {
-    image: PathBuf,
-    partition: Option<u32>,
+pub(crate) struct Named {
+    pub(crate) image: PathBuf,
+    pub(crate) partition: Option<u32>,
 }
 
 impl Named {
     /// A number behind the last colon names a partition, unless a file really has this name.
-    fn parse(argument: &Path) -> Self {
+    pub(crate) fn parse(argument: &Path) -> Self {
         let whole = || Self { image: argument.to_owned(), partition: None };
         let Some((image, number)) = argument.to_str().and_then(|text| text.rsplit_once(':')) else { return whole() };
         let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -147,7 +147,7 @@ pub(crate) fn read_table(image: &Path, disk: &DiskImage) -> Outcome<PartitionTab
     Ok(table)
 }
 
-fn no_such_partition(image: &Path, number: u32, table: &PartitionTable) -> Failure {
+pub(crate) fn no_such_partition(image: &Path, number: u32, table: &PartitionTable) -> Failure {
     let failure = Failure::no(format!("{} has no partition {number}", image.display()));
     if table.partitions.is_empty() {
         return failure
@@ -158,7 +158,7 @@ fn no_such_partition(image: &Path, number: u32, table: &PartitionTable) -> Failu
 }
 
 /// Partitions as a person tells them apart. Their names come from the disk, so they are escaped.
-fn describe<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
+pub(crate) fn describe<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
     let one = |partition: &Partition| {
         let name = partition.name.as_ref().map(|name| format!("{name:?}, ")).unwrap_or_default();
         format!("{} ({}, {name}{})", partition.number, partition.kind, output::size(partition.length_bytes))

@@ -48,7 +48,7 @@ pub(crate) fn open_writable(path: &Path) -> Outcome<Locked> {
 }
 
 /// With a word about metadata that is damaged.
-fn told(volume: Locked) -> Locked {
+pub(crate) fn told(volume: Locked) -> Locked {
     for (index, copy) in volume.copies().iter().enumerate().filter(|(_, copy)| !copy.health.is_usable()) {
         output::note(&format!(
             "warning: metadata copy {} of 3 cannot be used ({}); copy {} is used instead",
@@ -124,7 +124,8 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
     let list = format!("`keyhaven info {name}` lists the keys this drive accepts");
     match error {
         Error::NotBitLocker { found } => {
-            let failure = Failure::no(format!("{name} is not a BitLocker drive"));
+            let failure = Failure::no(format!("{name} is not a BitLocker drive"))
+                .hint(format!("if it was one, `keyhaven repair {name} --output FILE` looks for what is left of it"));
             match found {
                 Some(found) => failure.cause(format!("it starts like {found}")),
                 None => failure.cause("its first sector has no BitLocker signature"),
@@ -139,7 +140,10 @@ pub(crate) fn explain(path: &Path, error: &Error) -> Failure {
                     .collect::<Vec<_>>()
                     .join("; "),
             )
-            .hint("do not write to this drive; make an image of it first and work on the image"),
+            .hint(format!(
+                "do not write to this drive; make an image of it first and work on the image: `keyhaven repair {name} --output \
+                 FILE` rescues what can be had"
+            )),
         Error::WrongSecret { kind, tried } => Failure::no(format!("this {kind} does not open {name}"))
             .cause(
                 tried

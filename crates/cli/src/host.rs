@@ -9,6 +9,12 @@ pub(crate) fn name() -> String {
     name
 }
 
+/// The same as Windows writes it into the description of a drive; never empty.
+pub(crate) fn name_for_description() -> String {
+    let name = name();
+    if name.is_empty() { "KEYHAVEN".to_owned() } else { name.to_uppercase() }
+}
+
 /// Threads for long work: as many as there are cores.
 pub(crate) fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -4,14 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, ProtectorKind};
+use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, KeyProtector, Password, ProtectorKind};
 use secret::{RecoveryPassword, SecretString};
 use zeroize::Zeroizing;
 
 use crate::account::{AccountArgs, PersonArgs, explain};
 use crate::drive::Locked;
 use crate::failure::{Failure, Outcome};
-use crate::{drive, output, prompt, recovery_file};
+use crate::{output, prompt, recovery_file};
 
 /// Secret files are small; anything larger is the wrong file.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
@@ -97,6 +97,11 @@ impl SecretArgs {
 
     /// The secret that was named, or the one that fits the drive's protectors and can be asked for.
     pub(crate) fn resolve(&self, volume: &Locked) -> Outcome<Given> {
+        self.resolve_for(&volume.protectors())
+    }
+
+    /// The same for these protectors, wherever they come from.
+    pub(crate) fn resolve_for(&self, protectors: &[KeyProtector]) -> Outcome<Given> {
         if let Some(path) = &self.recovery_password_file {
             return recovery_password_from(path).map(Given::recovery);
         }
@@ -107,7 +112,7 @@ impl SecretArgs {
             return Ok(Given::other(external_key_from(path)?));
         }
         if self.from_account {
-            return from_account(volume, &self.account, &self.person).map(Given::recovery);
+            return from_account(protectors, &self.account, &self.person).map(Given::recovery);
         }
         if let Some(text) = variable(RECOVERY_PASSWORD_VARIABLE)? {
             return check_recovery_password(&text).map(Given::recovery);
@@ -115,7 +120,7 @@ impl SecretArgs {
         if let Some(text) = variable(PASSWORD_VARIABLE)? {
             return Ok(Given::other(Password(text)));
         }
-        let kinds = drive::kinds(volume);
+        let kinds: Vec<ProtectorKind> = protectors.iter().map(KeyProtector::kind).collect();
         if kinds.contains(&ProtectorKind::ClearKey) {
             output::note("protection of this drive is suspended: anyone can open it without a key");
             return Ok(Given::other(ClearKey));
@@ -125,9 +130,8 @@ impl SecretArgs {
 }
 
 /// The recovery password of this drive, released by the account after a fresh confirmation.
-fn from_account(volume: &Locked, account: &AccountArgs, person: &PersonArgs) -> Outcome<RecoveryPassword> {
-    let wanted: Vec<String> = volume
-        .protectors()
+fn from_account(protectors: &[KeyProtector], account: &AccountArgs, person: &PersonArgs) -> Outcome<RecoveryPassword> {
+    let wanted: Vec<String> = protectors
         .iter()
         .filter(|protector| protector.kind() == ProtectorKind::RecoveryPassword)
         .map(|protector| protector.identifier.to_string())

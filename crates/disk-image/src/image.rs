@@ -54,6 +54,21 @@ impl DiskImage {
         Err(Error::ReadOnly { format })
     }
 
+    /// Opens a raw image or a device, whatever its content looks like: that of a damaged medium may not be readable.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn open_raw(path: &Path, writable: bool) -> Result<Self, Error> {
+        let file = if writable { FileDisk::open_writable(path)? } else { FileDisk::open(path)? };
+        Ok(Self { format: ImageFormat::Raw, content: Content::Raw(file) })
+    }
+
+    /// A raw disk that somebody else reads; it cannot be written.
+    #[must_use]
+    pub fn over(storage: Box<dyn BlockRead>) -> Self {
+        Self { format: ImageFormat::Raw, content: Content::Mapped(storage) }
+    }
+
     fn with_format(path: &Path, file: FileDisk, looks: Looks) -> Result<Self, Error> {
         let (format, content) = match looks {
             Looks::Like(ImageFormat::Raw) => (ImageFormat::Raw, Content::Raw(file)),

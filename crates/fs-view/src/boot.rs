@@ -140,6 +140,9 @@ fn foreign(sector: &[u8; BOOT_BYTES]) -> Option<&'static str> {
 /// Bytes that [`foreign_by_content`] wants to see.
 pub(crate) const HEAD_BYTES: usize = 66 * 1024;
 
+/// What [`crate::Error::Unknown`] finds where there is no file system of any kind, and nothing else.
+pub const BLANK: &str = "nothing but zeros at its start";
+
 /// File systems that are known by what stands behind the boot sector.
 pub(crate) fn foreign_by_content(head: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(usize, &[u8], &str); 10] = [
@@ -155,7 +158,7 @@ pub(crate) fn foreign_by_content(head: &[u8]) -> Option<&'static str> {
         (1024, &[0x10, 0x20, 0xF5, 0xF2], "F2FS"),
     ];
     if head.iter().all(|byte| *byte == 0) {
-        return Some("nothing but zeros at its start");
+        return Some(BLANK);
     }
     let known =
         |(offset, bytes, _): &&(usize, &[u8], &str)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes));
@@ -344,7 +347,7 @@ mod tests {
         let found = recognise(&sector, 1 << 20);
         assert!(matches!(found, Err(Error::Unknown { found: Some(name) }) if name.contains("BitLocker")));
         let mut head = vec![0; HEAD_BYTES];
-        assert_eq!(foreign_by_content(&head), Some("nothing but zeros at its start"));
+        assert_eq!(foreign_by_content(&head), Some(BLANK));
         head[0] = 1;
         assert_eq!(foreign_by_content(&head), None);
         head[65_600..65_608].copy_from_slice(b"_BHRfS_M");

@@ -41,7 +41,7 @@ mod stream;
 mod view;
 mod walk;
 
-pub use boot::FileSystemKind;
+pub use boot::{BLANK, FileSystemKind};
 pub use entry::{Attributes, Entry, EntryKind, Listing, Problem, StreamEntry};
 pub use error::Error;
 pub use path::fold;

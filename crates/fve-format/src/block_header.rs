@@ -48,6 +48,13 @@ impl BlockHeader {
         Self::parse(bytes).ok().map(|(header, _)| header.metadata_offsets)
     }
 
+    /// The header of a block whose checksum may not fit: for looking where it points, not for believing. `None` when it is no
+    /// block at all.
+    #[must_use]
+    pub fn in_damaged(bytes: &[u8]) -> Option<Self> {
+        Self::parse(bytes).ok().map(|(header, _)| header)
+    }
+
     /// Reads the header and the length of the block in bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
         let mut reader = Reader::new(bytes, 0, Structure::BlockHeader);

@@ -184,6 +184,19 @@ pub enum Error {
         /// How many hold what was to be written.
         holding: usize,
     },
+    /// The volume header could not be written.
+    #[error("the volume header could not be written; the metadata copies are whole")]
+    HeaderNotWritten {
+        /// The cause.
+        #[source]
+        source: block_io::Error,
+    },
+    /// The volume header was written and reads back other.
+    #[error("the volume header reads back other than it was written; the metadata copies are whole")]
+    HeaderNotKept,
+    /// The first sectors of the volume cannot be proven to be in place.
+    #[error("what the first sector of the volume decrypts to is no file system, so its header is not written")]
+    NoFileSystem,
     /// Reading or writing the storage failed.
     #[error(transparent)]
     Storage(#[from] block_io::Error),

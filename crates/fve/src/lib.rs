@@ -3,7 +3,8 @@
 //! [`Volume::open`] needs no key: it reads the volume header and the three metadata copies and lists what is there.
 //! [`Volume::unlock`] takes a [`KeyMaterial`] (recovery password, password, external key, clear key) and gives an
 //! [`UnlockedVolume`], which is block storage like any other. [`Volume::edit`] takes one, too, and gives a [`MetadataEditor`]
-//! for the key protectors. [`NewVolume`] makes a volume; [`convert`] encrypts and decrypts volumes where they lie.
+//! for the key protectors. [`NewVolume`] makes a volume; [`convert`] encrypts and decrypts volumes where they lie; [`salvage`]
+//! opens damaged ones, and mends them.
 //!
 //! Opening and unlocking take at most 48 MiB of memory whatever the volume says, and at most 64 protectors of each copy
 //! are tried. The largest part are the maps of a conversion: 505 of 64 KiB.
@@ -22,6 +23,7 @@ mod keys;
 mod map;
 mod material;
 mod recovery;
+pub mod salvage;
 pub mod solve;
 #[cfg(test)]
 mod state_tests;

@@ -169,6 +169,27 @@ impl AddressMap {
         })
     }
 
+    /// The map of a volume whose metadata is lost: all of it encrypted, but for `zeros`, BitLocker's own places as far as they
+    /// are known. Without the relocated header (length, place) the first `plain_start_bytes` come as they lie.
+    pub(crate) fn without_metadata(
+        volume_bytes: u64,
+        sector_bytes: u32,
+        relocated: Option<(u64, u64)>,
+        plain_start_bytes: u64,
+        zeros: Vec<Range<u64>>,
+    ) -> Self {
+        Self {
+            volume_bytes,
+            sector_bytes: u64::from(sector_bytes),
+            relocated,
+            plain_start_bytes,
+            patched: Vec::new(),
+            zeros: merged(zeros),
+            in_between: 0..0,
+            encrypted: Encrypted::Below(u64::MAX),
+        }
+    }
+
     /// A run that starts at `offset_bytes` and has one source; it may end before the segment does. `None` past the end.
     pub(crate) fn run_at(&self, offset_bytes: u64) -> Option<Segment> {
         if offset_bytes >= self.volume_bytes {

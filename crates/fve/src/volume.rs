@@ -74,6 +74,16 @@ impl<D: BlockRead> Volume<D> {
         Ok(Self { storage, header, copies, chosen, block, in_place })
     }
 
+    /// As [`Self::open`] for a finished or paused volume whose first sector is given, because the stored one is lost.
+    pub(crate) fn with_header(storage: D, header: VolumeHeader) -> Result<Self, Error> {
+        let copies = Copies::read(&storage, places_of_copies(&storage, &header), region_bytes(&header));
+        let Some((chosen, block)) = copies.choose().and_then(|index| Some((index, copies.blocks[index].clone()?)))
+        else {
+            return Err(Error::NoMetadata { copies: Box::new(copies.copies) });
+        };
+        Ok(Self { storage, header, copies, chosen, block, in_place: None })
+    }
+
     /// What the first sector says.
     pub fn header(&self) -> &VolumeHeader {
         &self.header
@@ -189,10 +199,7 @@ impl<D: BlockRead> Volume<D> {
 
     /// Sector size in bytes, by the length of the relocated header in bytes and in sectors, or by the extension.
     fn sealed_sector_bytes(&self) -> Option<u32> {
-        let sectors = u64::from(self.block.header.header_sectors);
-        let virtualization = self.block.virtualization()?;
-        let by_length = virtualization.length_bytes.checked_div(sectors).and_then(|size| u32::try_from(size).ok());
-        by_length.filter(|size| *size > 0).or(virtualization.sector_bytes())
+        sealed_sector_bytes(&self.block)
     }
 
     /// Whether the sealed metadata says, too, that an encrypt-on-write conversion is under way. The first sector, which
@@ -250,6 +257,13 @@ impl<D: BlockRead> Volume<D> {
         let (vmk, identifier) = try_protectors(&protectors, material)?;
         verify_hash(block, &vmk)?;
         Ok((vmk, identifier))
+    }
+
+    /// Uses this copy from now on, because it was proven genuine.
+    pub(crate) fn use_copy(&mut self, index: usize) {
+        if let Some(block) = &self.copies.blocks[index] {
+            (self.block, self.chosen) = (block.clone(), index);
+        }
     }
 
     /// The copy in use.
@@ -418,6 +432,14 @@ impl<D: BlockRead> Volume<D> {
         }
         Err(Error::BadFvek { reason })
     }
+}
+
+/// Sector size in bytes, by the length of the relocated header in bytes and in sectors, or by the extension.
+pub(crate) fn sealed_sector_bytes(block: &MetadataBlock) -> Option<u32> {
+    let sectors = u64::from(block.header.header_sectors);
+    let virtualization = block.virtualization()?;
+    let by_length = virtualization.length_bytes.checked_div(sectors).and_then(|size| u32::try_from(size).ok());
+    by_length.filter(|size| *size > 0).or(virtualization.sector_bytes())
 }
 
 fn protectors_to_try(block: &MetadataBlock) -> Result<Vec<KeyProtector>, Error> {

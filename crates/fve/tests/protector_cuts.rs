@@ -291,6 +291,55 @@ fn a_repair_in_place_survives_power_cuts() {
     }
 }
 
+/// The volume header is lost with two copies: what is left is found as before at every point, and mended in the end.
+#[test]
+fn a_repair_of_the_header_survives_power_cuts() {
+    let digits = Known::new(recovery());
+    let sound = SimDisk::new(volume());
+    // The first sector of a file system, which proves the header; made when the volume was, it would be in its header.
+    let mut boot = [0; 512];
+    boot[3..11].copy_from_slice(b"NTFS    ");
+    boot[0x0B..0x0E].copy_from_slice(&[0, 2, 8]);
+    boot[0x28..0x30].copy_from_slice(&(common::VOLUME_BYTES / 512 - 1).to_le_bytes());
+    boot[510..].copy_from_slice(&[0x55, 0xAA]);
+    let (unlocked, _) = Volume::open(&sound).unwrap().unlock(&digits, fve::UnlockOptions::default()).unwrap();
+    unlocked.write_all_at(0, &boot).unwrap();
+    let places = Volume::open(&sound).unwrap().copies().each_ref().map(|copy| copy.offset_bytes.unwrap());
+    for (name, lost) in [("header", vec![]), ("header-front", vec![0, 1]), ("header-behind", vec![1, 2])] {
+        let damaged = sound.fork();
+        damaged.write_all_at(0, &[0; 512]).unwrap();
+        for index in &lost {
+            damaged.write_all_at(places[*index] + 0x100, &[0xFF; 64]).unwrap();
+        }
+        let damaged = damaged.fork();
+        let mend = |disk: &SimDisk| -> Result<(), String> {
+            let mut search = fve::salvage::Search::new(disk);
+            let mut found = std::iter::from_fn(|| search.next_volume(&mut |_| {})).filter(|it| it.start_bytes == 0);
+            let volume = found.next().ok_or("nothing is found")?.open(disk).map_err(|error| error.to_string())?;
+            let plan = volume.plan_repair(&digits, NOW).map_err(|error| error.to_string())?;
+            plan.run().map_err(|error| error.to_string())
+        };
+        let record = |disk: &SimDisk| {
+            mend(disk).unwrap();
+            disk.mark(1);
+        };
+        simulate(name, &damaged, record, |crashed, random| {
+            let disk = &crashed.disk;
+            demand(crashed.acknowledged == 0 || Volume::open(disk).is_ok(), "the repair was said to be done")?;
+            // With a header the copies are whole: it goes last.
+            if let Ok(volume) = Volume::open(disk) {
+                demand(volume.copies().iter().all(|copy| copy.health.is_usable()), "the header came before a copy")?;
+            }
+            let again = disk.fork();
+            mend(&again)?;
+            // Another cut during the second repair, and a third repair.
+            let cut = again.crash(random.index(again.crash_points()), random).disk;
+            mend(&cut)?;
+            check_state(&cut.fork(), &digits, random)
+        });
+    }
+}
+
 /// A disk that ignores flushes must be caught, or the simulation sees nothing.
 #[test]
 fn without_flushes_the_simulation_finds_a_lost_volume() {

@@ -10,6 +10,9 @@ use crate::reveal::summary;
 use crate::state::Profile;
 use crate::{Client, Error, Transport};
 
+/// Acts that give out a key.
+const RELEASES: [&str; 2] = [action::REVEAL, action::EXPORT];
+
 /// An account's trail whose chain was replayed.
 #[derive(Debug, Clone)]
 pub struct AuditTrail {
@@ -62,7 +65,7 @@ impl<T: Transport> Client<T> {
             Err(other) => return Err(other),
         };
         report.entries = trail.entries.len();
-        report.reveals = trail.entries.iter().filter(|entry| entry.action == action::REVEAL).count();
+        report.reveals = trail.entries.iter().filter(|entry| RELEASES.contains(&entry.action.as_str())).count();
         self.check_receipts(&owner, &trail, &mut report)?;
         self.check_records(&owner, &trail, &mut report)?;
         if report.problems.is_empty() {

@@ -6,7 +6,8 @@
 //! | `step_up` | fresh proof of presence for one act |
 //! | `enrol` | a device joins: by code, or directly from a program that is signed in |
 //! | `save` | seal, put in the outbox, deliver, verify the receipt |
-//! | `reveal` | list, find, release |
+//! | `import` | keys from elsewhere: which are there already, saving the others |
+//! | `reveal` | list, find, release, export |
 //! | `audit` | replay the trail against everything remembered |
 //!
 //! What the client remembers lies in a [`State`] folder: pins, session, device key, outbox, receipts.
@@ -21,6 +22,7 @@ mod error;
 mod factors;
 #[cfg(feature = "http")]
 mod http;
+mod import;
 mod password;
 mod recover;
 mod reveal;
@@ -39,8 +41,9 @@ pub use error::Error;
 pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
+pub use import::KnownKeys;
 pub use recover::Recovery;
-pub use reveal::{RecordSummary, RevealedKey};
+pub use reveal::{ExportedKey, RecordSummary, RevealedKey};
 pub use save::{Delivery, KeyToSave, Outcome, Standing};
 pub use sign_in::{SignInFactor, SignedIn};
 pub use sign_up::{Kit, NewAccount};
@@ -50,5 +53,6 @@ pub use transport::{Method, Request, Response, Transport, TransportError};
 
 pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
+pub use vault_protocol::limits::MAX_EXPORT;
 pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
 pub use vault_protocol::{AccountId, DeviceId, FactorId, Millis, RecordId, problem};

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use secret::RecoveryPassword;
+use vault_crypto::VaultRoot;
 use vault_crypto::record::{Meta, open_meta, open_recovery_password};
 use vault_protocol::limits::MAX_PAGE;
-use vault_protocol::messages::{DeviceList, Purpose, RecordPage, RecordView, RevealRequest, Revealed};
+use vault_protocol::messages::{
+    DeviceList, ExportRequest, Exported, Purpose, RecordPage, RecordView, RevealRequest, Revealed, export_target,
+};
 use vault_protocol::record::{AuthorKind, Header};
-use vault_protocol::{AuthorId, Millis, PublicKey, RecordId, routes, verify};
+use vault_protocol::{AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
 use crate::{Client, Error, Presence, Transport};
@@ -41,6 +44,20 @@ pub struct RevealedKey {
     pub password: RecoveryPassword,
     /// Titles.
     pub meta: Meta,
+}
+
+/// A released key with what proves where it comes from.
+pub struct ExportedKey {
+    /// Which record.
+    pub record_id: RecordId,
+    /// The key and its titles.
+    pub key: RevealedKey,
+    /// What the author signed.
+    pub save: Signed,
+    /// Bytes of the header, which the save names by hash.
+    pub header: Bytes,
+    /// What the service signed.
+    pub receipt: Signed,
 }
 
 /// Keys and names of those who may author records.
@@ -85,18 +102,30 @@ impl<T: Transport> Client<T> {
         let path = routes::with_id(routes::REVEAL, &record.to_string());
         let body = RevealRequest { grant: confirmed.grant.clone(), reason: reason.to_owned() };
         let revealed: Revealed = self.post(&path, Some(owner.token()), &body)?;
-        let request = &revealed.record;
-        let unverified = Error::unverified("the record");
-        let author = author_of(&request.header, &owner, &authors).ok_or(Error::Answer("an unknown author"))?;
-        let save = verify::save(request, &author.0).map_err(unverified)?;
-        if save.record_id != record || save.account_id != owner.profile.account_id {
-            return Err(Error::Answer("another record than the one asked for"));
+        open(&owner, &authors, confirmed.vault()?, record, &revealed)
+    }
+
+    /// Releases several keys after one fresh confirmation, at most [`MAX_EXPORT`](vault_protocol::limits::MAX_EXPORT). The
+    /// service writes an audit entry for each before it answers.
+    ///
+    /// # Errors
+    /// [`Error::Unverified`] when a record is not what its author signed; [`Error`].
+    pub fn export(&self, records: &[RecordId], presence: &Presence) -> Result<Vec<ExportedKey>, Error> {
+        let owner = self.owner()?;
+        let authors = self.authors(&owner)?;
+        let confirmed = self.step_up(Purpose::Export, &export_target(records), presence)?;
+        let body = ExportRequest { grant: confirmed.grant.clone(), records: records.to_vec() };
+        let exported: Exported = self.post(routes::EXPORT, Some(owner.token()), &body)?;
+        if exported.records.len() != records.len() {
+            return Err(Error::Answer("another number of records than asked for"));
         }
-        verify::receipt(&revealed.receipt, &owner.profile.receipt_pk).map_err(Error::unverified("the receipt"))?;
-        let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
-        let vault_key = confirmed.vault()?.vault_key();
-        let password = open_recovery_password(&request.header, &request.secret, &vault_key)?;
-        Ok(RevealedKey { password, meta })
+        let each = records.iter().zip(exported.records);
+        each.map(|(record, revealed)| {
+            let key = open(&owner, &authors, confirmed.vault()?, *record, &revealed)?;
+            let (save, header) = (revealed.record.save, revealed.record.header);
+            Ok(ExportedKey { record_id: *record, key, save, header, receipt: revealed.receipt })
+        })
+        .collect()
     }
 
     pub(crate) fn record_views(&self, owner: &Owner) -> Result<Vec<RecordView>, Error> {
@@ -126,6 +155,27 @@ impl<T: Transport> Client<T> {
         authors.insert(account.into(), (owner.statement.author_pk.clone(), "owner".to_owned()));
         Ok(authors)
     }
+}
+
+/// Opens a released record, once it is what its author signed and the service gave a receipt for.
+fn open(
+    owner: &Owner,
+    authors: &Authors,
+    vault: &VaultRoot,
+    record: RecordId,
+    revealed: &Revealed,
+) -> Result<RevealedKey, Error> {
+    let request = &revealed.record;
+    let unverified = Error::unverified("the record");
+    let author = author_of(&request.header, owner, authors).ok_or(Error::Answer("an unknown author"))?;
+    let save = verify::save(request, &author.0).map_err(unverified)?;
+    if save.record_id != record || save.account_id != owner.profile.account_id {
+        return Err(Error::Answer("another record than the one asked for"));
+    }
+    verify::receipt(&revealed.receipt, &owner.profile.receipt_pk).map_err(Error::unverified("the receipt"))?;
+    let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
+    let password = open_recovery_password(&request.header, &request.secret, &vault.vault_key())?;
+    Ok(RevealedKey { password, meta })
 }
 
 fn author_of<'a>(header: &[u8], owner: &Owner, authors: &'a Authors) -> Option<&'a (PublicKey, String)> {

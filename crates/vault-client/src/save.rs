@@ -7,10 +7,20 @@ use vault_crypto::record::{Draft, Meta, seal};
 use vault_protocol::device::Certificate;
 use vault_protocol::messages::SaveAnswer;
 use vault_protocol::record::{AuthorKind, Save};
-use vault_protocol::{RecordId, Signed, routes, verify};
+use vault_protocol::{AccountId, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::state::{DeviceFile, OutboxItem};
-use crate::{Client, Error, Transport};
+use crate::{Client, Error, Transport, TransportError};
+
+/// After so many items in a row for which the service could not be reached, the others are not tried in this run.
+const UNREACHABLE_TRIES: usize = 2;
+
+/// What was authenticated about an account when this computer joined it or signed in to it.
+struct Pins {
+    origin: String,
+    account_id: AccountId,
+    receipt_pk: PublicKey,
+}
 
 /// A recovery password with its titles.
 pub struct KeyToSave {
@@ -74,7 +84,7 @@ impl<T: Transport> Client<T> {
         self.state.write(&outbox_name(record_id), &item)?;
         device.next_seq = seq + 1;
         self.state.write("device.json", &device)?;
-        let mut delivery = self.deliver(&device)?;
+        let mut delivery = self.deliver()?;
         if let Some((_, audit_seq)) = delivery.saved.iter().find(|(saved, _)| *saved == record_id) {
             return Ok(Outcome::Saved { record_id, audit_seq: *audit_seq });
         }
@@ -106,10 +116,7 @@ impl<T: Transport> Client<T> {
     /// [`Error::State`], [`Error::DamagedState`]. Items that cannot be delivered are told in the result.
     pub fn deliver_outbox(&self) -> Result<Delivery, Error> {
         let _lock = self.state.lock()?;
-        match self.state.read::<DeviceFile>("device.json")? {
-            Some(device) => self.deliver(&device),
-            None => Ok(Delivery::default()),
-        }
+        self.deliver()
     }
 
     /// Seals a key under the account's authenticated keys.
@@ -140,34 +147,64 @@ impl<T: Transport> Client<T> {
         Ok(OutboxItem { record_id: save.record_id, seq, request })
     }
 
-    fn deliver(&self, device: &DeviceFile) -> Result<Delivery, Error> {
+    /// Delivers under the caller's lock.
+    pub(crate) fn deliver(&self) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
+        let pins = self.pins()?;
+        let mut unreachable = 0;
         for item in self.state.outbox()? {
-            match self.deliver_item(device, &item) {
+            let done = if unreachable < UNREACHABLE_TRIES {
+                self.deliver_item(&pins, &item)
+            } else {
+                Err(TransportError("the service was not there for the ones before".to_owned()).into())
+            };
+            match done {
                 Ok((receipt, audit_seq)) => {
                     self.state.write(&receipt_name(item.record_id), &receipt)?;
                     self.state.remove(&outbox_name(item.record_id))?;
                     delivery.saved.push((item.record_id, audit_seq));
+                    unreachable = 0;
                 }
-                Err(why) => delivery.waiting.push((item.record_id, why)),
+                Err(why) => {
+                    unreachable = if matches!(why, Error::Transport(_)) { unreachable + 1 } else { 0 };
+                    delivery.waiting.push((item.record_id, why));
+                }
             }
         }
         Ok(delivery)
     }
 
+    /// Of the device and of the owner who is signed in; usually both are of one account.
+    fn pins(&self) -> Result<Vec<Pins>, Error> {
+        let device = self.state.read::<DeviceFile>("device.json")?.map(|device| Pins {
+            origin: device.origin.clone(),
+            account_id: device.account_id,
+            receipt_pk: device.receipt_pk.clone(),
+        });
+        let owner = self.state.profile()?.map(|profile| Pins {
+            origin: profile.origin,
+            account_id: profile.account_id,
+            receipt_pk: profile.receipt_pk,
+        });
+        Ok(device.into_iter().chain(owner).collect())
+    }
+
     /// Sends one item and verifies its receipt under the pinned key.
-    fn deliver_item(&self, device: &DeviceFile, item: &OutboxItem) -> Result<(Signed, u64), Error> {
-        if device.origin != self.transport.origin() {
+    fn deliver_item(&self, pins: &[Pins], item: &OutboxItem) -> Result<(Signed, u64), Error> {
+        let save: Save =
+            serde_json::from_slice(&item.request.save.payload).map_err(|_| Error::Answer("a save of our own"))?;
+        let pins = pins.iter().find(|pins| pins.account_id == save.account_id).ok_or(Error::NotEnrolled)?;
+        if pins.origin != self.transport.origin() {
             return Err(Error::WrongOrigin {
-                expected: device.origin.clone(),
+                expected: pins.origin.clone(),
                 found: self.transport.origin().to_owned(),
             });
         }
         let path = routes::with_id(routes::RECORD, &item.record_id.to_string());
         let answer: SaveAnswer = self.put(&path, &item.request)?;
-        let receipt = verify::receipt(&answer.receipt, &device.receipt_pk).map_err(Error::unverified("the receipt"))?;
+        let receipt = verify::receipt(&answer.receipt, &pins.receipt_pk).map_err(Error::unverified("the receipt"))?;
         let fits = receipt.record_id == item.record_id
-            && receipt.account_id == device.account_id
+            && receipt.account_id == pins.account_id
             && receipt.body_sha256.0 == item.request.save.payload_sha256();
         if !fits {
             return Err(Error::Answer("the receipt is for something else"));
@@ -176,7 +213,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn outbox_name(record: RecordId) -> String {
+pub(crate) fn outbox_name(record: RecordId) -> String {
     format!("outbox/{record}.json")
 }
 

@@ -86,6 +86,8 @@ pub mod action {
     pub const SAVE: &str = "save";
     /// A record was revealed.
     pub const REVEAL: &str = "reveal";
+    /// The owner got a record as part of an export.
+    pub const EXPORT: &str = "export";
     /// A client sent what it never may.
     pub const CLIENT_FAULT: &str = "client_fault";
 }

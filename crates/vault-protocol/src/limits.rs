@@ -8,6 +8,8 @@ pub const MAX_RECORD_BYTES: usize = 32 * 1024;
 pub const MAX_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
 /// Records in a page of a listing, at most.
 pub const MAX_PAGE: u32 = 200;
+/// Records that one grant releases for an export, at most: their answer stays below [`MAX_ANSWER_BYTES`].
+pub const MAX_EXPORT: usize = 128;
 /// Audit entries in a page, at most.
 pub const MAX_AUDIT_PAGE: u32 = 1000;
 /// How long an enrolment code lives, in seconds.

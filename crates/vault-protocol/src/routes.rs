@@ -68,6 +68,8 @@ pub const RECORDS: &str = "/v1/records";
 pub const RECORD: &str = "/v1/records/{id}";
 /// `POST`: release a record.
 pub const REVEAL: &str = "/v1/records/{id}/reveal";
+/// `POST`: release several records at once.
+pub const EXPORT: &str = "/v1/records/export";
 /// `POST`, device: does the service still hold it?
 pub const HELD: &str = "/v1/records/{id}/held";
 /// `GET`: the audit trail.

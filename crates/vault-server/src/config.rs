@@ -71,6 +71,8 @@ pub struct Limits {
     pub reveals_per_hour: i64,
     /// Reveals per account in a day.
     pub reveals_per_day: i64,
+    /// Grants spent on exports per account and day.
+    pub exports_per_day: i64,
 }
 
 impl Default for Limits {
@@ -90,6 +92,7 @@ impl Default for Limits {
             records_per_account: 5000,
             reveals_per_hour: 10,
             reveals_per_day: 30,
+            exports_per_day: 40,
         }
     }
 }

@@ -37,7 +37,9 @@ pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
 pub use passwords::{NewPassword, Passwords};
-pub use records::{IndexEntry, Listing, NewRecord, Record, RecordState, Records, Released, SaveSealer, Saved};
+pub use records::{
+    IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
+};
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
 pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};

@@ -60,6 +60,9 @@ pub struct NewRecord {
 /// Makes the audit entry and the receipt of a save from the chain's head. Like [`LinkMaker`], it may be called again.
 pub type SaveSealer<'a> = &'a (dyn Fn(&ChainHead) -> (Link, Vec<u8>) + Send + Sync);
 
+/// Makes the audit entry of one of several releases from the chain's head. Like [`LinkMaker`], it may be called again.
+pub type ReleaseLinker<'a> = &'a (dyn Fn(RecordId, &ChainHead) -> Link + Send + Sync);
+
 /// What became of a save.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
@@ -137,4 +140,15 @@ pub trait Records {
     /// # Errors
     /// Refusals: [`Grant`](crate::Refusal::Grant), [`NotFound`](crate::Refusal::NotFound). The grant is not spent then.
     async fn release(&self, id: RecordId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<Released, Error>;
+
+    /// Like [`Records::release`] for several records under one grant, with an audit entry for each: all or none.
+    ///
+    /// # Errors
+    /// As there.
+    async fn release_all(
+        &self,
+        ids: &[RecordId],
+        grant: &GrantUse,
+        link: ReleaseLinker<'_>,
+    ) -> Result<Vec<Released>, Error>;
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 const TABLE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("recovery-sheet", &["secret"]),
+    ("key-import", &["fve-format", "secret"]),
     ("block-io", &[]),
     ("fve-format", &[]),
     ("vault-protocol", &[]),
@@ -38,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "fs-reserve",
             "fs-view",
             "fve",
+            "key-import",
             "recovery-sheet",
             "secret",
             "vault-client",

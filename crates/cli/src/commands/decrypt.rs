@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &DecryptArgs, json: bool) -> Outcome {
     output::report(json, &document, &format!("{} decrypted to {name}.\n", output::size(length_bytes)))
 }
 
-fn refuse(path: &Path, error: &block_io::Error) -> Failure {
+pub(super) fn refuse(path: &Path, error: &block_io::Error) -> Failure {
     let failure = Failure::could_not(format!("cannot create {}", path.display())).because(error);
     let block_io::Error::Io { source, .. } = error else {
         return failure;
@@ -142,7 +142,7 @@ fn to_file(volume: &Unlocked, target: &FileDisk, sparse: bool, name: &str) -> Ou
 }
 
 /// Leaves out what is zero: the new file is full of zeros already.
-fn write_with_holes(target: &FileDisk, offset_bytes: u64, chunk: &[u8]) -> Result<(), block_io::Error> {
+pub(super) fn write_with_holes(target: &FileDisk, offset_bytes: u64, chunk: &[u8]) -> Result<(), block_io::Error> {
     for (index, part) in chunk.chunks(HOLE_BYTES).enumerate() {
         if part.iter().any(|byte| *byte != 0) {
             target.write_all_at(offset_bytes + (index * HOLE_BYTES) as u64, part)?;

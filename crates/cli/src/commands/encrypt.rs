@@ -121,7 +121,7 @@ fn plan(arguments: &EncryptArgs, storage: &Disk, key: &RecoveryPassword) -> Outc
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let volume = CreateOptions {
         method: arguments.method.plain(),
-        description: format!("{} {name} {}", host::name(), &now.to_string()[..10]),
+        description: format!("{} {name} {}", host::name_for_description(), &now.to_string()[..10]),
         now,
         recovery_password: key.clone(),
         password: None,

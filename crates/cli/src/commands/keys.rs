@@ -1,5 +1,8 @@
 //! `keyhaven keys`: the saved recovery keys.
 
+mod export;
+mod import;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -22,6 +25,10 @@ pub(crate) enum KeysCommand {
     Show(ShowArgs),
     /// Deliver keys that wait on this computer because the service could not be reached
     Deliver(DeliverArgs),
+    /// Import keys that other tools and services wrote: saved files, manage-bde output, JSON, LDIF, CSV, pasted pages
+    Import(import::ImportArgs),
+    /// Write all keys to a file encrypted with age; needs the password and fresh codes
+    Export(export::ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +71,8 @@ pub(crate) fn run(command: &KeysCommand, json: bool) -> Outcome {
         KeysCommand::List(arguments) => list(arguments, json),
         KeysCommand::Show(arguments) => show(arguments, json),
         KeysCommand::Deliver(arguments) => deliver(arguments, json),
+        KeysCommand::Import(arguments) => import::run(arguments, json),
+        KeysCommand::Export(arguments) => export::run(arguments, json),
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod protectors;
 mod recover;
+pub(crate) mod repair;
 pub(crate) mod rotate;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
@@ -53,6 +54,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Encrypt(arguments) => encrypt::run(&arguments, json),
         Command::Resume(arguments) => convert::run_resume(&arguments, json),
         Command::Pause(arguments) => convert::run_pause(&arguments, json),
+        Command::Repair(arguments) => repair::run(&arguments, json),
         Command::Ls(arguments) => ls::run(&arguments, json),
         Command::Tree(arguments) => tree::run(&arguments, json),
         Command::Find(arguments) => find::run(&arguments, json),

@@ -193,10 +193,10 @@ fn duration(seconds: u64) -> String {
     const DAY: u64 = 24 * HOUR;
     let unit = |count: u64, name: &str| if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") };
     match seconds {
-        ..120 => unit(seconds.max(1), "second"),
-        ..7_200 => unit(seconds.div_ceil(MINUTE), "minute"),
-        ..172_800 => unit(seconds.div_ceil(HOUR), "hour"),
-        ..63_072_000 => unit(seconds.div_ceil(DAY), "day"),
+        0..120 => unit(seconds.max(1), "second"),
+        120..7_200 => unit(seconds.div_ceil(MINUTE), "minute"),
+        7_200..172_800 => unit(seconds.div_ceil(HOUR), "hour"),
+        172_800..63_072_000 => unit(seconds.div_ceil(DAY), "day"),
         _ => unit(seconds / (365 * DAY), "year"),
     }
 }

@@ -5,6 +5,7 @@
 mod backup;
 mod backup_codes;
 mod harness;
+mod import;
 mod main_path;
 mod password;
 mod people;

@@ -43,10 +43,12 @@ fn check(filesystem: &str, programs: &[&str]) {
     }
     let Some(python) = testkit::judges_python("pybde") else { return };
     for sector in [512, 4096] {
-        for (number, method) in METHODS.into_iter().enumerate() {
+        // FAT32 has at least 65525 clusters, and none is smaller than a sector. One method is enough for so large a volume:
+        // the others have both sector sizes with NTFS.
+        let is_large = (filesystem, sector) == ("fat32", 4096);
+        let (size, methods) = if is_large { ("270M", &METHODS[..1]) } else { ("64M", &METHODS[..]) };
+        for (number, method) in methods.iter().enumerate() {
             let bench = Bench::new();
-            // FAT32 has at least 65525 clusters, and none is smaller than a sector.
-            let size = if (filesystem, sector) == ("fat32", 4096) { "270M" } else { "64M" };
             bench
                 .run(&format!(
                     "create d.img --size {size} --filesystem {filesystem} --sector-size {sector} --method {method} \
@@ -91,7 +93,7 @@ fn exfat_with_every_method_and_sector_size() {
 }
 
 #[test]
-fn fat32_with_every_method_and_sector_size() {
+fn fat32_with_every_method() {
     check("fat32", &["fsck.fat"]);
 }
 

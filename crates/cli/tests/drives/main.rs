@@ -22,6 +22,7 @@ mod judges;
 mod listing;
 mod man;
 mod protectors;
+mod repair;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 #[path = "../exports/running.rs"]
 #[allow(dead_code, reason = "shared with the tests of exports, which use all of it")]

@@ -33,7 +33,7 @@ pub use fve_format::in_place::{Direction, FsWrite};
 pub use engine::{Converter, Outcome};
 pub(crate) use mixed::settle_sector;
 pub use start::{DecryptOptions, EncryptOptions, journal_bytes};
-pub(crate) use state::{InPlace, InPlaceMap, Stored};
+pub(crate) use state::{InPlace, InPlaceMap, SIGNATURE, Stored};
 
 /// Bytes converted in one go, where the journal has room for it.
 pub const BATCH_BYTES: u32 = 16 << 20;

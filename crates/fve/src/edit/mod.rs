@@ -194,6 +194,16 @@ impl<D> MetadataEditor<D> {
     }
 
     /// What it lies on.
+    pub(crate) fn storage(&self) -> &D {
+        &self.storage
+    }
+
+    /// The newest copy that is proven genuine.
+    pub(crate) fn stored(&self) -> &MetadataBlock {
+        &self.stored
+    }
+
+    /// What it lies on.
     pub fn into_storage(self) -> D {
         self.storage
     }

@@ -36,7 +36,7 @@ impl fmt::Display for Failure {
         write!(
             formatter,
             "scenario {scenario}, seed {seed}, state {state} (power cut before event {point}): {reason}\n\
-             replay: SEED={seed} STATE={state} cargo nextest run --test power_cuts {scenario}"
+             replay: SEED={seed} STATE={state} cargo nextest run -p fve --test '*_cuts'"
         )
     }
 }

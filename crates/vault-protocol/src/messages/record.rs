@@ -75,6 +75,29 @@ pub struct Revealed {
     pub receipt: Signed,
 }
 
+/// `POST /v1/records/export`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// Step-up grant (purpose `export`, target: [`export_target`] of the records).
+    pub grant: Bytes,
+    /// Which ones; at most [`crate::limits::MAX_EXPORT`].
+    pub records: Vec<RecordId>,
+}
+
+/// What a grant to export these records, in this order, is bound to: SHA-256 of their identifiers in hexadecimal digits.
+#[must_use]
+pub fn export_target(records: &[RecordId]) -> String {
+    let ids: Vec<u8> = records.iter().flat_map(|id| *id.as_bytes()).collect();
+    data_encoding::HEXLOWER.encode(&crate::sha256(&[&ids]))
+}
+
+/// Answer of `POST /v1/records/export`: given after an audit entry for each record is durable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exported {
+    /// In the order asked for.
+    pub records: Vec<Revealed>,
+}
+
 /// What a device signs to ask about a record of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {

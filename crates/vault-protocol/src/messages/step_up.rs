@@ -18,6 +18,8 @@ pub enum Purpose {
     Factors,
     /// Change the password; target: `password`.
     Password,
+    /// Release several records at once; target: [`export_target`](super::export_target) of them.
+    Export,
 }
 
 impl Purpose {
@@ -30,13 +32,14 @@ impl Purpose {
             Self::RevokeDevice => "revoke-device",
             Self::Factors => "factors",
             Self::Password => "password",
+            Self::Export => "export",
         }
     }
 
     /// Whether the vault root is needed for it: then the password is proven again and the wraps are handed out.
     #[must_use]
     pub fn opens_vault(self) -> bool {
-        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Password)
+        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Password | Self::Export)
     }
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod backup_codes;
 mod devices;
 mod enrolment;
+mod export;
 mod factors;
 mod password;
 mod records;
@@ -85,6 +86,7 @@ fn keys() -> Router<App> {
         .route(paths::RECORDS, get(records::list))
         .route(paths::RECORD, put(records::save))
         .route(paths::REVEAL, post(reveal::reveal))
+        .route(paths::EXPORT, post(export::export))
         .route(paths::HELD, post(records::held))
 }
 

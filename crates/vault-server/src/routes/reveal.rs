@@ -5,13 +5,14 @@ use vault_protocol::messages::{Purpose, REVEAL_REASONS, RevealRequest, Revealed}
 use vault_protocol::problem::Code;
 use vault_protocol::record::SaveRequest;
 use vault_protocol::{Bytes, RecordId, audit};
+use vault_store::Released;
 
 use super::records::{stored_receipt, stored_save};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{GrantedAct, SteppedUp};
 use crate::clock::{DAY, HOUR};
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
 
 impl GrantedAct for RevealRequest {
@@ -49,6 +50,11 @@ pub(super) async fn reveal(
             return Err(error.into());
         }
     };
+    Ok(Json(as_saved(released)?))
+}
+
+/// A released record as it was saved, with its receipt.
+pub(super) fn as_saved(released: Released) -> Result<Revealed, Fault> {
     let save = stored_save(&released.record)?;
     let receipt = stored_receipt(&released.receipt)?;
     let record = SaveRequest {
@@ -57,5 +63,5 @@ pub(super) async fn reveal(
         meta: Bytes(released.record.meta),
         secret: Bytes(released.record.secret),
     };
-    Ok(Json(Revealed { record, receipt }))
+    Ok(Revealed { record, receipt })
 }

@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 18] = [
+const OWNERS_ROUTES: [(Method, &str); 19] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Post, routes::PASSWORD_START),
@@ -30,6 +30,7 @@ const OWNERS_ROUTES: [(Method, &str); 18] = [
     (Post, routes::DEVICE_REVOKE),
     (Get, routes::RECORDS),
     (Post, routes::REVEAL),
+    (Post, routes::EXPORT),
 ];
 
 fn ask(service: &Service, route: (Method, &str), token: Option<&str>) -> Raw {

@@ -6,6 +6,7 @@ mod authority;
 mod backup_codes;
 mod enrolment;
 mod expiry;
+mod export;
 mod factors;
 mod frame;
 mod harness;

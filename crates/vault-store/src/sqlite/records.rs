@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{SqliteStore, audit, devices, grants, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
-    RecordState, Records, Refusal, Released, SaveSealer, Saved,
+    RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
 };
 
 #[async_trait]
@@ -83,18 +83,42 @@ impl Records for SqliteStore {
         let account = grant.account_id;
         let mut tx = self.write().await?;
         grants::spend(&mut tx, grant).await?;
-        let record = find(&mut tx, account, id).await?.ok_or(Refusal::NotFound)?;
-        let receipt = receipt_of(&mut tx, account, id, &record.body_sha256).await?.ok_or(Refusal::NotFound)?;
-        sqlx::query("UPDATE record_state SET revealed_at = ? WHERE account_id = ? AND record_id = ?")
-            .bind(grant.now)
-            .bind(&account.as_bytes()[..])
-            .bind(&id.as_bytes()[..])
-            .execute(&mut *tx)
-            .await?;
+        let released = take_out(&mut tx, account, id, grant.now).await?;
         audit::append(&mut tx, account, link).await?;
         tx.commit().await?;
-        Ok(Released { record, receipt })
+        Ok(released)
     }
+
+    async fn release_all(
+        &self,
+        ids: &[RecordId],
+        grant: &GrantUse,
+        link: ReleaseLinker<'_>,
+    ) -> Result<Vec<Released>, Error> {
+        let account = grant.account_id;
+        let mut tx = self.write().await?;
+        grants::spend(&mut tx, grant).await?;
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            all.push(take_out(&mut tx, account, *id, grant.now).await?);
+            audit::append(&mut tx, account, &|head| link(*id, head)).await?;
+        }
+        tx.commit().await?;
+        Ok(all)
+    }
+}
+
+/// A record with its receipt, for somebody who may have it; notes when.
+async fn take_out(tx: &mut SqliteConnection, account: AccountId, id: RecordId, now: i64) -> Result<Released, Error> {
+    let record = find(&mut *tx, account, id).await?.ok_or(Refusal::NotFound)?;
+    let receipt = receipt_of(&mut *tx, account, id, &record.body_sha256).await?.ok_or(Refusal::NotFound)?;
+    sqlx::query("UPDATE record_state SET revealed_at = ? WHERE account_id = ? AND record_id = ?")
+        .bind(now)
+        .bind(&account.as_bytes()[..])
+        .bind(&id.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(Released { record, receipt })
 }
 
 async fn find(tx: &mut SqliteConnection, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {

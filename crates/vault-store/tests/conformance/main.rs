@@ -33,7 +33,8 @@ macro_rules! conformance {
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
             records: [a_save_is_idempotent, other_bytes_conflict, a_revoked_device_saves_nothing, the_quota_holds,
                 listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
-                release_spends_and_audits, a_refused_release_spends_nothing, parallel_saves_make_one_chain,
+                release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,
+                a_refused_release_of_several_releases_none, parallel_saves_make_one_chain,
                 parallel_sends_of_one_save_store_it_once],
         }
     };

@@ -137,6 +137,44 @@ pub(crate) async fn a_refused_release_spends_nothing(store: &dyn Store) {
     store.release(record_id(1), &fits, &link).await.expect("the grant is still good");
 }
 
+pub(crate) async fn releasing_several_audits_each(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let receipts = [save(store, owner, 1).await, save(store, owner, 2).await];
+    save(store, owner, 3).await;
+    let fits = grant(store, owner, 7, "export", "x").await;
+    let before = store.audit_head(owner).await.unwrap().seq;
+    let ids = [record_id(2), record_id(1)];
+    let asked = std::sync::Mutex::new(Vec::new());
+    let note = |id, head: &vault_store::ChainHead| {
+        asked.lock().unwrap().push((id, head.seq));
+        link(head)
+    };
+    let released = store.release_all(&ids, &fits, &note).await.unwrap();
+    let found: Vec<_> = released.iter().map(|one| (one.record.id, one.receipt.clone())).collect();
+    assert_eq!(found, [(ids[0], receipts[1].clone()), (ids[1], receipts[0].clone())]);
+    assert_eq!(*asked.lock().unwrap(), [(ids[0], before), (ids[1], before + 1)]);
+    assert_eq!(store.audit_head(owner).await.unwrap().seq, before + 2);
+    let page = store.records_page(owner, None, 9).await.unwrap();
+    let revealed: Vec<bool> = page.iter().map(|listing| listing.revealed_at.is_some()).collect();
+    assert_eq!(revealed, [true, true, false]);
+    assert_eq!(refusal(store.release_all(&ids, &fits, &note).await), Refusal::Grant);
+}
+
+pub(crate) async fn a_refused_release_of_several_releases_none(store: &dyn Store) {
+    let (one, two) = (owner(store, 1).await, owner(store, 2).await);
+    save(store, one, 1).await;
+    save(store, two, 2).await;
+    let fits = grant(store, one, 7, "export", "x").await;
+    let before = store.audit_head(one).await.unwrap();
+    let plain = |_, head: &vault_store::ChainHead| link(head);
+    // The second one is another account's.
+    let both = [record_id(1), record_id(2)];
+    assert_eq!(refusal(store.release_all(&both, &fits, &plain).await), Refusal::NotFound);
+    assert_eq!(store.audit_head(one).await.unwrap(), before);
+    assert!(store.records_page(one, None, 9).await.unwrap()[0].revealed_at.is_none());
+    store.release_all(&both[..1], &fits, &plain).await.expect("the grant is still good");
+}
+
 pub(crate) async fn parallel_saves_make_one_chain(store: &dyn Store) {
     let owner = owner(store, 1).await;
     let calls = (1..33).map(|n| async move { store.save_record(&new_record(owner, n), &seal).await.is_ok() });

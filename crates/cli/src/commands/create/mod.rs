@@ -261,7 +261,7 @@ fn make(
     let now = Filetime::from_system_time_ms(SystemTime::now());
     let options = CreateOptions {
         method: plan.method,
-        description: format!("{} {} {}", host_name(), arguments.label, &now.to_string()[..10]),
+        description: format!("{} {} {}", host::name_for_description(), arguments.label, &now.to_string()[..10]),
         now,
         recovery_password: recovery.clone(),
         password,
@@ -353,12 +353,6 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.trim().parse().map_err(|_| "expected a size such as 256M or 4G".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "this size is too large".to_owned())
-}
-
-/// The name of this computer, for the description that Windows shows.
-fn host_name() -> String {
-    let name = crate::host::name();
-    if name.is_empty() { "KEYHAVEN".to_owned() } else { name.to_uppercase() }
 }
 
 /// Writes the recovery key to the file that was named, before the command says done.

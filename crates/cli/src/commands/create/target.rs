@@ -128,12 +128,12 @@ impl Target {
 
 /// What a device holds, where it is anything known.
 fn content(disk: &FileDisk) -> Option<String> {
-    if matches!(Volume::open(disk), Ok(_) | Err(fve::Error::NoMetadata { .. })) {
+    if matches!(Volume::open(disk), Ok(_) | Err(fve::Error::NoMetadata { .. } | fve::Error::BadConversion { .. })) {
         return Some("a BitLocker volume".to_owned());
     }
     match fs_view::FileSystem::open(disk) {
         Ok(volume) => return Some(format!("a file system ({})", kind_name(volume.kind()))),
-        Err(fs_view::Error::Unknown { found: None } | fs_view::Error::Storage(_)) => {}
+        Err(fs_view::Error::Unknown { found: None | Some(fs_view::BLANK) } | fs_view::Error::Storage(_)) => {}
         Err(fs_view::Error::Unknown { found: Some(found) }) => return Some(found.to_owned()),
         Err(_) => return Some("a damaged file system".to_owned()),
     }

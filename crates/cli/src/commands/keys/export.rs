@@ -1,0 +1,169 @@
+//! `keyhaven keys export`: all keys of the account in one file that is encrypted with age.
+//!
+//! The service releases keys in batches, each under a grant of its own, and writes an audit entry for every key.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use age::secrecy::SecretString as Passphrase;
+use clap::Args;
+use secret::SecretString;
+use serde_json::{Value, json};
+use vault_client::{ExportedKey, MAX_EXPORT, RecordId};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::account::{AccountArgs, PersonArgs, explain};
+use crate::failure::{Failure, Outcome};
+use crate::{files, output, prompt, secrets};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven keys export --output keys.age\n\n\
+    To a key instead of a passphrase: keyhaven keys export --output keys.age --recipient age1...\n\
+    Read it with: age --decrypt keys.age")]
+pub(crate) struct ExportArgs {
+    /// The new file
+    #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    output: PathBuf,
+    /// Whoever holds the identity of this age recipient can read the file; may be given several times. Without any, a
+    /// passphrase is asked for
+    #[arg(long = "recipient", short, value_name = "AGE1...", conflicts_with = "passphrase_file")]
+    recipients: Vec<String>,
+    /// File with the passphrase, in its first line
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    person: PersonArgs,
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
+    if arguments.output.exists() {
+        return Err(Failure::could_not(format!("{} exists already", arguments.output.display()))
+            .hint("choose another name; an existing file is never overwritten"));
+    }
+    let encryptor = encryptor(arguments)?;
+    let client = arguments.account.open()?;
+    let records = client.records().map_err(|error| explain(&error))?;
+    let (good, bad): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.verified);
+    if good.is_empty() {
+        return Err(Failure::no("the account has no keys to export"));
+    }
+    let ids: Vec<RecordId> = good.iter().map(|record| record.record_id).collect();
+    let batches = ids.len().div_ceil(MAX_EXPORT);
+    output::note(&format!(
+        "{} will be released, and each noted in the audit trail{}",
+        keys(ids.len()),
+        if batches > 1 { format!("; {batches} codes are needed, one for each {MAX_EXPORT}") } else { String::new() }
+    ));
+    let mut person = arguments.person.person()?;
+    let mut released = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(MAX_EXPORT) {
+        released.extend(person.confirm(|presence| client.export(batch, presence))?);
+    }
+    let plain = plain(&released, &good)?;
+    let sealed = encrypt(encryptor, &plain)
+        .map_err(|error| Failure::could_not("the keys cannot be encrypted").because(&error))?;
+    files::write_new_private(&arguments.output, &sealed).map_err(|failure| {
+        failure.hint("the keys were released but not written; choose another file and run it again")
+    })?;
+    tell(arguments, released.len(), bad.len(), json)
+}
+
+fn keys(count: usize) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+}
+
+/// Everything that can be wrong with how the file is to be encrypted is found before a key is released.
+fn encryptor(arguments: &ExportArgs) -> Outcome<age::Encryptor> {
+    if arguments.recipients.is_empty() {
+        let passphrase = passphrase(arguments.passphrase_file.as_deref())?;
+        return Ok(age::Encryptor::with_user_passphrase(Passphrase::from(passphrase.expose().to_owned())));
+    }
+    let mut recipients = Vec::new();
+    for text in &arguments.recipients {
+        recipients.push(age::x25519::Recipient::from_str(text.trim()).map_err(|cause| {
+            Failure::could_not("this is not an age recipient")
+                .cause(cause.to_owned())
+                .hint("a recipient begins with age1; `age-keygen` makes one")
+        })?);
+    }
+    let each = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
+    age::Encryptor::with_recipients(each)
+        .map_err(|error| Failure::could_not("the keys cannot be encrypted").because(&error))
+}
+
+fn passphrase(file: Option<&Path>) -> Outcome<SecretString> {
+    let passphrase = match file {
+        Some(path) => secrets::password_from(path)?,
+        None => {
+            let typed = prompt::secret("passphrase for the file")
+                .map_err(|failure| failure.hint("use --passphrase-file or --recipient"))?;
+            if prompt::secret("the same passphrase again")? != typed {
+                return Err(Failure::no("the two passphrases differ").hint("run it again"));
+            }
+            typed
+        }
+    };
+    if zxcvbn::zxcvbn(passphrase.expose(), &["keyhaven", "bitlocker"]).score() < zxcvbn::Score::Three {
+        return Err(Failure::no("this passphrase is too easy to guess")
+            .cause("whoever gets the file can try guesses for as long as they like")
+            .hint("take a longer one, four or five random words do well; or use --recipient"));
+    }
+    Ok(passphrase)
+}
+
+/// The document inside the file.
+fn plain(released: &[ExportedKey], summaries: &[&vault_client::RecordSummary]) -> Outcome<Zeroizing<Vec<u8>>> {
+    let keys = released.iter().map(|exported| {
+        let meta = &exported.key.meta;
+        let summary = summaries.iter().find(|summary| summary.record_id == exported.record_id);
+        json!({
+            "record": exported.record_id.to_string(), "key_id": meta.key_id,
+            "recovery_key": exported.key.password.to_text().expose(),
+            "computer": meta.computer, "drive": meta.mount, "label": meta.label, "volume_type": meta.volume_type,
+            "method": meta.method, "created": meta.protector_created, "source": meta.source,
+            "state": summary.map(|summary| summary.state.clone()), "saved_by": summary.map(|summary| summary.author.clone()),
+            "saved": summary.map(|summary| crate::times::time(summary.received_at)),
+            "header": exported.header, "save": exported.save, "receipt": exported.receipt,
+        })
+    });
+    let mut document = json!({ "format": "keyhaven-keys/1", "keys": keys.collect::<Vec<_>>() });
+    // Large enough that growing leaves no copy behind: a receipt and a save are far below this.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(released.len() * 8192 + 1024));
+    let written = serde_json::to_writer_pretty(&mut *bytes, &document);
+    wipe(&mut document);
+    written.map_err(|_| Failure::could_not("the keys cannot be written as JSON"))?;
+    Ok(bytes)
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        _ => {}
+    }
+}
+
+fn encrypt(encryptor: age::Encryptor, plain: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut sealed = Vec::with_capacity(plain.len() + 4096);
+    let mut writer = encryptor.wrap_output(&mut sealed)?;
+    writer.write_all(plain)?;
+    writer.finish()?;
+    Ok(sealed)
+}
+
+fn tell(arguments: &ExportArgs, count: usize, left_out: usize, json: bool) -> Outcome {
+    let path = arguments.output.display();
+    let document = json!({ "output": path.to_string(), "keys": count, "left_out": left_out });
+    let mut text = format!("{} in {path}, encrypted with age.\n", keys(count));
+    text.push_str("That they were exported is in the audit trail: keyhaven audit show\n");
+    output::report(json, &document, &text)?;
+    if left_out == 0 {
+        return Ok(());
+    }
+    Err(Failure::no(format!("{} left out: who saved them cannot be verified", keys(left_out)))
+        .hint("check the audit trail: `keyhaven audit verify`"))
+}
