@@ -179,11 +179,31 @@ impl Row {
     }
 }
 
-/// A title as it may be shown and kept: one line, not too long. Whatever looks like a key is no title.
+/// Digits from which on a text could be a key, however it is divided; an identifier has 32.
+const KEY_DIGITS: usize = 40;
+
+/// A title as it may be shown and kept: one line, not too long. What could be a key is no title.
 pub(crate) fn title(text: &str) -> String {
-    if !crate::pattern::passwords(text).is_empty() {
+    if text.bytes().filter(u8::is_ascii_digit).count() >= KEY_DIGITS {
         return String::new();
     }
     let shown = text.trim().chars().filter(|found| !found.is_control() && *found != '\u{FEFF}');
     shown.take(TITLE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_one_short_line_and_no_key() {
+        assert_eq!(title("  PC-1\u{0}\r\n two "), "PC-1 two");
+        assert_eq!(title(&"x".repeat(300)).len(), TITLE_CHARS);
+        let guid = "12345678-1234-1234-1234-123456789012";
+        assert_eq!(title(guid), guid);
+        let key = "235818-357951-253979-013365-241120-245575-342914-591910";
+        for hidden in [key.to_owned(), key.replacen('-', "\0\0", 1), key.replace('-', "\0"), key.replace('1', "1\t")] {
+            assert_eq!(title(&hidden), "", "{hidden:?}");
+        }
+    }
 }

@@ -82,7 +82,7 @@ fn no_imported_key_is_left_in_outputs_state_database_or_log() {
     let files = ["directory.ldif", "devices.csv", "account-page.txt"].map(fixture);
     let ran = import(&owner.computer, &files.each_ref().map(PathBuf::as_path), &[]);
     assert_eq!(ran.status, 1, "{ran:?}");
-    for number in [13, 14, 15, 16, 17, 18, 23, 24] {
+    for number in [13, 15, 16, 23] {
         let forms = leaks::forms(&RecoveryPassword::parse(&key(number).1).unwrap());
         let said = owner.computer.said.borrow().clone();
         assert!(said.len() > 500 && leaks::search(said.as_bytes(), &forms).is_empty(), "{number}");

@@ -135,3 +135,18 @@ pub struct AuditPage {
     /// The newest entry of the chain.
     pub head: AuditHead,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_to_export_is_bound_to_the_records_and_their_order() {
+        let id = |n: u8| RecordId::from_bytes([n; 16]);
+        let target = export_target(&[id(1), id(2)]);
+        assert_eq!(target.len(), 64, "as long as a target may be");
+        for other in [vec![], vec![id(1)], vec![id(2), id(1)], vec![id(1), id(2), id(3)]] {
+            assert_ne!(export_target(&other), target);
+        }
+    }
+}
