@@ -13,6 +13,8 @@ use crate::structures::told;
 const SEGMENTS: usize = 2000;
 /// Segments at whose borders is read and written.
 const BORDERS: usize = 12;
+/// When protectors are changed.
+const NOW: Filetime = Filetime(135_000_000_000_000_000);
 
 /// Opens, unlocks and uses the volume that the input stands for.
 pub fn open(data: &[u8]) {
@@ -37,7 +39,16 @@ fn check_states() {
 
 /// Changes the protectors of the volume that the input stands for: what is not refused must open as before and as changed.
 pub fn edit(data: &[u8]) {
-    const NOW: Filetime = Filetime(135_000_000_000_000_000);
+    static CHECKED: Once = Once::new();
+    CHECKED.call_once(|| {
+        let (disk, _) = unpack(&pack(&SmallVolume::new(State::Encrypted), SEAL_METADATA | SEAL_RECORDS));
+        let editor = Volume::open(&disk).and_then(|volume| volume.edit(&ClearKey, NOW));
+        let changed = editor.and_then(|mut editor| {
+            editor.add_external_key()?;
+            editor.commit()
+        });
+        assert!(changed.is_ok(), "a sound volume is changed: were it not so, only refusals would be tested");
+    });
     let (disk, _) = unpack(data);
     let Ok(volume) = Volume::open(&disk) else { return };
     let mut editor = match volume.edit(&ClearKey, NOW) {

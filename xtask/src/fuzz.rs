@@ -26,7 +26,7 @@ const AT_A_TIME: usize = 2;
 const TIMEOUT_SECONDS: u64 = 10;
 /// Memory of a target: that of the sanitizer and the fuzzer, and the 48 MiB that `fve` states.
 const MEMORY_MIB: u64 = 256;
-/// The largest single piece: twice what `fve` asks for at most.
+/// The largest single piece: as much as a part of the journal of a conversion in place may take.
 const PIECE_MIB: u64 = 4;
 
 const USAGE: &str = "cargo xtask fuzz [--seconds N] [TARGET], or cargo xtask fuzz --replay FILE TARGET";

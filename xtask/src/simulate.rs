@@ -5,9 +5,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::run::{cargo, succeed};
 
 const USAGE: &str = "cargo xtask simulate [--seed N] [--states N]";
-/// Scenarios that share the states: nine of `power_cuts` (creating, converting, writing) and ten of `protector_cuts` (key
-/// protectors, rotating, repairing), both in `crates/fve/tests`.
-const SCENARIOS: u64 = 19;
+/// Scenarios that share the states: nine of `power_cuts` (creating, converting, writing) and thirteen of `protector_cuts` (key
+/// protectors, rotating, repairing copies and the header), both in `crates/fve/tests`.
+const SCENARIOS: u64 = 22;
 const SEED: u64 = 1;
 const STATES: u64 = 1_000_000;
 

@@ -13,7 +13,7 @@
 use pulp::NullaryFnOnce;
 use pulp::x86::{V3, V4};
 use std::arch::x86_64::{__m256i, __m512i};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::stretch::SHA256_INITIAL;
 
@@ -226,7 +226,7 @@ impl Wide {
     }
 
     /// Stretches from each initial hash. `initial` has at most [`Self::count`] entries.
-    pub(crate) fn stretch(self, initial: &[[u8; 32]], salt: &[u8; 16], rounds: u64) -> Vec<[u8; 32]> {
+    pub(crate) fn stretch(self, initial: &[[u8; 32]], salt: &[u8; 16], rounds: u64) -> Zeroizing<Vec<[u8; 32]>> {
         match self {
             Self::Sixteen(lanes) => lanes.vectorize(Job { lanes, initial, salt, rounds }),
             Self::Eight(lanes) => lanes.vectorize(Job { lanes, initial, salt, rounds }),
@@ -242,7 +242,7 @@ struct Job<'a, L> {
 }
 
 impl<L: Lanes> NullaryFnOnce for Job<'_, L> {
-    type Output = Vec<[u8; 32]>;
+    type Output = Zeroizing<Vec<[u8; 32]>>;
 
     #[inline(always)]
     fn call(self) -> Self::Output {
@@ -265,9 +265,10 @@ impl<L: Lanes> NullaryFnOnce for Job<'_, L> {
             }
             last = add_each(lanes, state, middle);
         }
-        let mut out = vec![[0; 32]; initial.len().min(L::COUNT)];
+        let mut out = Zeroizing::new(vec![[0; 32]; initial.len().min(L::COUNT)]);
         for (index, word) in last.into_iter().enumerate() {
-            for (hash, value) in out.iter_mut().zip(lanes.store(word)) {
+            let values = Zeroizing::new(lanes.store(word));
+            for (hash, value) in out.iter_mut().zip(values.iter()) {
                 hash[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
             }
         }
@@ -348,16 +349,19 @@ mod tests {
         for count in [1, 3, wide.count()] {
             let many = wide.stretch(&initial[..count], &salt, 300);
             assert_eq!(many.len(), count);
-            for (initial, found) in initial.iter().zip(many) {
-                assert_eq!(crate::stretch::stretch(initial, &salt, 300).expose(), &found);
+            for (initial, found) in initial.iter().zip(many.iter()) {
+                assert_eq!(crate::stretch::stretch(initial, &salt, 300).expose(), found);
             }
         }
     }
 
     #[test]
     fn side_by_side_is_one_by_one() {
-        // What this processor does not have is told by name; none at all would be no test.
-        let found = [V4::try_new().map(Wide::Sixteen), V3::try_new().map(Wide::Eight)];
-        found.into_iter().flatten().for_each(check);
+        // Many a sound machine has no AVX-512: it is tested where it is there.
+        V4::try_new().map(Wide::Sixteen).into_iter().for_each(check);
+        match V3::try_new() {
+            Some(lanes) => check(Wide::Eight(lanes)),
+            None => testkit::skip("this processor has no AVX2"),
+        }
     }
 }

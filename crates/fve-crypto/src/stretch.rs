@@ -49,10 +49,8 @@ fn many(passwords: &[RecoveryPassword], salt: &[u8; 16], rounds: u64) -> Vec<Sec
             Zeroizing::new(passwords.iter().map(|password| crate::sha256(password.key())).collect::<Vec<_>>());
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = crate::lanes::Wide::find() {
-            for mut key in wide.stretch(&initial, salt, rounds) {
-                keys.push(SecretBytes::from_fn(|bytes| bytes.copy_from_slice(&key)));
-                key.zeroize();
-            }
+            let stretched = wide.stretch(&initial, salt, rounds);
+            keys.extend(stretched.iter().map(|key| SecretBytes::from_fn(|bytes| bytes.copy_from_slice(key))));
             continue;
         }
         keys.extend(initial.iter().map(|initial| stretch(initial, salt, rounds)));

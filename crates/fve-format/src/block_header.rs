@@ -41,13 +41,6 @@ pub struct BlockHeader {
 }
 
 impl BlockHeader {
-    /// Where a block says that the three copies are, read from a block whose checksum may not fit: good for looking there,
-    /// not for believing. `None` when it is no block at all.
-    #[must_use]
-    pub fn offsets_in_damaged(bytes: &[u8]) -> Option<[u64; 3]> {
-        Self::parse(bytes).ok().map(|(header, _)| header.metadata_offsets)
-    }
-
     /// The header of a block whose checksum may not fit: for looking where it points, not for believing. `None` when it is no
     /// block at all.
     #[must_use]

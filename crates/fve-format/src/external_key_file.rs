@@ -146,17 +146,15 @@ impl ExternalKeyFile {
     /// # Errors
     /// [`Error::TooLarge`] when the entries do not fit.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let mut data = Vec::new();
+        // Room for all of it: a vector that grows leaves copies of the key behind that nobody wipes.
+        let inside = self.entries.iter().map(MetadataEntry::encoded_bytes).sum::<usize>();
+        let mut data = Zeroizing::new(Vec::with_capacity(24 + inside));
         data.extend_from_slice(&self.identifier.to_bytes());
         data.extend_from_slice(&self.modified.0.to_le_bytes());
         encode_entries(&self.entries, &mut data)?;
         let Rest { header, entry_type, flags, before, behind } = &self.rest;
-        let entry = MetadataEntry {
-            entry_type: *entry_type,
-            value_type: value_type::EXTERNAL_KEY,
-            flags: *flags,
-            data: Zeroizing::new(data),
-        };
+        let entry =
+            MetadataEntry { entry_type: *entry_type, value_type: value_type::EXTERNAL_KEY, flags: *flags, data };
         let around = before.iter().chain(behind).map(MetadataEntry::encoded_bytes).sum::<usize>();
         let size = METADATA_HEADER_BYTES + entry.encoded_bytes() + around;
         let mut out = Zeroizing::new(Vec::with_capacity(size));

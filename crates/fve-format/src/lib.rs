@@ -21,6 +21,7 @@
 //! decided in `fve`.
 
 mod block_header;
+mod checksum;
 pub mod encrypt_on_write;
 mod entry;
 mod error;

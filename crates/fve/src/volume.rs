@@ -500,7 +500,7 @@ fn places_of_copies(storage: &impl BlockRead, header: &VolumeHeader) -> [Option<
                 // A damaged block may still know where the others are, and each of them must confirm it.
                 let mut start = [0; BLOCK_HEADER_BYTES];
                 let read = storage.read_exact_at(first, &mut start).ok();
-                let offsets = read.and_then(|()| BlockHeader::offsets_in_damaged(&start));
+                let offsets = read.and_then(|()| BlockHeader::in_damaged(&start)).map(|header| header.metadata_offsets);
                 offsets.filter(|offsets| offsets[0] == first).map_or([Some(first), None, None], |all| all.map(Some))
             }
         },

@@ -2,79 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use block_io::{BlockRead, FileDisk};
+use common::{images, sha256_of};
 use fve::convert::{Converter, DecryptOptions, Direction, Outcome, journal_bytes};
-use fve::{
-    ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Password, Source, UnlockOptions, UnlockedVolume, Volume,
-};
+use fve::{ClearKey, ExternalKey, ExternalKeyFile, KeyMaterial, Source, UnlockOptions, UnlockedVolume, Volume};
 use fve_format::{METADATA_REGION_BYTES, MetadataBlock, VolumeHeader};
-use secret::{RecoveryPassword, SecretString};
+use secret::RecoveryPassword;
 
 /// Volumes in conversion whose maps were emptied by their publishers: their data cannot be told apart.
 const MAP_EMPTIED: [&str; 2] = ["bitlk-aes-xts-128-eow", "bitlk-partially-encrypted-aes-cbc-128"];
 
-struct Image {
-    name: String,
-    path: PathBuf,
-    fields: BTreeMap<String, String>,
-}
-
-impl Image {
-    fn field(&self, key: &str) -> Option<&str> {
-        self.fields.get(key).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// Everything that opens it, with a name for messages.
-    fn secrets(&self, corpus: &Path) -> Vec<(&'static str, Box<dyn KeyMaterial>)> {
-        let mut secrets: Vec<(&'static str, Box<dyn KeyMaterial>)> = Vec::new();
-        if let Some(password) = self.field("PW") {
-            secrets.push(("PW", Box::new(Password(SecretString::from(password)))));
-        }
-        for key in ["RP", "RP2"] {
-            if let Some(digits) = self.field(key) {
-                secrets.push((key, Box::new(RecoveryPassword::parse(digits).expect("valid digits"))));
-            }
-        }
-        if let Some(identifier) = self.field("SK_VMK_GUID") {
-            let path = corpus.join(format!("{}.BEK", identifier.to_uppercase()));
-            let file = ExternalKeyFile::parse(&std::fs::read(path).expect("the .BEK file")).expect("a good file");
-            secrets.push(("BEK", Box::new(ExternalKey::from_file(&file).expect("a key"))));
-        }
-        if self.field("CLEARKEY").is_some() || self.field("CLEARKEY_VMK_GUID").is_some() {
-            secrets.push(("clear key", Box::new(ClearKey)));
-        }
-        secrets
-    }
-}
-
-fn images(corpus: &Path) -> Vec<Image> {
-    let text = std::fs::read_to_string(corpus.join("images.conf")).expect("images.conf");
-    let mut images: Vec<Image> = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let path = corpus.join(format!("{name}.img"));
-            images.push(Image { name: name.to_owned(), path, fields: BTreeMap::new() });
-        } else if let (Some((key, value)), Some(image)) = (line.split_once('='), images.last_mut()) {
-            image.fields.insert(key.trim().to_owned(), value.trim().to_owned());
-        }
-    }
-    images.retain(|image| image.path.exists());
-    images
-}
-
 fn plain_sha256(path: &Path, material: &dyn KeyMaterial, allow_short: bool) -> Result<String, fve::Error> {
-    use sha2::Digest;
     let volume = Volume::open(FileDisk::open(path)?)?;
     let (unlocked, _) = volume.unlock(material, UnlockOptions { allow_short })?;
-    let mut hash = sha2::Sha256::new();
-    unlocked.stream::<block_io::Error>(2, |chunk| {
-        hash.update(chunk);
-        Ok(())
-    })?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_of(&unlocked)?)
 }
 
 #[test]

@@ -25,7 +25,7 @@
 //! | 32 | 4 | CRC-32 of the record, this field zero |
 //! | 36 | .. | bits, least significant first: 1 encrypted, 0 stored plain |
 
-use super::checksum_without;
+use crate::checksum::checksum_without;
 use crate::reader::Reader;
 use crate::{Error, Structure};
 

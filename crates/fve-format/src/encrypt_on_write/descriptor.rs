@@ -12,7 +12,7 @@
 //! | 40 | 8 × 2 | volume offsets of both copies |
 //! | 56 | 8 × n | volume offsets of the block maps |
 
-use super::checksum_without;
+use crate::checksum::checksum_without;
 use crate::reader::Reader;
 use crate::{Error, Structure};
 

@@ -16,12 +16,3 @@ mod descriptor;
 pub use block_map::{BitmapRecord, BlockMap};
 pub use conversion_log::{ConversionLog, ConversionLogRecord};
 pub use descriptor::{DESCRIPTOR_BYTES, Descriptor};
-
-/// CRC-32 of `bytes` with the four bytes at `field` taken as zeros.
-fn checksum_without(bytes: &[u8], field: usize) -> u32 {
-    let mut hash = crc32fast::Hasher::new();
-    hash.update(&bytes[..field]);
-    hash.update(&[0; 4]);
-    hash.update(&bytes[field + 4..]);
-    hash.finalize()
-}

@@ -200,6 +200,7 @@ impl ConversionHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::in_place::assert_no_flipped_bit_goes_unnoticed;
 
     fn header() -> ConversionHeader {
         ConversionHeader {
@@ -241,11 +242,7 @@ mod tests {
     #[test]
     fn no_flipped_bit_goes_unnoticed() {
         let good = header().encode();
-        for bit in 0..good.len() * 8 {
-            let mut changed = good;
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(ConversionHeader::parse(&changed).is_err(), "bit {bit}");
-        }
+        assert_no_flipped_bit_goes_unnoticed(&good, |bytes| ConversionHeader::parse(bytes).is_err());
         assert!(matches!(ConversionHeader::parse(&[0; 511]), Err(Error::Truncated { .. })));
     }
 

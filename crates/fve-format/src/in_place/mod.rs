@@ -27,16 +27,8 @@ pub const KEPT_BYTES: usize = 16;
 /// The smallest unit that a disk writes whole, whatever the size of the sectors that are encrypted.
 pub const PIECE_BYTES: usize = 512;
 
+use crate::checksum::checksum_without;
 use crate::{Error, Structure};
-
-/// CRC-32 of `bytes` with the four bytes at `field` taken as zeros.
-fn checksum_without(bytes: &[u8], field: usize) -> u32 {
-    let mut hash = crc32fast::Hasher::new();
-    hash.update(&bytes[..field]);
-    hash.update(&[0; 4]);
-    hash.update(&bytes[field + 4..]);
-    hash.finalize()
-}
 
 /// Puts the checksum of `bytes` into the field.
 fn seal(bytes: &mut [u8], field: usize) {
@@ -67,4 +59,14 @@ fn signed<const N: usize>(
     }
     check_checksum(all, checksum_at)?;
     Ok(*all)
+}
+
+/// Whether `refuses` holds for `good` with any one bit flipped.
+#[cfg(test)]
+fn assert_no_flipped_bit_goes_unnoticed(good: &[u8], refuses: impl Fn(&[u8]) -> bool) {
+    for bit in 0..good.len() * 8 {
+        let mut changed = good.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(refuses(&changed), "bit {bit}");
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Space {
 impl Space {
     /// # Errors
     /// [`Error::BadPlace`] when places are outside the volume, not whole sectors, or overlap; [`Error::Short`];
-    /// [`Error::Unsupported`].
+    /// [`Error::CannotConvert`] when another length than 8 KiB was moved away.
     pub(crate) fn new(header: &ConversionHeader, storage_bytes: u64) -> Result<Self, Error> {
         let (sector, volume_bytes) = (u64::from(header.sector_bytes), header.volume_bytes);
         if volume_bytes > storage_bytes {

@@ -1,7 +1,7 @@
 //! The recovery passwords that agree with a pattern, in order of likelihood, each found by its number.
 
 use secret::RecoveryPassword;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::pattern::{DigitPattern, GROUP_DIGITS};
 
@@ -27,7 +27,7 @@ pub struct Candidates {
 }
 
 /// The numbers that a group may stand for (a sixteenth of the key each), by how many mistakes they need.
-#[derive(Default, Zeroize, ZeroizeOnDrop)]
+#[derive(Zeroize, ZeroizeOnDrop)]
 struct Group {
     by_errors: [Vec<u16>; MAX_ERRORS + 1],
 }
@@ -45,7 +45,7 @@ impl Candidates {
     /// Counts the candidates; `None` when there are more than 2^63, which no computer will ever try.
     #[must_use]
     pub fn new(pattern: &DigitPattern, tolerance: Tolerance) -> Option<Self> {
-        let groups: [Group; GROUPS] = std::array::from_fn(|index| Group::new(&pattern.group(index)));
+        let groups: [Group; GROUPS] = std::array::from_fn(|index| Group::new(&Zeroizing::new(pattern.group(index))));
         let mut all = Self { groups, blocks: Vec::new(), count: 0 };
         for errors in 0..=tolerance.errors.min(MAX_ERRORS) {
             all.distribute(&mut [0; GROUPS], 0, errors)?;
@@ -75,7 +75,7 @@ impl Candidates {
         let index = self.blocks.partition_point(|block| block.first + block.count <= number);
         let block = self.blocks.get(index)?;
         let mut rest = number - block.first;
-        let mut values = [0_u16; GROUPS];
+        let mut values = Zeroizing::new([0_u16; GROUPS]);
         for ((value, group), errors) in values.iter_mut().zip(&self.groups).zip(block.errors).rev() {
             let choices = &group.by_errors[errors];
             let choice = rest % choices.len() as u64;
@@ -85,14 +85,11 @@ impl Candidates {
         if let Some((first, second)) = block.swapped {
             values.swap(first, second);
         }
-        let mut key = [0; 16];
-        for (bytes, value) in key.chunks_exact_mut(2).zip(values) {
+        let mut key = Zeroizing::new([0; 16]);
+        for (bytes, value) in key.chunks_exact_mut(2).zip(values.iter()) {
             bytes.copy_from_slice(&value.to_le_bytes());
         }
-        values.zeroize();
-        let password = RecoveryPassword::from_key(&key);
-        key.zeroize();
-        Some(password)
+        Some(RecoveryPassword::from_key(&key))
     }
 
     /// All ways of dividing `left` mistakes among the groups from `from` on.
@@ -122,9 +119,16 @@ impl Candidates {
 
 impl Group {
     fn new(places: &[u16; GROUP_DIGITS]) -> Self {
-        let mut group = Self::default();
-        for number in 0..=u16::MAX {
-            let errors = mistakes(places, &digits(u32::from(number) * 11));
+        let all = || (0..=u16::MAX).map(|number| (number, mistakes(places, &digits(u32::from(number) * 11))));
+        // Counted first: a vector that grows leaves copies behind that nobody wipes.
+        let mut counts = [0; MAX_ERRORS + 1];
+        for (_, errors) in all() {
+            if let Some(count) = counts.get_mut(errors) {
+                *count += 1;
+            }
+        }
+        let mut group = Self { by_errors: counts.map(Vec::with_capacity) };
+        for (number, errors) in all() {
             if let Some(found) = group.by_errors.get_mut(errors) {
                 found.push(number);
             }

@@ -49,7 +49,7 @@ impl DigitPattern {
     /// # Errors
     /// The first thing wrong, with its place.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let mut places = [0; DIGITS];
+        let mut pattern = Self { places: [0; DIGITS] };
         let mut found = 0;
         let mut letters = text.trim().chars();
         while let Some(letter) = letters.next() {
@@ -62,12 +62,12 @@ impl DigitPattern {
                 _ if letter.is_whitespace() => continue,
                 _ => return Err(PatternError::NotADigit { place }),
             };
-            if let Some(place) = places.get_mut(found) {
+            if let Some(place) = pattern.places.get_mut(found) {
                 *place = set;
             }
             found += 1;
         }
-        if found == DIGITS { Ok(Self { places }) } else { Err(PatternError::Length { found }) }
+        if found == DIGITS { Ok(pattern) } else { Err(PatternError::Length { found }) }
     }
 
     /// The six places of a group, 0 to 7.

@@ -101,8 +101,9 @@ impl Search<'_> {
             if first >= count || stop.load(Ordering::Relaxed) || shared.ended.load(Ordering::Relaxed) {
                 return;
             }
-            let batch: Vec<RecoveryPassword> =
-                (first..count.min(first + lanes)).filter_map(|number| self.candidates.get(number)).collect();
+            // Room for all of them: a vector that grows leaves copies behind that nobody wipes.
+            let mut batch: Vec<RecoveryPassword> = Vec::with_capacity(stretch::lanes());
+            batch.extend((first..count.min(first + lanes)).filter_map(|number| self.candidates.get(number)));
             for (protector, salt) in self.salts() {
                 let keys = stretch::recovery_passwords(&batch, &salt);
                 let opens = |key: &_| opens_with_stretched(protector, key);

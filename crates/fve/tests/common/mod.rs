@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use block_io::{BlockRead, BlockWrite, FileDisk, Geometry};
 use fve::{
     ClearKey, CreateOptions, EncryptionMethod, ExternalKey, ExternalKeyFile, Filetime, KeyMaterial, NewVolume,
-    Password, Placement, UnlockOptions, Volume,
+    Password, Placement, UnlockOptions, UnlockedVolume, Volume,
 };
 use fve_format::{METADATA_REGION_BYTES, MetadataBlock, MetadataEntry};
 use secret::{RecoveryPassword, SecretBytes, SecretString};
@@ -104,17 +104,22 @@ pub(crate) fn recovery() -> RecoveryPassword {
     RecoveryPassword::from_key(&[7; 16])
 }
 
-/// A finished volume.
-pub(crate) fn made(password: Option<&str>) -> Layered {
-    let disk = Layered::empty(VOLUME_BYTES);
-    let options = CreateOptions {
+/// How every volume that we make is made.
+pub(crate) fn options(password: Option<&str>, placement: Placement) -> CreateOptions {
+    CreateOptions {
         method: EncryptionMethod::AesXts128,
         description: "TEST E: 2026-11-25".to_owned(),
         now: Filetime::from_system_time_ms(UNIX_EPOCH + Duration::from_secs(1_795_000_000)),
         recovery_password: recovery(),
         password: password.map(SecretString::from),
-        placement: Placement::choose(VOLUME_BYTES, 512, 0).unwrap(),
-    };
+        placement,
+    }
+}
+
+/// A finished volume.
+pub(crate) fn made(password: Option<&str>) -> Layered {
+    let disk = Layered::empty(VOLUME_BYTES);
+    let options = options(password, Placement::choose(VOLUME_BYTES, 512, 0).unwrap());
     let new = NewVolume::begin(&disk, &options).unwrap();
     new.volume().write_all_at(4000, CONTENT).unwrap();
     new.finish().unwrap();
@@ -234,14 +239,17 @@ pub(crate) fn images(corpus: &Path) -> Vec<Image> {
 }
 
 pub(crate) fn plain_sha256(disk: &Layered, material: &dyn KeyMaterial) -> String {
-    use sha2::Digest;
     let (unlocked, _) = Volume::open(disk).unwrap().unlock(material, UnlockOptions::default()).unwrap();
+    sha256_of(&unlocked).unwrap()
+}
+
+/// SHA-256 of the whole plain volume.
+pub(crate) fn sha256_of(volume: &UnlockedVolume<impl BlockRead>) -> Result<String, block_io::Error> {
+    use sha2::Digest;
     let mut hash = sha2::Sha256::new();
-    unlocked
-        .stream::<block_io::Error>(2, |chunk| {
-            hash.update(chunk);
-            Ok(())
-        })
-        .unwrap();
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    volume.stream::<block_io::Error>(2, |chunk| {
+        hash.update(chunk);
+        Ok(())
+    })?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

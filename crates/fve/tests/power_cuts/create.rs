@@ -50,7 +50,7 @@ fn a_new_volume_is_there_whole_or_not_at_all() {
         }
         let key = key.get().ok_or("no key")?;
         let (unlocked, _) = volume.unlock(key, UnlockOptions::default()).map_err(|error| error.to_string())?;
-        for at in [1000, 40 << 20] {
+        for at in [0, 1000, 40 << 20] {
             let mut read = [0; CONTENT.len()];
             unlocked.read_exact_at(at, &mut read).map_err(|error| error.to_string())?;
             if read != CONTENT {

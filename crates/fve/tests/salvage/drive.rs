@@ -1,21 +1,16 @@
 //! The volume that is damaged, and how it is opened again.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use block_io::{BlockRead, BlockWrite, Slice};
 use fve::salvage::{FoundVolume, Search};
-use fve::{
-    CreateOptions, EncryptionMethod, Error, Filetime, KeyMaterial, NewVolume, Password, Placement, UnlockOptions,
-    UnlockedVolume, Volume,
-};
+use fve::{Error, KeyMaterial, NewVolume, Password, Placement, UnlockOptions, UnlockedVolume, Volume};
 use fve_format::{METADATA_REGION_BYTES, MetadataBlock};
 use secret::SecretString;
 
-use crate::common::{Layered, PASSWORD, VOLUME_BYTES, recovery};
+use crate::common::{Layered, PASSWORD, VOLUME_BYTES, options};
 
 pub(crate) const SHORT: UnlockOptions = UnlockOptions { allow_short: true };
 
-/// Opens any protector with a VMK that was found before: stretching takes long.
+/// The password of the drive.
 pub(crate) fn password() -> Password {
     Password(SecretString::from(PASSWORD))
 }
@@ -49,14 +44,7 @@ pub(crate) fn drive() -> Layered {
 
 pub(crate) fn drive_placed(placement: Placement) -> Layered {
     let disk = Layered::empty(VOLUME_BYTES);
-    let options = CreateOptions {
-        method: EncryptionMethod::AesXts128,
-        description: "TEST E: 2026-11-25".to_owned(),
-        now: Filetime::from_system_time_ms(UNIX_EPOCH + Duration::from_secs(1_795_000_000)),
-        recovery_password: recovery(),
-        password: Some(SecretString::from(PASSWORD)),
-        placement,
-    };
+    let options = options(Some(PASSWORD), placement);
     let new = NewVolume::begin(&disk, &options).unwrap();
     let volume = new.volume();
     volume.write_all_at(0, &boot_sector(VOLUME_BYTES, 512)).unwrap();

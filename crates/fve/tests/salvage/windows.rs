@@ -1,11 +1,10 @@
 //! Volumes of Windows.
 
-use block_io::{BlockRead, Error as IoError};
 use fve::salvage::{Remains, open_with_key_package};
-use fve::{Error, UnlockedVolume, Volume, VolumeState};
+use fve::{Error, Volume, VolumeState};
 use fve_format::METADATA_REGION_BYTES;
 
-use crate::common::{self, Layered, NOW, images};
+use crate::common::{self, Layered, NOW, images, sha256_of};
 use crate::drive::*;
 
 /// Volumes of Windows, damaged, give what was recorded of them.
@@ -32,10 +31,9 @@ fn damaged_volumes_of_windows_give_their_recorded_content() {
         for index in (0..3).filter(|index| *index != kept) {
             destroy(&disk, places[index], METADATA_REGION_BYTES);
         }
-        let hashed = |volume: &UnlockedVolume<_>| sha256_of(volume);
         let right = found(&disk).into_iter().find(|found| found.start_bytes == 0).unwrap();
         let (unlocked, _) = open_found(&disk, &right).unwrap().unlock(secret.as_ref(), SHORT).unwrap();
-        assert_eq!(hashed(&unlocked), expected, "{}", image.name);
+        assert_eq!(sha256_of(&unlocked).unwrap(), expected, "{}", image.name);
         // And mended where it lies, it opens by itself.
         let plan = open_found(&disk, &right).unwrap().plan_repair(secret.as_ref(), NOW);
         if let Ok(plan) = plan {
@@ -48,17 +46,6 @@ fn damaged_volumes_of_windows_give_their_recorded_content() {
         }
     }
     assert!(checked > 5, "{checked}");
-}
-
-fn sha256_of(volume: &UnlockedVolume<impl BlockRead>) -> String {
-    use sha2::Digest;
-    let mut hash = sha2::Sha256::new();
-    let hashed = volume.stream::<IoError>(2, |chunk| {
-        hash.update(chunk);
-        Ok(())
-    });
-    hashed.unwrap();
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// With a key package and no metadata: every method, sectors of 4096 bytes, and the places where Windows puts things.
@@ -94,7 +81,7 @@ fn key_packages_of_windows_volumes_are_enough() {
         let opened = open_with_key_package(&disk, &package, secret.as_ref(), &remains, 2, &|_| {});
         let (unlocked, told) = opened.unwrap();
         assert!(told.file_system.is_some() && told.metadata_places_known, "{}", image.name);
-        assert_eq!(sha256_of(&unlocked), expected, "{}", image.name);
+        assert_eq!(sha256_of(&unlocked).unwrap(), expected, "{}", image.name);
         checked += 1;
         large += u32::from(told.sector_bytes == 4096);
     }
