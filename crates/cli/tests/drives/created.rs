@@ -195,6 +195,11 @@ fn a_device_is_overwritten_only_when_that_is_said_twice() {
         let held = File::options().read(true).custom_flags(0o200).open(&device.0).unwrap();
         assert!(bench.run(&format!("{create} --yes")).refused(2).contains("in use"));
         drop(held);
+        // As a mount of ours has it, which does not keep it from others.
+        let shown = File::open(&device.0).unwrap();
+        shown.lock_shared().unwrap();
+        assert!(bench.run(&format!("{create} --yes")).refused(1).contains("Keyhaven works on it"));
+        drop(shown);
         // Nobody to ask.
         let mut asked = Command::new("setsid");
         asked.current_dir(bench.folder.path()).args(["-w", env!("CARGO_BIN_EXE_keyhaven")]).args(create.split(' '));
