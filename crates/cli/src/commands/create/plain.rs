@@ -13,7 +13,7 @@ use fve::Placement;
 
 use super::FileSystem;
 use crate::failure::{Failure, Outcome};
-use crate::places;
+use crate::places::{self, without};
 
 const CHUNK_BYTES: u64 = 1 << 20;
 
@@ -195,36 +195,8 @@ fn stored(_path: &Path) -> io::Result<Option<Vec<Range<u64>>>> {
     Ok(None)
 }
 
-/// Ranges without the parts that lie in others.
-fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut left = ranges.to_vec();
-    for other in others {
-        left = left
-            .iter()
-            .flat_map(|range| {
-                let before = range.start..range.end.min(other.start).max(range.start);
-                let behind = range.start.max(other.end).min(range.end)..range.end;
-                [before, behind]
-            })
-            .filter(|range| !range.is_empty())
-            .collect();
-    }
-    left
-}
-
 fn random() -> u64 {
     let mut bytes = [0; 8];
     secret::random_bytes(&mut bytes);
     u64::from_le_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_around_others() {
-        assert_eq!(without(&[0..10, 20..30], &[5..7, 9..22, 25..26]), [0..5, 7..9, 22..25, 26..30]);
-        assert_eq!(without(&[0..10, 20..30], &[0..10, 30..40]), [20..30, 20..20][..1]);
-    }
 }
