@@ -8,7 +8,7 @@ use std::process::Command;
 
 use testkit::judges::{self, Secret};
 
-use crate::harness::{Bench, PASSWORD, digits_in, keyhaven};
+use crate::harness::{Bench, PASSWORD, digits_in};
 
 const METHODS: [&str; 6] =
     ["xts-aes-128", "xts-aes-256", "aes-cbc-128", "aes-cbc-256", "aes-cbc-128 --diffuser", "aes-cbc-256 --diffuser"];
@@ -138,19 +138,6 @@ fn what_cannot_be_made_is_refused() {
     assert!(bench.run("create e.img --size 64M --filesystem ntfs --add password").refused(2).contains("fat32"));
     assert!(bench.run("create e.img --size 64M --filesystem exfat --label twelve-chars").refused(2).contains("11"));
     assert!(bench.run("create password --size 64M --filesystem ntfs").refused(2).contains("never overwritten"));
-    let mut without_programs = keyhaven();
-    without_programs.current_dir(bench.folder.path()).args([
-        "create",
-        "e.img",
-        "--size",
-        "64M",
-        "--filesystem",
-        "exfat",
-    ]);
-    if !Path::new("/usr/sbin/mkfs.exfat").exists() && !Path::new("/sbin/mkfs.exfat").exists() {
-        let output = without_programs.env("PATH", "/nowhere").output().unwrap();
-        assert!(String::from_utf8_lossy(&output.stderr).contains("exfatprogs"));
-    }
     assert!(!bench.path("e.img").exists());
 }
 

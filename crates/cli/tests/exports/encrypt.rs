@@ -150,7 +150,7 @@ fn nothing_begins_before_the_key_is_saved() {
         for file in ["key.txt", "key.pdf"] {
             assert!(!bench.path(file).exists(), "{words} left a key that opens nothing");
             let told = said.contains(&format!("{file} was removed again"));
-            assert_eq!(told, words.contains(file) && status != 0, "{words}: {said}");
+            assert_eq!(told, words.contains(&format!(":{file}")) && status != 0, "{words}: {said}");
         }
     }
     assert_eq!(fs::read(bench.path("taken.txt")).unwrap(), b"something else");

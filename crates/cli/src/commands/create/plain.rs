@@ -119,15 +119,7 @@ fn run(wanted: &Wanted<'_>, file: &Path) -> Outcome {
     if !wanted.label.is_empty() {
         arguments.extend(["-L".to_owned(), wanted.label.to_owned()]);
     }
-    let output = started(program, &arguments, file).map_err(|error| {
-        let failure = Failure::could_not(format!("cannot run {program}")).because(&error);
-        match error.kind() {
-            io::ErrorKind::NotFound => failure.hint(format!(
-                "it makes the file system; on Debian and Ubuntu: apt install {package}. FAT32 needs no other program"
-            )),
-            _ => failure,
-        }
-    })?;
+    let output = started(program, &arguments, file).map_err(|error| cannot_run(program, package, &error))?;
     if output.status.success() {
         return Ok(());
     }
@@ -136,6 +128,16 @@ fn run(wanted: &Wanted<'_>, file: &Path) -> Outcome {
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
     Err(Failure::could_not(format!("{program} could not make the file system ({})", output.status))
         .cause(last.escape_debug().to_string()))
+}
+
+fn cannot_run(program: &str, package: &str, error: &io::Error) -> Failure {
+    let failure = Failure::could_not(format!("cannot run {program}")).because(error);
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.hint(format!(
+            "it makes the file system; on Debian and Ubuntu: apt install {package}. FAT32 needs no other program"
+        )),
+        _ => failure,
+    }
 }
 
 /// Folders for administrators are not searched for everybody.
@@ -199,4 +201,17 @@ fn random() -> u64 {
     let mut bytes = [0; 8];
     secret::random_bytes(&mut bytes);
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_missing_is_told_with_its_package() {
+        let error = started("mkfs.nothing", &[], Path::new("file")).unwrap_err();
+        let failure = cannot_run("mkfs.nothing", "nothing-tools", &error);
+        assert_eq!(failure.status(), 2);
+        assert!(failure.hint.unwrap().contains("apt install nothing-tools"));
+    }
 }
