@@ -147,6 +147,10 @@ fn started(program: &str, arguments: &[String], file: &Path) -> io::Result<Outpu
         let mut command = Command::new(place);
         // Names are given in UTF-8.
         command.args(arguments).arg(file).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        // Secrets may be in our environment, which that of other programs shows to every process of this account.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KEYHAVEN_")) {
+            command.env_remove(name);
+        }
         match command.output() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => last = error,
             result => return result,
