@@ -16,6 +16,9 @@ pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> Outcome {
         }
         result
     });
+    if written.is_ok() {
+        make_name_durable(path);
+    }
     written.map_err(|error| {
         let failure = Failure::writing(&path.display().to_string(), &error);
         if error.kind() == io::ErrorKind::AlreadyExists {
@@ -24,6 +27,14 @@ pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> Outcome {
             failure
         }
     })
+}
+
+/// A name is durable with its folder. Some file systems do that with the file, and some folders may not be opened.
+fn make_name_durable(path: &Path) {
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 fn new_private(path: &Path) -> io::Result<File> {

@@ -26,7 +26,7 @@ impl Lock {
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => Err(Failure::no(format!("{} is in use", path.display()))
-                .cause("it is mounted or exported already, here or there for writing")
+                .cause("Keyhaven works on it already: it is mounted, exported, converted, rescued or changed")
                 .hint("end that one first: two at once would not see each other's changes")),
             // Some file systems of networks have no locks.
             Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
@@ -61,25 +61,30 @@ impl Alone {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn is_device(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
+/// Whether the path names a block device.
+pub(crate) fn is_device(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
 }
 
+/// Opens a device for reading and writing. Linux lends it to one at a time who asks this way: file systems that are mounted
+/// ask so, too.
 #[cfg(target_os = "linux")]
-fn exclusive(path: &Path) -> std::io::Result<File> {
+pub(crate) fn exclusive(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    let exclusive = i32::try_from(rustix::fs::OFlags::EXCL.bits()).unwrap_or(0);
-    File::options().read(true).write(true).custom_flags(exclusive).open(path)
+    let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
+    File::options().read(true).write(true).custom_flags(flags).open(path)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_device(_path: &Path) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exclusive(path: &Path) -> std::io::Result<File> {
-    File::open(path)
+pub(crate) fn exclusive(path: &Path) -> std::io::Result<File> {
+    File::options().read(true).write(true).open(path)
 }

@@ -46,3 +46,28 @@ pub(crate) fn find<D: BlockRead>(volume: &FileSystem<D>, usual: &Placement) -> R
         Err(_) => Err(Error::BadRequest("another number of places was found than was asked for")),
     }
 }
+
+/// Ranges without the parts that lie in others.
+pub(crate) fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut left = ranges.to_vec();
+    for other in others {
+        left = left
+            .into_iter()
+            .flat_map(|part| [part.start..part.end.min(other.start), part.start.max(other.end)..part.end])
+            .filter(|part| !part.is_empty())
+            .collect();
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_around_others() {
+        assert_eq!(without(&[0..10, 20..30], &[5..7, 9..22, 25..26]), [0..5, 7..9, 22..25, 26..30]);
+        assert_eq!(without(&[0..10, 20..30], &[0..10, 30..40]), [20..30, 20..20][..1]);
+        assert_eq!(without(&[10..20, 50..60], &[0..5, 30..40]), [10..20, 50..60]);
+    }
+}

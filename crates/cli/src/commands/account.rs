@@ -173,7 +173,16 @@ fn known(client: &HttpClient) -> Outcome<(String, String)> {
     Ok(known.map(|(server, _, fingerprint)| (server, fingerprint)).unwrap_or_default())
 }
 
-pub(super) fn email(given: Option<&String>) -> Outcome<String> {
+/// The address that was given, or that of the account which this computer knows.
+pub(super) fn email_of(client: &HttpClient, given: Option<&String>) -> Outcome<String> {
+    let known = client.known_account().map_err(|error| explain(&error))?;
+    match (given, known) {
+        (None, Some((_, known, _))) => Ok(known),
+        (given, _) => email(given),
+    }
+}
+
+fn email(given: Option<&String>) -> Outcome<String> {
     match given {
         Some(email) => Ok(email.trim().to_owned()),
         None => prompt::line("e-mail address of the account").map_err(|failure| failure.hint("use --email ADDRESS")),
@@ -195,11 +204,7 @@ fn invite(arguments: &SignUpArgs) -> Outcome<Option<String>> {
 
 fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
-    let known = client.known_account().map_err(|error| explain(&error))?;
-    let email = match (&arguments.email, known) {
-        (None, Some((_, known, _))) => known,
-        (given, _) => email(given.as_ref())?,
-    };
+    let email = email_of(&client, arguments.email.as_ref())?;
     let mut person = arguments.person.person()?;
     let password = person.password()?;
     let mut tries = 0;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::lock::{Alone, Lock};
+use crate::places::without;
 use crate::secrets::SecretArgs;
 use crate::signals::Signals;
 use crate::{disk, output, progress};
@@ -87,8 +88,7 @@ fn free_places(path: &Path, volume: &Locked, material: &dyn KeyMaterial) -> Outc
             Err(fs_reserve::Error::NotReserved { .. }) => Vec::new(),
             Err(error) => return Err(error),
         };
-        let writes: Vec<FsWrite> =
-            writes.into_iter().map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes }).collect();
+        let writes = for_engine(writes);
         Ok((journal_place(&inside, &own, &writes, BATCH_BYTES)?, writes))
     });
     match (found, reserved) {
@@ -99,6 +99,11 @@ fn free_places(path: &Path, volume: &Locked, material: &dyn KeyMaterial) -> Outc
             .because(&error)
             .hint("`keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file")),
     }
+}
+
+/// Changes of a file system as the engine takes them.
+pub(crate) fn for_engine(writes: Vec<fs_reserve::Write>) -> Vec<FsWrite> {
+    writes.into_iter().map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes }).collect()
 }
 
 /// Free space of the file system for the journal, outside `taken`: as much as batches of this size need, or else as much as
@@ -113,7 +118,7 @@ pub(crate) fn journal_place<D: BlockRead>(
     let wanted = journal_bytes(batch_bytes, writes.len(), bytes);
     let mut best: Range<u64> = 0..0;
     for run in inside.free_runs(64)? {
-        for part in without(run, taken) {
+        for part in without(&[run], taken) {
             let start = part.start.next_multiple_of(4096);
             let end = part.end.min(start.saturating_add(wanted));
             if end > start && end - start > best.end - best.start {
@@ -129,19 +134,6 @@ pub(crate) fn journal_place<D: BlockRead>(
         found if found >= least => Ok(best),
         largest_bytes => Err(fs_reserve::Error::NotEnoughSpace { needed_bytes: least, largest_bytes }),
     }
-}
-
-/// The parts of a range that lie outside others.
-fn without(range: Range<u64>, others: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut left = vec![range];
-    for other in others {
-        left = left
-            .into_iter()
-            .flat_map(|part| [part.start..part.end.min(other.start), part.start.max(other.end)..part.end])
-            .filter(|part| part.start < part.end)
-            .collect();
-    }
-    left
 }
 
 pub(crate) fn run_resume(arguments: &ResumeArgs, json: bool) -> Outcome {
@@ -294,7 +286,7 @@ pub(crate) fn run_pause(arguments: &PauseArgs, json: bool) -> Outcome {
                 Some(conversion) => {
                     format!("{name} is paused: {}.\n{}.\n", state(conversion), advice(&name, conversion))
                 }
-                None => format!("the conversion of {name} has ended; there is nothing to pause.\n"),
+                None => format!("{name} is not being converted: that has ended, or had not begun yet.\n"),
             };
             output::report(json, &document, &text)
         }
@@ -307,6 +299,7 @@ pub(crate) fn run_pause(arguments: &PauseArgs, json: bool) -> Outcome {
 /// Finding the process that converts a drive: it holds the lock of the file, which the system lists.
 #[cfg(target_os = "linux")]
 mod pausing {
+    use std::fs::{File, TryLockError};
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
     use std::time::{Duration, Instant};
@@ -325,12 +318,15 @@ mod pausing {
     }
 
     pub(super) fn pause(path: &Path) -> Outcome<Found> {
-        let image = disk::image_of(path);
-        let file = std::fs::metadata(&image)
-            .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
-        let Some(process) = converters(file.ino()).into_iter().find(|process| has_open(*process, &file)) else {
+        let cannot =
+            |error: &std::io::Error| Failure::could_not(format!("cannot open {}", path.display())).because(error);
+        let file = File::open(disk::image_of(path)).map_err(|error| cannot(&error))?;
+        let metadata = file.metadata().map_err(|error| cannot(&error))?;
+        let Some(process) = converter(&metadata) else { return Ok(Found::Nobody) };
+        // Asked for only now, so that this never gets in the way of a conversion that is about to take the lock.
+        if !is_held(&file) {
             return Ok(Found::Nobody);
-        };
+        }
         let Some(pid) = Pid::from_raw(process) else { return Ok(Found::Nobody) };
         // As Ctrl-C does: it ends between two batches, with everything durable.
         kill_process(pid, Signal::TERM).map_err(|error| {
@@ -340,7 +336,7 @@ mod pausing {
         })?;
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if !has_open(process, &file) {
+            if !is_held(&file) {
                 return Ok(Found::Paused);
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -348,16 +344,36 @@ mod pausing {
         Ok(Found::StillRuns)
     }
 
-    /// Processes of this program that convert, and hold the lock of a file with this number.
-    fn converters(inode: u64) -> Vec<i32> {
+    /// The process of this program that converts, and holds the lock of this file. What a process has open would tell it
+    /// too, but ours show that to root alone.
+    fn converter(file: &std::fs::Metadata) -> Option<i32> {
         let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let number = format!(":{}", file.ino());
+        let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+        let here = format!("{major:02x}:{minor:02x}{number}");
         let holder = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [_, "FLOCK", _, "WRITE", process, place, ..] = words[..] else { return None };
-            let number: u64 = place.rsplit(':').next()?.parse().ok()?;
-            process.parse::<i32>().ok().filter(|_| number == inode)
+            let process =
+                process.parse::<i32>().ok().filter(|process| place.ends_with(&number) && converts(*process))?;
+            Some((process, place == here))
         };
-        locks.lines().filter_map(holder).filter(|process| converts(*process)).collect()
+        let found: Vec<(i32, bool)> = locks.lines().filter_map(holder).collect();
+        match found[..] {
+            // Some file systems have other numbers for devices there.
+            [(only, _)] => Some(only),
+            _ => found.iter().find(|(_, is_here)| *is_here).map(|(process, _)| *process),
+        }
+    }
+
+    /// Whether somebody has the file for writing.
+    fn is_held(file: &File) -> bool {
+        let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        if !held {
+            // Where there are no locks there is none to give back.
+            let _ = file.unlock();
+        }
+        held
     }
 
     /// Whether a process is one of ours that converts: another that holds the lock is not to be ended.
@@ -366,13 +382,6 @@ mod pausing {
         let mut words = words.split(|byte| *byte == 0);
         let program = words.next().and_then(|name| name.rsplit(|byte| *byte == b'/').next());
         program == Some(b"keyhaven") && words.any(|word| matches!(word, b"encrypt" | b"resume" | b"--in-place"))
-    }
-
-    fn has_open(process: i32, file: &std::fs::Metadata) -> bool {
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-        entries.filter_map(Result::ok).any(|entry| {
-            std::fs::metadata(entry.path()).is_ok_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
-        })
     }
 }
 

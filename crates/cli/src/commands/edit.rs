@@ -12,7 +12,8 @@ use crate::lock::Lock;
 use crate::output;
 use crate::secrets::SecretArgs;
 
-/// A drive whose protectors are being changed. Nobody else of us writes it meanwhile.
+/// A drive whose protectors are being changed. Nobody else of us writes it meanwhile; other drivers may have it open, as they
+/// read the metadata when they open it and do not write it.
 pub(crate) struct Editing {
     pub(crate) editor: MetadataEditor<Disk>,
     path: PathBuf,

@@ -10,15 +10,17 @@ use block_io::BlockRead;
 use clap::Args;
 use disk_image::DiskImage;
 use fs_reserve::{Error as SpaceError, FileSystem, Unclean};
-use fve::convert::{BATCH_BYTES, Converter, Direction, EncryptOptions, FsWrite, Places};
+use fve::convert::{BATCH_BYTES, Converter, Direction, EncryptOptions, Places};
 use fve::{CreateOptions, Filetime, Placement, Volume};
 use secret::RecoveryPassword;
 use serde_json::json;
 use vault_client::Outcome as Saving;
+use zeroize::Zeroizing;
 
 use super::backup::{self, About, Key, Place, Saved, parse_place};
 use super::convert;
 use super::create::Method;
+use super::info::key_id;
 use crate::drive::{self, Disk, DriveArgs};
 use crate::failure::{Failure, Outcome};
 use crate::printed::PaperSize;
@@ -30,7 +32,8 @@ use crate::{disk, host, output, places, prompt, recovery_file, secrets};
 #[command(after_help = "Example: keyhaven encrypt /dev/sdb1 --to account\n\n\
     The files stay where they are. Encryption does not begin before the recovery key is saved: to your account (with a \
     verified receipt), to a file, or on paper. Ctrl-C pauses, `keyhaven resume` goes on, also after a power cut; meanwhile \
-    only Keyhaven can read the drive. `keyhaven decrypt DRIVE --in-place` goes back.")]
+    only Keyhaven can read the drive. `keyhaven decrypt DRIVE --in-place` goes back.\n\n\
+    With --json there are two documents: where the key is, before the drive is touched, and how it ended.")]
 pub(crate) struct EncryptArgs {
     #[command(flatten)]
     drive: DriveArgs,
@@ -89,7 +92,7 @@ pub(crate) fn run(arguments: &EncryptArgs, json: bool) -> Outcome {
     save(arguments, &options, &key, json)?;
     // From here on a signal pauses, and does not break off.
     let signals = Signals::watch()?;
-    let converter = Converter::encrypt(storage, &options).map_err(|error| convert::explain(path, &error))?;
+    let converter = Converter::encrypt(storage, &options).map_err(|error| not_begun(path, &key, &error))?;
     drop(options);
     let ended = convert::run(path, converter, Direction::Encrypt, &signals, json);
     drop(held);
@@ -108,12 +111,7 @@ fn plan(arguments: &EncryptArgs, storage: &Disk, key: &RecoveryPassword) -> Outc
     let usual = Placement::choose(volume_bytes, inside.cluster_bytes().max(4096), 0)
         .map_err(|error| Failure::no(format!("{} is too small to be encrypted", path.display())).because(&error))?;
     let found = places::find(&inside, &usual).map_err(|error| cannot(&error))?;
-    let writes: Vec<FsWrite> = inside
-        .reserve(&found.ranges())
-        .map_err(|error| cannot(&error))?
-        .into_iter()
-        .map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes })
-        .collect();
+    let writes = convert::for_engine(inside.reserve(&found.ranges()).map_err(|error| cannot(&error))?);
     let placement = found.placement(volume_bytes);
     let journal =
         convert::journal_place(&inside, &found.ranges(), &writes, BATCH_BYTES).map_err(|error| cannot(&error))?;
@@ -150,15 +148,14 @@ fn save(arguments: &EncryptArgs, options: &EncryptOptions, key: &Key, json: bool
     if arguments.without_backup {
         let digits = key.password.to_text();
         let document = json!({
-            "key_id": key.identifier.to_string()[..8], "identifier": key.identifier.to_string(),
+            "key_id": key_id(key.identifier), "identifier": key.identifier.to_string(),
             "recovery_password": digits.expose(), "saved": [],
         });
-        let text = format!(
-            "The recovery key {} is saved nowhere. Write it down now: without it the files are lost when the drive is \
-             locked.\n\n  {}\n\n",
-            &key.identifier.to_string()[..8],
-            digits.expose()
-        );
+        let mut text = Zeroizing::new(String::with_capacity(1024));
+        text.push_str(&format!("The recovery key {} is saved nowhere. ", key_id(key.identifier)));
+        text.push_str("Write it down now: without it the files are lost when the drive is locked.\n\n  ");
+        text.push_str(digits.expose());
+        text.push_str("\n\n");
         return output::report(json, &document, &text);
     }
     let about = About {
@@ -168,22 +165,56 @@ fn save(arguments: &EncryptArgs, options: &EncryptOptions, key: &Key, json: bool
         volume_bytes: options.volume.placement.volume_bytes,
         created: Some(options.volume.now),
     };
-    let mut saved = Vec::new();
+    let (mut saved, mut written) = (Vec::new(), Vec::new());
+    let mut asks_account = false;
     for place in &arguments.places {
-        saved.push(save_to(arguments, place, &about, key).map_err(|failure| {
-            let unchanged = "the drive was not changed: encryption does not begin before the key is saved";
-            match failure.hint.clone() {
-                Some(hint) => failure.hint(format!("{unchanged}; {hint}")),
-                None => failure.hint(unchanged),
-            }
-        })?);
+        asks_account |= *place == Place::Account;
+        let done = save_to(arguments, place, &about, key, &mut written);
+        saved.push(done.map_err(|failure| taken_back(failure, key, &written, asks_account))?);
     }
     let text: String = saved.iter().map(|(_, line)| line.as_str()).collect();
     let document = json!({ "saved": saved.iter().map(|(document, _)| document).collect::<Vec<_>>() });
     output::report(json, &document, &text)
 }
 
-fn save_to(arguments: &EncryptArgs, place: &Place, about: &About, key: &Key) -> Outcome<Saved> {
+/// Not every place has the key, so nothing begins: it opens nothing, and whoever finds it is to know that.
+fn taken_back(failure: Failure, key: &Key, written: &[PathBuf], asks_account: bool) -> Failure {
+    let id = key_id(key.identifier);
+    let mut hint = "the drive was not changed: encryption does not begin before the key is saved".to_owned();
+    if let Some(next) = &failure.hint {
+        hint.push_str(&format!("; {next}"));
+    }
+    for file in written {
+        let done = if std::fs::remove_file(file).is_ok() { "was removed again" } else { "is to be removed" };
+        hint.push_str(&format!("; {} {done}: the recovery key {id} in it opens nothing", file.display()));
+    }
+    if asks_account {
+        hint.push_str(&format!("; a recovery key {id} that your account has, or gets later, opens nothing"));
+    }
+    failure.hint(hint)
+}
+
+/// The key is saved, and nothing has begun.
+fn not_begun(path: &Path, key: &Key, error: &fve::Error) -> Failure {
+    let failure = convert::explain(path, error);
+    let next = failure.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
+    let hint = format!(
+        "{next}unless `keyhaven info {}` tells that it is being encrypted, the recovery key {} opens nothing: another try \
+         makes another",
+        path.display(),
+        key_id(key.identifier)
+    );
+    failure.hint(hint)
+}
+
+/// Files of the key go into `written`.
+fn save_to(
+    arguments: &EncryptArgs,
+    place: &Place,
+    about: &About,
+    key: &Key,
+    written: &mut Vec<PathBuf>,
+) -> Outcome<Saved> {
     let path = &arguments.drive.drive;
     match place {
         Place::Account => match backup::save_to_account(arguments.secrets.account(), path, about, key)? {
@@ -193,11 +224,14 @@ fn save_to(arguments: &EncryptArgs, place: &Place, about: &About, key: &Key) -> 
         Place::File(file) => {
             let file = backup::place_for(path, file, key, "TXT")?;
             let saved = backup::to_file(path, &file, key)?;
+            written.push(file.clone());
             read_back(&file, key)?;
             Ok(saved)
         }
         Place::Print(file) => {
-            let saved = backup::to_page(path, about, file, key, (arguments.paper, false))?;
+            let file = backup::place_for(path, file, key, "pdf")?;
+            let saved = backup::to_page(path, about, &file, key, (arguments.paper, false))?;
+            written.push(file);
             if !arguments.backup_confirmed {
                 on_paper(key)?;
             }
@@ -218,8 +252,11 @@ fn read_back(file: &Path, key: &Key) -> Outcome {
 
 /// Asks for what only the printed page, or the file, tells: a file that lies on this computer alone is not paper yet.
 fn on_paper(key: &Key) -> Outcome {
-    output::note("Print the page now. When it is on paper, type what stands there.");
-    let typed = prompt::visible_secret("the last group of six digits on the page").map_err(|failure| {
+    output::note(
+        "Print the page now. When it is on paper, type what stands there. (Who breaks off here removes the page and its file: \
+         nothing is encrypted yet, and the key opens nothing.)",
+    );
+    let typed = prompt::visible_secret("last group of six digits on the page").map_err(|failure| {
         failure.hint("with --backup-confirmed nothing is asked: say so only when the page is printed")
     })?;
     let digits = key.password.to_text();

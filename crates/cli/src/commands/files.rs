@@ -22,7 +22,7 @@ pub(crate) fn open(path: &Path, unlock: &UnlockArgs) -> Outcome<Drive> {
         }
     })?;
     for problem in files.warnings() {
-        output::note(&format!("warning: {}: {}", shown(&problem.path), problem.reason));
+        output::note(&format!("warning: {}: {}", shown(&problem.path), shown(&problem.reason)));
     }
     Ok(files)
 }
@@ -69,7 +69,7 @@ pub(crate) fn explain(error: &Error, what: &str) -> Failure {
 /// Tells what could not be listed; gives a failure when there is anything, for the end of the command.
 pub(crate) fn tell_problems(problems: &[Problem]) -> Outcome {
     for problem in problems {
-        output::note(&format!("warning: {}: {}", shown(&problem.path), problem.reason));
+        output::note(&format!("warning: {}: {}", shown(&problem.path), shown(&problem.reason)));
     }
     match problems.len() {
         0 => Ok(()),

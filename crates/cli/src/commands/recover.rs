@@ -6,7 +6,7 @@ use secret::SecretString;
 use serde_json::json;
 use vault_client::{Error, Recovery, SignInFactor};
 
-use super::account::{RecoverArgs, email};
+use super::account::{RecoverArgs, email_of};
 use crate::account::{explain, keep_kit};
 use crate::failure::{Failure, Outcome};
 use crate::{output, prompt, recovery_file, secrets};
@@ -15,11 +15,7 @@ const MAILED_CODE_VARIABLE: &str = "KEYHAVEN_MAILED_CODE";
 
 pub(crate) fn run(arguments: &RecoverArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
-    let known = client.known_account().map_err(|error| explain(&error))?;
-    let email = match (&arguments.email, known) {
-        (None, Some((_, known, _))) => known,
-        (given, _) => email(given.as_ref())?,
-    };
+    let email = email_of(&client, arguments.email.as_ref())?;
     let mut person = arguments.person.person()?;
     let recovery = Recovery {
         kit_code: kit_code(arguments)?,

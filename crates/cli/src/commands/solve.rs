@@ -12,6 +12,7 @@ use fve::ProtectorKind;
 use fve::solve::{Candidates, DigitPattern, MAX_ERRORS, Search, SearchOutcome, Tolerance};
 use secret::SecretString;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::info::key_id;
 use crate::drive::{self, DriveArgs, Locked};
@@ -22,12 +23,13 @@ use crate::{files, output, progress, prompt, recovery_file, secrets};
 #[command(after_help = "Example: keyhaven solve usb-stick.img --digits-file readable.txt\n\n\
     The pattern has 48 places in the order of the key: a digit, `?` where it cannot be read, `[38]` where it is one of \
     some: 235818-3?7951-25397[49]-013365-241120-245575-??????-591910. Digits that look right may be wrong, too: --errors \
-    says how many. Most of a key is a secret: an argument stands in the history of the shell, a file or the question \
-    does not.")]
+    says how many. Most of a key is a secret: --digits shows it to everybody who can list the processes of this computer, and \
+    leaves it in the history of the shell. --digits-file and the question do not.")]
 pub(crate) struct SolveArgs {
     #[command(flatten)]
     drive: DriveArgs,
-    /// What can be read of the recovery key; without it, and without --digits-file, it is asked for
+    /// What can be read of the recovery key (others may see an argument); without it, and without --digits-file, it is asked
+    /// for
     #[arg(long, value_name = "PATTERN", conflicts_with = "digits_file")]
     digits: Option<String>,
     /// File with what can be read (`-`: standard input)
@@ -42,7 +44,7 @@ pub(crate) struct SolveArgs {
     /// Only this recovery-password protector, by the first characters of its identifier
     #[arg(long, value_name = "ID")]
     protector: Option<String>,
-    /// Remember here how far the search came, and go on from there
+    /// Remember here how far the search came, and go on from there; the file holds no digit of the key
     #[arg(long, value_name = "FILE")]
     resume_file: Option<PathBuf>,
     /// Write the key into this new file instead of showing it
@@ -63,7 +65,12 @@ pub(crate) fn run(arguments: &SolveArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
     let volume = drive::open(path)?;
     let protectors = protectors(arguments, &volume)?;
-    let pattern = pattern(arguments)?;
+    if let Some(file) = &arguments.recovery_out {
+        // Before hours are spent on what could not be written down.
+        refuse_place(file)?;
+    }
+    let text = pattern(arguments)?;
+    let pattern = parse(&text)?;
     let tolerance = Tolerance { errors: usize::from(arguments.errors), swapped_groups: arguments.swapped_groups };
     let Some(candidates) = Candidates::new(&pattern, tolerance) else {
         return Err(Failure::no("too much of the key is unknown")
@@ -76,7 +83,8 @@ pub(crate) fn run(arguments: &SolveArgs, json: bool) -> Outcome {
     let workers =
         arguments.workers.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let search = Search { candidates: &candidates, protectors: &protectors, workers };
-    let remembered = Remembered::new(arguments.resume_file.as_deref(), &volume, &candidates);
+    let remembered =
+        Remembered::new(arguments.resume_file.as_deref(), &volume, &candidates, check(&text, tolerance, &protectors));
     let from = remembered.read()?;
     let rate = search.measure();
     let forecast = forecast(candidates.count(), from, rate);
@@ -100,8 +108,9 @@ pub(crate) fn run(arguments: &SolveArgs, json: bool) -> Outcome {
         SearchOutcome::Found { password, identifier } => {
             // Proven by the tag already; this also compares the sealed hash of the metadata.
             volume.unwrap_vmk(&password).map_err(|error| drive::explain(path, &error))?;
+            report(arguments, json, &password, identifier, start.elapsed())?;
             remembered.remove();
-            report(arguments, json, &password, identifier, start.elapsed())
+            Ok(())
         }
         SearchOutcome::NotFound => {
             remembered.remove();
@@ -129,12 +138,29 @@ fn protectors(arguments: &SolveArgs, volume: &Locked) -> Outcome<Vec<KeyProtecto
     Ok(protectors)
 }
 
-fn pattern(arguments: &SolveArgs) -> Outcome<DigitPattern> {
-    let text = match (&arguments.digits, &arguments.digits_file) {
-        (Some(digits), _) => SecretString::from(digits.as_str()),
-        (None, Some(file)) => recovery_file::decode_for_digits(&secrets::read_secret_file(file)?),
-        (None, None) => prompt::visible_secret("what can be read of the recovery key (`?` for an unknown digit)")?,
-    };
+/// A new file, in a folder that is there.
+fn refuse_place(file: &Path) -> Outcome {
+    if file.symlink_metadata().is_ok() {
+        return Err(Failure::could_not(format!("{} is there already", file.display()))
+            .hint("choose another name; an existing file is never overwritten"));
+    }
+    if file.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(Failure::could_not(format!("there is no folder for {}", file.display()))
+            .hint("make it, or choose another place"));
+    }
+    Ok(())
+}
+
+fn pattern(arguments: &SolveArgs) -> Outcome<SecretString> {
+    match (&arguments.digits, &arguments.digits_file) {
+        (Some(digits), _) => Ok(SecretString::from(digits.as_str())),
+        (None, Some(file)) => Ok(recovery_file::decode_for_digits(&secrets::read_secret_file(file)?)),
+        (None, None) => prompt::visible_secret("readable part of the recovery key (`?` for an unknown digit)")
+            .map_err(|failure| failure.hint("give it in a file: --digits-file FILE")),
+    }
+}
+
+fn parse(text: &SecretString) -> Outcome<DigitPattern> {
     DigitPattern::parse(text.expose()).map_err(|error| {
         Failure::could_not("the pattern of digits cannot be used")
             .because(&error)
@@ -213,33 +239,50 @@ fn report(
         "found": true, "key_id": key, "identifier": identifier.to_string(), "seconds": took.as_secs(),
     });
     let advice = "Save it now: keyhaven backup DRIVE --to account\n";
-    let text = match &arguments.recovery_out {
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    match &arguments.recovery_out {
         Some(file) => {
             files::write_new_private(file, &recovery_file::encode(&identifier.to_string(), password))?;
             document["path"] = json!(file.display().to_string());
-            format!("Found. The recovery key {key} is in {}.\n{advice}", file.display())
+            text.push_str(&format!("Found. The recovery key {key} is in {}.\n", file.display()));
         }
         None => {
             let digits = password.to_text();
             document["recovery_password"] = json!(digits.expose());
-            format!("Found. The recovery key {key} is:\n\n  {}\n\n{advice}", digits.expose())
+            text.push_str(&format!("Found. The recovery key {key} is:\n\n  "));
+            text.push_str(digits.expose());
+            text.push_str("\n\n");
         }
-    };
+    }
+    text.push_str(advice);
     output::report(json, &document, &text)
 }
 
-/// How far a search came, in a file without any digit: the volume, the number of candidates and the number tried.
+/// What tells a search from another with as many candidates. Its 16 bits give away next to nothing of the digits.
+fn check(pattern: &SecretString, tolerance: Tolerance, protectors: &[KeyProtector]) -> u16 {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    let mut take = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    pattern.expose().bytes().filter(|byte| byte.is_ascii_digit() || b"?[]".contains(byte)).for_each(&mut take);
+    take(u8::try_from(tolerance.errors).unwrap_or(u8::MAX));
+    take(tolerance.swapped_groups.into());
+    protectors.iter().for_each(|protector| protector.identifier.to_string().bytes().for_each(&mut take));
+    (hash >> 48) as u16
+}
+
+/// How far a search came, in a file without any digit: the volume, the number of candidates, what tells the search from
+/// others, and the number tried.
 struct Remembered<'a> {
     file: Option<&'a Path>,
     volume: String,
     candidates: u64,
+    check: u16,
     written: Mutex<Instant>,
 }
 
 impl<'a> Remembered<'a> {
-    fn new(file: Option<&'a Path>, volume: &Locked, candidates: &Candidates) -> Self {
+    fn new(file: Option<&'a Path>, volume: &Locked, candidates: &Candidates, check: u16) -> Self {
         let volume = volume.metadata().identifier.to_string();
-        Self { file, volume, candidates: candidates.count(), written: Mutex::new(Instant::now()) }
+        Self { file, volume, candidates: candidates.count(), check, written: Mutex::new(Instant::now()) }
     }
 
     fn read(&self) -> Outcome<u64> {
@@ -252,7 +295,9 @@ impl<'a> Remembered<'a> {
             }
         };
         let document: Value = serde_json::from_slice(&text).unwrap_or_default();
-        let fits = document["volume"] == self.volume.as_str() && document["candidates"] == self.candidates;
+        let fits = document["volume"] == self.volume.as_str()
+            && document["candidates"] == self.candidates
+            && document["check"] == self.check;
         match document["tried"].as_u64().filter(|tried| fits && *tried <= self.candidates) {
             Some(tried) => Ok(tried),
             None => Err(Failure::could_not(format!("{} belongs to another search", file.display()))
@@ -268,8 +313,10 @@ impl<'a> Remembered<'a> {
             return;
         }
         *written = Instant::now();
-        let document = json!({ "volume": self.volume, "candidates": self.candidates, "tried": tried });
-        let beside = file.with_extension("new");
+        let document =
+            json!({ "volume": self.volume, "candidates": self.candidates, "check": self.check, "tried": tried });
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(".keyhaven-new");
         let done = std::fs::write(&beside, document.to_string()).and_then(|()| std::fs::rename(&beside, file));
         if let Err(error) = done {
             output::note(&format!("warning: cannot write {}: {error}", file.display()));

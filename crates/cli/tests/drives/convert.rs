@@ -1,5 +1,7 @@
 //! Conversion in place by the program: to the end, paused, killed.
 
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +18,15 @@ use crate::harness::{Bench, keyhaven, same};
 /// Where the program keeps its journal on these drives: behind the relocated header, a region that nothing uses.
 const JOURNAL: std::ops::Range<u64> = HEADER_OFFSET + HEADER_BYTES..HEADER_OFFSET + HEADER_BYTES + 0x1_0000;
 
+/// What systems call an account without rights.
+const NOBODY: u32 = 65_534;
+
 /// A drive that opens without a key, so that nothing has to be stretched, and where it lies: in memory if possible.
 struct Open {
     _folder: tempfile::TempDir,
     image: PathBuf,
+    /// Run the program as an ordinary account, although the tests are root's.
+    as_nobody: bool,
 }
 
 impl Open {
@@ -27,7 +34,7 @@ impl Open {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let image = folder.path().join("open.img");
-        let open = Self { _folder: folder, image };
+        let open = Self { _folder: folder, image, as_nobody: false };
         open.reset();
         open
     }
@@ -35,6 +42,18 @@ impl Open {
     fn reset(&self) {
         let volume = SmallVolume::new(State::Encrypted);
         std::fs::write(&self.image, volume.disk.bytes(0, usize::try_from(VOLUME_BYTES).unwrap())).unwrap();
+    }
+
+    /// For an ordinary account, which sees less of a running program than root does.
+    fn of_nobody() -> Self {
+        let mut open = Self::new();
+        open.as_nobody = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+        if open.as_nobody {
+            for path in [open.image.parent().unwrap(), &open.image] {
+                chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        open
     }
 
     fn volume(&self) -> Result<Volume<FileDisk>, fve::Error> {
@@ -63,6 +82,9 @@ impl Open {
 
     fn start(&self, words: &str) -> Child {
         let mut command = keyhaven();
+        if self.as_nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         let words =
             words.split_whitespace().map(|word| if word == "DRIVE" { self.image.to_str().unwrap() } else { word });
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -161,7 +183,7 @@ fn a_conversion_without_its_journal_is_told_and_not_touched() {
 #[cfg(target_os = "linux")]
 #[test]
 fn pausing_from_elsewhere_ends_it_between_two_batches() {
-    let drive = Open::new();
+    let drive = Open::of_nobody();
     let before = drive.content();
     // It may end before it is found; it is started again then.
     for _ in 0..20 {

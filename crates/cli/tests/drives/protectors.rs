@@ -202,6 +202,8 @@ fn a_key_package_is_written_for_the_recovery_key() {
     let digits = digits_in(&std::fs::read(bench.path("key.txt")).unwrap());
     let digits = secret::RecoveryPassword::parse(&digits).unwrap();
     assert!(fve::open_key_package(&package, &digits).is_ok());
+    let behind_the_lock = bench.run(&format!("protectors export-package d.img --output d.img {WITH_PASSWORD}"));
+    assert!(behind_the_lock.refused(1).contains("lies on the drive"), "{behind_the_lock:?}");
     bench.run(&format!("protectors add recovery-password d.img {WITH_PASSWORD}")).text();
     let several = bench.run(&format!("protectors export-package d.img --output e.kpg {WITH_PASSWORD}"));
     assert!(several.refused(1).contains("--protector"), "{several:?}");

@@ -70,6 +70,14 @@ fn what_cannot_be_found_is_told_before_and_after() {
     assert!(ran.refused(2).contains("48 digits") && !ran.stderr.contains("1234"), "{ran:?}");
 }
 
+/// What a file of `--resume-file` says of a search: the top of its hash.
+fn check(search: &str) -> u16 {
+    let hash = search
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    u16::try_from(hash >> 48).unwrap()
+}
+
 #[test]
 fn a_search_is_counted_beforehand_and_goes_on_where_it_stopped() {
     let (bench, right) = drive();
@@ -80,8 +88,22 @@ fn a_search_is_counted_beforehand_and_goes_on_where_it_stopped() {
     // As a search that was killed leaves it, just before the right key.
     let volume = bench.run("info d.img --json").json()["volume_identifier"].as_str().unwrap().to_owned();
     let number = right[7].parse::<u64>().unwrap() / 11;
-    let state = serde_json::json!({ "volume": volume, "candidates": 65_536, "tried": number.saturating_sub(3) });
-    std::fs::write(bench.path("state"), state.to_string()).unwrap();
+    let info = bench.run("info d.img --json").json();
+    let protectors = info["protectors"].as_array().unwrap().iter();
+    let recovery =
+        protectors.filter(|it| it["kind"] == "recovery password").map(|it| it["identifier"].as_str().unwrap());
+    let check = check(&[&read.concat(), "\0\0", &recovery.collect::<String>()].concat());
+    let state = |check: u16| serde_json::json!({ "volume": volume, "candidates": 65_536, "check": check, "tried": number.saturating_sub(3) });
+    // Of a search with as many candidates and other digits.
+    std::fs::write(bench.path("state"), state(check ^ 1).to_string()).unwrap();
+    let ran = bench.run("solve d.img --digits-file digits --errors 0 --resume-file state");
+    assert!(ran.refused(2).contains("another search"), "{ran:?}");
+    std::fs::write(bench.path("state"), state(check).to_string()).unwrap();
+    // A key that could not be written down is not looked for.
+    let ran = bench.run("solve d.img --digits-file digits --errors 0 --resume-file state --recovery-out key");
+    assert!(ran.refused(2).contains("is there already"), "{ran:?}");
+    assert!(bench.run("solve d.img --digits-file digits --recovery-out nowhere/key").refused(2).contains("no folder"));
+    assert!(bench.path("state").exists());
     assert_eq!(solve(&bench, &read, "--errors 0 --resume-file state")["recovery_password"], right.join("-"));
     assert!(!bench.path("state").exists());
     // Of another search: not taken for this one.

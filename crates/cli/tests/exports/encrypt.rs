@@ -133,6 +133,8 @@ fn nothing_begins_before_the_key_is_saved() {
         ("encrypt plain.img --to file:plain.img", 1),
         // The page is there, and nobody says that it is on paper.
         ("encrypt plain.img --to print:key.pdf", 2),
+        // The first place has it, the second has not.
+        ("encrypt plain.img --to file:key.txt --to file:taken.txt", 2),
         // No account on this computer.
         ("encrypt plain.img --to account", 2),
         ("encrypt plain.img --to file:key.txt --dry-run", 0),
@@ -145,6 +147,11 @@ fn nothing_begins_before_the_key_is_saved() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(status), "{words}: {said}");
         assert!(fs::read(bench.path("plain.img")).unwrap() == before, "{words} changed the drive");
+        for file in ["key.txt", "key.pdf"] {
+            assert!(!bench.path(file).exists(), "{words} left a key that opens nothing");
+            let told = said.contains(&format!("{file} was removed again"));
+            assert_eq!(told, words.contains(&format!(":{file}")) && status != 0, "{words}: {said}");
+        }
     }
     assert_eq!(fs::read(bench.path("taken.txt")).unwrap(), b"something else");
     let report = bench.run("encrypt plain.img --without-backup --json");

@@ -21,7 +21,7 @@ use serde_json::json;
 use self::plain::{Plain, Wanted};
 use self::target::Target;
 use crate::failure::{Failure, Outcome};
-use crate::{host, output, progress, recovery_file, secrets};
+use crate::{host, lock, output, progress, recovery_file, secrets};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven create safe.img --size 256M --filesystem fat32 --recovery-out key.txt\n\n\
@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &CreateArgs, json: bool) -> Outcome {
             .hint("use `--filesystem fat32`, or mount the new volume and copy the files"));
     }
     check_label(arguments)?;
-    let on_device = target::is_device(&arguments.file);
+    let on_device = lock::is_device(&arguments.file);
     let device = if on_device { Some(Target::open_device(&arguments.file)?) } else { None };
     let volume_bytes = volume_bytes(arguments, device.as_ref())?;
     let sector_bytes = sector_bytes(arguments, device.as_ref())?;
@@ -241,7 +241,7 @@ fn file_system(
 
 /// Where temporary files go: beside a new file, because there is room for it; no device has files beside it.
 fn folder_of(file: &Path) -> PathBuf {
-    if target::is_device(file) {
+    if lock::is_device(file) {
         return std::env::temp_dir();
     }
     match file.parent() {

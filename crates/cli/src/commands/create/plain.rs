@@ -13,7 +13,7 @@ use fve::Placement;
 
 use super::FileSystem;
 use crate::failure::{Failure, Outcome};
-use crate::places;
+use crate::places::{self, without};
 
 const CHUNK_BYTES: u64 = 1 << 20;
 
@@ -119,15 +119,7 @@ fn run(wanted: &Wanted<'_>, file: &Path) -> Outcome {
     if !wanted.label.is_empty() {
         arguments.extend(["-L".to_owned(), wanted.label.to_owned()]);
     }
-    let output = started(program, &arguments, file).map_err(|error| {
-        let failure = Failure::could_not(format!("cannot run {program}")).because(&error);
-        match error.kind() {
-            io::ErrorKind::NotFound => failure.hint(format!(
-                "it makes the file system; on Debian and Ubuntu: apt install {package}. FAT32 needs no other program"
-            )),
-            _ => failure,
-        }
-    })?;
+    let output = started(program, &arguments, file).map_err(|error| cannot_run(program, package, &error))?;
     if output.status.success() {
         return Ok(());
     }
@@ -138,6 +130,16 @@ fn run(wanted: &Wanted<'_>, file: &Path) -> Outcome {
         .cause(last.escape_debug().to_string()))
 }
 
+fn cannot_run(program: &str, package: &str, error: &io::Error) -> Failure {
+    let failure = Failure::could_not(format!("cannot run {program}")).because(error);
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.hint(format!(
+            "it makes the file system; on Debian and Ubuntu: apt install {package}. FAT32 needs no other program"
+        )),
+        _ => failure,
+    }
+}
+
 /// Folders for administrators are not searched for everybody.
 fn started(program: &str, arguments: &[String], file: &Path) -> io::Result<Output> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -145,6 +147,10 @@ fn started(program: &str, arguments: &[String], file: &Path) -> io::Result<Outpu
         let mut command = Command::new(place);
         // Names are given in UTF-8.
         command.args(arguments).arg(file).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        // Secrets may be in our environment, which that of other programs shows to every process of this account.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KEYHAVEN_")) {
+            command.env_remove(name);
+        }
         match command.output() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => last = error,
             result => return result,
@@ -195,23 +201,6 @@ fn stored(_path: &Path) -> io::Result<Option<Vec<Range<u64>>>> {
     Ok(None)
 }
 
-/// Ranges without the parts that lie in others.
-fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut left = ranges.to_vec();
-    for other in others {
-        left = left
-            .iter()
-            .flat_map(|range| {
-                let before = range.start..range.end.min(other.start).max(range.start);
-                let behind = range.start.max(other.end).min(range.end)..range.end;
-                [before, behind]
-            })
-            .filter(|range| !range.is_empty())
-            .collect();
-    }
-    left
-}
-
 fn random() -> u64 {
     let mut bytes = [0; 8];
     secret::random_bytes(&mut bytes);
@@ -223,8 +212,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_around_others() {
-        assert_eq!(without(&[0..10, 20..30], &[5..7, 9..22, 25..26]), [0..5, 7..9, 22..25, 26..30]);
-        assert_eq!(without(&[0..10, 20..30], &[0..10, 30..40]), [20..30, 20..20][..1]);
+    fn a_program_that_is_missing_is_told_with_its_package() {
+        let error = started("mkfs.nothing", &[], Path::new("file")).unwrap_err();
+        let failure = cannot_run("mkfs.nothing", "nothing-tools", &error);
+        assert_eq!(failure.status(), 2);
+        assert!(failure.hint.unwrap().contains("apt install nothing-tools"));
     }
 }

@@ -9,6 +9,7 @@ use block_io::{BlockRead, BlockWrite, FileDisk};
 use fve::Volume;
 
 use crate::failure::{Failure, Outcome};
+use crate::lock::{Lock, exclusive};
 use crate::{output, prompt};
 
 /// What is overwritten before anything else, so that nothing old is taken for a volume while the new one is made.
@@ -23,20 +24,8 @@ pub(super) struct Target {
     start_sectors: u64,
     /// Whether what was on a device is lost.
     wiped: Cell<bool>,
-}
-
-/// Whether the path names a block device.
-pub(super) fn is_device(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
+    /// Mounts and exports of ours have the device open without keeping it from others; this keeps them away.
+    _lock: Option<Lock>,
 }
 
 impl Target {
@@ -51,7 +40,14 @@ impl Target {
                 _ => failure,
             }
         })?;
-        Ok(Self { path: path.to_owned(), disk, is_device: false, start_sectors: 0, wiped: Cell::new(false) })
+        Ok(Self {
+            path: path.to_owned(),
+            disk,
+            is_device: false,
+            start_sectors: 0,
+            wiped: Cell::new(false),
+            _lock: None,
+        })
     }
 
     /// Opens a device that nothing else uses.
@@ -68,10 +64,11 @@ impl Target {
                 _ => failure,
             }
         })?;
+        let lock = Some(Lock::take(path, true)?);
         let start_sectors = start_of_partition(&file).unwrap_or(0);
         let disk = FileDisk::from_opened(file)
             .map_err(|error| Failure::could_not(format!("cannot open {}", path.display())).because(&error))?;
-        Ok(Self { path: path.to_owned(), disk, is_device: true, start_sectors, wiped: Cell::new(false) })
+        Ok(Self { path: path.to_owned(), disk, is_device: true, start_sectors, wiped: Cell::new(false), _lock: lock })
     }
 
     pub(super) fn length_bytes(&self) -> u64 {
@@ -150,19 +147,6 @@ pub(super) fn kind_name(kind: fs_view::FileSystemKind) -> &'static str {
         fs_view::FileSystemKind::Fat32 => "FAT32",
         fs_view::FileSystemKind::ExFat => "exFAT",
     }
-}
-
-/// Linux lends a block device to one at a time who asks this way: file systems that are mounted ask so, too.
-#[cfg(target_os = "linux")]
-fn exclusive(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
-    File::options().read(true).write(true).custom_flags(flags).open(path)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exclusive(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).open(path)
 }
 
 /// Where a partition begins on its disk, in units of 512 bytes.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use fve::Guid;
+use fve::{Guid, MetadataEditor};
 use secret::RecoveryPassword;
 use serde_json::{Value, json};
 use vault_client::Outcome as Saving;
 use zeroize::Zeroizing;
 
+use super::password::NewPasswordArgs;
 use crate::commands::backup::{self, About, Key, Place, Saved, parse_place};
 use crate::commands::edit::{self, Editing};
 use crate::commands::info::key_id;
@@ -16,7 +17,7 @@ use crate::drive::{self, DriveArgs};
 use crate::failure::{Failure, Outcome};
 use crate::printed::PaperSize;
 use crate::secrets::SecretArgs;
-use crate::{files, output, recovery_file, secrets};
+use crate::{files, output, recovery_file};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AddCommand {
@@ -50,12 +51,7 @@ pub(crate) struct AddRecoveryPasswordArgs {
                   --recovery-password-file key.txt")]
 pub(crate) struct AddPasswordArgs {
     #[command(flatten)]
-    drive: DriveArgs,
-    /// File with the new password (`-`: standard input; else KEYHAVEN_NEW_PASSWORD, else it is asked for)
-    #[arg(long, value_name = "FILE")]
-    new_password_file: Option<PathBuf>,
-    #[command(flatten)]
-    secrets: SecretArgs,
+    new: NewPasswordArgs,
 }
 
 #[derive(Debug, Args)]
@@ -154,25 +150,10 @@ fn tell_recovery_password(arguments: &AddRecoveryPasswordArgs, key: &Key, saved:
 }
 
 fn password(arguments: &AddPasswordArgs, json: bool) -> Outcome {
-    let path = &arguments.drive.drive;
-    check_standard_input(arguments.new_password_file.as_deref(), &arguments.secrets)?;
-    let mut editing = edit::open(path, &arguments.secrets)?;
-    let password = secrets::new_password(arguments.new_password_file.as_deref())?;
-    let added = editing.editor.add_password(&password);
-    let identifier = editing.explained(added)?;
-    editing.commit()?;
-    let name = path.display();
+    let name = arguments.new.drive.drive.display();
+    let identifier = arguments.new.set(MetadataEditor::add_password)?;
     let text = format!("{name} opens with the new password now, too.\n  key ID {}\n", key_id(identifier));
     output::report(json, &document(&name.to_string(), "password", identifier), &text)
-}
-
-/// Standard input gives one secret only.
-pub(super) fn check_standard_input(new: Option<&Path>, secrets: &SecretArgs) -> Outcome {
-    if new.is_some_and(|path| path.as_os_str() == "-") && secrets.read_standard_input() {
-        return Err(Failure::could_not("two secrets cannot both come from standard input")
-            .hint("give one of them in a file or in the environment"));
-    }
-    Ok(())
 }
 
 fn external_key(arguments: &AddExternalKeyArgs, json: bool) -> Outcome {
@@ -203,6 +184,6 @@ fn write_key(editing: &mut Editing, file: &Path, bytes: &[u8]) -> Outcome {
     editing.commit_with(Some(file))
 }
 
-fn document(drive: &str, kind: &str, identifier: Guid) -> Value {
+pub(super) fn document(drive: &str, kind: &str, identifier: Guid) -> Value {
     json!({ "drive": drive, "kind": kind, "identifier": identifier.to_string(), "key_id": key_id(identifier) })
 }

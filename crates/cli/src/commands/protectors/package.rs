@@ -6,8 +6,8 @@ use clap::Args;
 use fve::{Guid, ProtectorKind};
 use serde_json::json;
 
-use crate::commands::edit;
 use crate::commands::info::key_id;
+use crate::commands::{backup, edit};
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
@@ -31,6 +31,7 @@ pub(crate) struct ExportPackageArgs {
 
 pub(crate) fn run(arguments: &ExportPackageArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
+    backup::refuse_on_drive(path, &arguments.output)?;
     let volume = drive::open(path)?;
     let identifier = choose(arguments, &volume)?;
     let given = arguments.secrets.resolve(&volume)?;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use fve::{Guid, MetadataEditor};
+use secret::SecretString;
 
-use super::add::check_standard_input;
+use super::add::document;
 use crate::commands::edit;
-use crate::commands::info::key_id;
-use crate::drive::DriveArgs;
-use crate::failure::Outcome;
+use crate::drive::{Disk, DriveArgs};
+use crate::failure::{Failure, Outcome};
 use crate::secrets::SecretArgs;
 use crate::{output, secrets};
 
@@ -18,7 +18,14 @@ use crate::{output, secrets};
                   --new-password-file new.txt")]
 pub(crate) struct ChangePasswordArgs {
     #[command(flatten)]
-    drive: DriveArgs,
+    new: NewPasswordArgs,
+}
+
+/// A drive, what opens it, and a password that shall open it.
+#[derive(Debug, Args)]
+pub(super) struct NewPasswordArgs {
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
     /// File with the new password (`-`: standard input; else KEYHAVEN_NEW_PASSWORD, else it is asked for)
     #[arg(long, value_name = "FILE")]
     new_password_file: Option<PathBuf>,
@@ -26,21 +33,30 @@ pub(crate) struct ChangePasswordArgs {
     secrets: SecretArgs,
 }
 
+impl NewPasswordArgs {
+    /// Opens the drive and gives it the new password, as `set` does; tells which protector has it.
+    pub(super) fn set(
+        &self,
+        set: impl FnOnce(&mut MetadataEditor<Disk>, &SecretString) -> Result<Guid, fve::Error>,
+    ) -> Outcome<Guid> {
+        let file = self.new_password_file.as_deref();
+        if file.is_some_and(|path| path.as_os_str() == "-") && self.secrets.read_standard_input() {
+            return Err(Failure::could_not("two secrets cannot both come from standard input")
+                .hint("give one of them in a file or in the environment"));
+        }
+        let mut editing = edit::open(&self.drive.drive, &self.secrets)?;
+        let done = set(&mut editing.editor, &secrets::new_password(file)?);
+        let identifier = editing.explained(done)?;
+        editing.commit()?;
+        Ok(identifier)
+    }
+}
+
 pub(crate) fn run(arguments: &ChangePasswordArgs, json: bool) -> Outcome {
-    let path = &arguments.drive.drive;
-    check_standard_input(arguments.new_password_file.as_deref(), &arguments.secrets)?;
-    let mut editing = edit::open(path, &arguments.secrets)?;
-    let password = secrets::new_password(arguments.new_password_file.as_deref())?;
-    let changed = editing.editor.change_password(&password);
-    let identifier = editing.explained(changed)?;
-    editing.commit()?;
-    let document = json!({
-        "drive": path.display().to_string(), "kind": "password", "identifier": identifier.to_string(),
-        "key_id": key_id(identifier),
-    });
+    let name = arguments.new.drive.drive.display().to_string();
+    let identifier = arguments.new.set(MetadataEditor::change_password)?;
     let text = format!(
-        "The password of {} is changed. The old one opens it no longer; the other keys stay as they are.\n",
-        path.display()
+        "The password of {name} is changed. The old one opens it no longer; the other keys stay as they are.\n"
     );
-    output::report(json, &document, &text)
+    output::report(json, &document(&name, "password", identifier), &text)
 }
