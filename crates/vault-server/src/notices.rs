@@ -93,6 +93,10 @@ pub(crate) enum Event {
     BackupCodesMade,
     /// Somebody signed in with a backup code.
     BackupCodeUsed,
+    /// A key was released to be shown.
+    KeyReleased,
+    /// Several keys were released for an export.
+    KeysExported,
 }
 
 const NOT_YOU: &str = "If this was not you, sign in now, look at `keyhaven audit show`, change the password with\n\
@@ -134,6 +138,14 @@ impl Event {
             Self::BackupCodeUsed => {
                 ("A backup code was used", "Somebody used a backup code of your account to sign in.")
             }
+            Self::KeyReleased => (
+                "A recovery key was released",
+                "A recovery key of your account was released, after a fresh second factor.",
+            ),
+            Self::KeysExported => (
+                "Recovery keys were exported",
+                "Recovery keys of your account were released for an export, after a fresh second factor.",
+            ),
         };
         let not_you = if matches!(self, Self::PasswordRecovered) { NOT_YOU_RECOVERED } else { NOT_YOU };
         (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
@@ -195,6 +207,8 @@ mod tests {
             Event::FactorRemoved,
             Event::BackupCodesMade,
             Event::BackupCodeUsed,
+            Event::KeyReleased,
+            Event::KeysExported,
         ] {
             let holds_code = matches!(event, Event::RecoveryCode(_));
             let (subject, text) = event.text();

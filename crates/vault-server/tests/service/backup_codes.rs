@@ -11,7 +11,7 @@ use crate::authority::grant;
 use crate::harness::{Owner, PASSWORD, STEP_MS, Service, code_of, key_to_save, presence, token, two_codes};
 
 /// New codes of an account.
-fn make(owner: &Owner) -> Vec<String> {
+pub(crate) fn make(owner: &Owner) -> Vec<String> {
     make_with(owner, &owner.fresh_code())
 }
 
