@@ -211,8 +211,8 @@ impl Computer {
     }
 
     pub(crate) fn sign_up(&self, email: &str, invite: &str) -> Authenticator {
-        let mut command = self.command(&["account", "sign-up", "--email", email, "--kit-out"]);
-        command.arg(self.path("kit.txt")).env("KEYHAVEN_INVITE", invite);
+        let mut command = self.command(&["account", "sign-up", "--email", email]);
+        command.arg("--kit-out").arg(self.path("kit.txt")).env("KEYHAVEN_INVITE", invite);
         let (ran, phone) = self.with_new_phone(&mut command, &self.path("link.txt"));
         assert_eq!(ran.report()["two_factor"], true);
         phone

@@ -58,8 +58,9 @@ fn a_sign_up_that_is_refused_leaves_files_of_others_alone() {
     let computer = service.computer();
     let kit = computer.file("kit.txt", "the kit of another account\n");
     let sign_up = |invite: &str, server: &str| {
-        let mut command = computer.command(&["account", "sign-up", "--email", EMAIL, "--kit-out"]);
-        computer.finish(command.arg(&kit).env("KEYHAVEN_INVITE", invite).env("KEYHAVEN_SERVER", server))
+        let mut command = computer.command(&["account", "sign-up", "--email", EMAIL]);
+        computer
+            .finish(command.arg("--kit-out").arg(&kit).env("KEYHAVEN_INVITE", invite).env("KEYHAVEN_SERVER", server))
     };
     assert_eq!(sign_up("AAAA-AAAA", &service.origin).code(1), "auth.email_code_invalid");
     sign_up("AAAA-AAAA", "http://127.0.0.1:9").failure(2);
