@@ -177,10 +177,9 @@ fn header(fields: &[&str], columns: &Columns) -> Result<Option<Places>, Error> {
     if columns.is_empty() && fields.iter().any(|field| !passwords(field).is_empty()) {
         return Ok(None);
     }
-    let plain: Vec<String> = fields.iter().map(|field| plain(field)).collect();
     let mut places = Places::default();
     for (place, column) in places.iter_mut().zip(Column::ALL) {
-        *place = column.known().iter().find_map(|known| plain.iter().position(|field| field == known));
+        *place = column.known().iter().find_map(|known| fields.iter().position(|field| is_named(field, known)));
     }
     for (column, name) in &columns.0 {
         let wanted = name.trim();
@@ -196,12 +195,13 @@ fn header(fields: &[&str], columns: &Columns) -> Result<Option<Places>, Error> {
 
 /// Whether this line is the header of a table with keys.
 pub(crate) fn is_header(line: &str, delimiter: char) -> bool {
-    let names: Vec<String> = line.split(delimiter).map(plain).collect();
-    names.len() > 1 && Column::Key.known().iter().any(|known| names.iter().any(|name| name == known))
+    let names = || line.split(delimiter).take(MAX_FIELDS);
+    names().nth(1).is_some() && Column::Key.known().iter().any(|known| names().any(|name| is_named(name, known)))
 }
 
-fn plain(field: &str) -> String {
-    field.chars().filter(|found| found.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// Whether the letters and digits of a field are this name. Makes no copy: the field may be a key.
+fn is_named(field: &str, name: &str) -> bool {
+    field.chars().filter(|found| found.is_alphanumeric()).flat_map(char::to_lowercase).eq(name.chars())
 }
 
 /// The key of a row; none where its key column is empty and nothing else looks like one.
@@ -249,12 +249,13 @@ fn identifier(text: &str) -> Option<KeyId> {
 
 /// As tools and services name it.
 pub(crate) fn volume_type(text: &str) -> VolumeType {
-    match plain(text).as_str() {
-        "operatingsystem" | "operatingsystemvolume" | "os" | "osv" => VolumeType::Os,
-        "fixeddatavolume" | "fixed" | "fdv" => VolumeType::Fixed,
-        "removabledatavolume" | "removable" | "rdv" => VolumeType::Removable,
-        _ => VolumeType::Unknown,
-    }
+    let names: [(VolumeType, &[&str]); 3] = [
+        (VolumeType::Os, &["operatingsystem", "operatingsystemvolume", "os", "osv"]),
+        (VolumeType::Fixed, &["fixeddatavolume", "fixed", "fdv"]),
+        (VolumeType::Removable, &["removabledatavolume", "removable", "rdv"]),
+    ];
+    let found = names.iter().find(|(_, names)| names.iter().any(|name| is_named(text, name)));
+    found.map(|(kind, _)| *kind).unwrap_or_default()
 }
 
 /// Rows of a text.

@@ -11,6 +11,8 @@ use crate::{Error, MAX_ROWS};
 
 /// Lines between a key and an identifier behind it, at most.
 const REACH_LINES: usize = 12;
+/// Longest line that titles are taken from: around each key lines are read again.
+const TITLE_LINE_BYTES: usize = 2048;
 
 /// Something in the text that has a meaning.
 enum Sign {
@@ -46,16 +48,21 @@ fn signs(lines: &[&str], has_whole: bool) -> Result<Vec<Seen>, Error> {
     let (mut all, mut keys) = (Vec::new(), 0);
     for (line, text) in lines.iter().enumerate() {
         let mut here: Vec<Seen> = Vec::new();
+        let sightings = passwords(text);
+        // Eight digits inside a key without hyphens are no identifier.
+        let outside = |at: usize| {
+            let next = sightings.partition_point(|sighting| sighting.end <= at);
+            sightings.get(next).is_none_or(|sighting| at < sighting.at)
+        };
         if has_whole {
-            here.extend(guids(text).into_iter().map(|(at, guid)| Seen { line, at, sign: Sign::Id(guid.into()) }));
+            let ids = guids(text).into_iter().filter(|(at, _)| outside(*at));
+            here.extend(ids.map(|(at, guid)| Seen { line, at, sign: Sign::Id(guid.into()) }));
         } else {
-            let ids = short_ids(text).into_iter();
+            let ids = short_ids(text).into_iter().filter(|(at, _)| outside(*at));
             here.extend(ids.filter_map(|(at, id)| Some(Seen { line, at, sign: Sign::Id(KeyId::parse(id)?) })));
         }
-        for sighting in passwords(text) {
+        for sighting in sightings {
             keys += 1;
-            // Eight digits inside a key without hyphens are no identifier.
-            here.retain(|seen| seen.at < sighting.at || seen.at >= sighting.end);
             let place = Place::Line(u64::try_from(line + 1).unwrap_or(u64::MAX));
             let row = Box::new(Row::of_password(place, sighting.password));
             here.push(Seen { line, at: sighting.at, sign: Sign::Key(row) });
@@ -106,7 +113,8 @@ fn behind(rest: &mut VecDeque<Seen>, line: usize) -> Option<(KeyId, usize)> {
 fn titles_of_tool(row: &mut Row, lines: &[&str], key_line: usize) {
     const ABOVE_LINES: usize = 200;
     let above = lines.get(key_line.saturating_sub(ABOVE_LINES)..=key_line).unwrap_or_default();
-    if let Some((drive, label)) = above.iter().rev().find_map(|line| drive_and_label(line)) {
+    let short = above.iter().rev().filter(|line| line.len() <= TITLE_LINE_BYTES);
+    if let Some((drive, label)) = short.filter_map(|line| drive_and_label(line)).next() {
         row.drive = drive;
         row.label = title(label);
     }
@@ -126,13 +134,10 @@ fn titles_of_page(row: &mut Row, lines: &[&str], id_line: Option<usize>, key_lin
     let Some(id_line) = id_line else { return };
     let Some(id) = row.key_id.clone() else { return };
     let first = id_line.min(key_line).saturating_sub(AROUND_LINES);
-    let cells = |lines: &[&'_ str]| -> Vec<String> {
-        let cells = lines.iter().flat_map(|line| line.split('\t')).flat_map(|cell| cell.split("  "));
-        cells.map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
-    };
-    let holds_id = |line: &str| line.to_ascii_uppercase().find(id.start());
-    let id_text = lines.get(id_line).copied().unwrap_or_default();
-    let left = holds_id(id_text).and_then(|at| id_text.get(..at)).unwrap_or_default();
+    let id_text = lines.get(id_line).copied().filter(|line| line.len() <= TITLE_LINE_BYTES).unwrap_or_default();
+    let start = id.start().as_bytes();
+    let id_at = id_text.as_bytes().windows(start.len()).position(|found| found.eq_ignore_ascii_case(start));
+    let left = id_at.and_then(|at| id_text.get(..at)).unwrap_or_default();
     // Of the cell with the identifier itself only its name stands to the left: `Key ID: `.
     let left = left.trim_end_matches(['{', '(']);
     let mut before = cells(lines.get(first..id_line).unwrap_or_default());
@@ -144,9 +149,9 @@ fn titles_of_page(row: &mut Row, lines: &[&str], id_line: Option<usize>, key_lin
     row.computer = before.last().map(|cell| title(value(cell))).unwrap_or_default();
     let end = lines.len().min(key_line + AROUND_LINES);
     let behind = cells(lines.get(key_line..end).unwrap_or_default());
-    let is_key = |cell: &String| !passwords(cell).is_empty();
-    let key_cell = behind.iter().position(is_key).map_or(0, |index| index + 1);
-    let next = |cell: &&String| !is_key(cell) && short_ids(cell).is_empty() && guids(cell).is_empty();
+    let is_key = |cell: &str| !passwords(cell).is_empty();
+    let key_cell = behind.iter().position(|cell| is_key(cell)).map_or(0, |index| index + 1);
+    let next = |cell: &&&str| !is_key(cell) && short_ids(cell).is_empty() && guids(cell).is_empty();
     for cell in behind.iter().skip(key_cell).take_while(next) {
         match value(cell) {
             "OSV" => row.volume_type = VolumeType::Os,
@@ -156,6 +161,13 @@ fn titles_of_page(row: &mut Row, lines: &[&str], id_line: Option<usize>, key_lin
             _ => {}
         }
     }
+}
+
+/// Cells of lines, without copies: one of them holds the key.
+fn cells<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let short = lines.iter().filter(|line| line.len() <= TITLE_LINE_BYTES);
+    let cells = short.flat_map(|line| line.split('\t')).flat_map(|cell| cell.split("  "));
+    cells.map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
 
 /// What stands behind a name and a colon, or all of it.

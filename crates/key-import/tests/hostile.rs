@@ -6,6 +6,9 @@ use key_import::{Format, Options, read};
 use proptest::prelude::*;
 use secret::RecoveryPassword;
 
+const KEY: &str = "235818-357951-253979-013365-241120-245575-342914-591910";
+const GUID: &str = "5F2B0A11-0000-4000-8000-00000000A001";
+
 /// Pieces that parsers look for.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -120,6 +123,14 @@ fn large_inputs_do_not_take_long() {
         "dn:\n ".repeat(many / 2),
         "12345678\n".repeat(many / 8),
         "C: [x]\n".repeat(many / 8),
+        // Many keys and identifiers in one long line, and long lines above many keys.
+        format!("A {GUID} {KEY} ").repeat(many / 128),
+        format!("PC\tA1B2C3D4\t{KEY}\t").repeat(many / 128),
+        format!(
+            "{}{}",
+            format!("{}\n", "x: ".repeat(many / 128)).repeat(200),
+            format!("{GUID} {KEY} ").repeat(many / 128)
+        ),
     ] {
         reads_every_way(text.as_bytes());
     }

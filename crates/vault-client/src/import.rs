@@ -95,8 +95,8 @@ impl<T: Transport> Client<T> {
     /// each stands at its place.
     ///
     /// # Errors
-    /// Only when nothing could be put in the outbox: [`Error::NotSignedIn`], [`Error::State`]. A service that cannot be
-    /// reached is [`Outcome::Waiting`].
+    /// [`Error::NotSignedIn`]; [`Error::State`] when the outbox could not be written: keys that are in it by then are
+    /// delivered another time. A service that cannot be reached is [`Outcome::Waiting`].
     pub fn import(&self, keys: &[KeyToSave], known: &KnownKeys) -> Result<Vec<Outcome>, Error> {
         let _lock = self.state.lock()?;
         let owner = self.owner()?;

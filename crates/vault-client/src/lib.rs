@@ -55,4 +55,4 @@ pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::limits::MAX_EXPORT;
 pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
-pub use vault_protocol::{AccountId, DeviceId, FactorId, Millis, RecordId, problem};
+pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, problem};

@@ -24,7 +24,8 @@ pub const MAX_DEVICE_TRIES: u32 = 3;
 pub const TOTP_STEP_SECONDS: u64 = 30;
 /// Steps before and after the present one in which a code counts.
 pub const TOTP_DRIFT_STEPS: u64 = 1;
-/// Second factors of an account: with each one a guess at a code gets likelier to fit.
+/// Second factors of an account: with each one a guess at a code gets likelier to fit. One more may be added after a
+/// sign-in with a backup code, so that nobody is locked out by factors that are all lost.
 pub const MAX_FACTORS: usize = 5;
 /// Backup codes of an account.
 pub const BACKUP_CODES: usize = 10;

@@ -102,7 +102,7 @@ catalogue! {
         "confirm with a code of another authenticator, or with a backup code";
     FactorLabelTaken = "factor.label_taken", 409, "another factor of the account has this name", "choose another name";
     FactorTooMany = "factor.too_many", 409, "the account has as many factors as it may",
-        "remove one that is not used any more";
+        "remove one that is not used any more: `keyhaven factors remove`";
     FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
         "add one now: `keyhaven factors add`; saving goes on meanwhile";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";

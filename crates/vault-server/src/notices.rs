@@ -13,7 +13,6 @@ use vault_store::{Account, AccountId};
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::failure::Failure;
 
 /// A message to one person.
 pub struct Notice {
@@ -94,10 +93,18 @@ pub(crate) enum Event {
     BackupCodesMade,
     /// Somebody signed in with a backup code.
     BackupCodeUsed,
+    /// A key was released to be shown.
+    KeyReleased,
+    /// Several keys were released for an export.
+    KeysExported,
 }
 
 const NOT_YOU: &str = "If this was not you, sign in now, look at `keyhaven audit show`, change the password with\n\
     `keyhaven account password`, and remove any authenticator that is not yours.\n";
+
+/// Who is told this has lost password and kit: signing in is not among the things left to do.
+const NOT_YOU_RECOVERED: &str = "If this was not you, neither your password nor your kit opens the account any more: tell\n\
+    whoever runs this service, and replace the recovery keys of your drives.\n";
 
 impl Event {
     fn text(&self) -> (&'static str, Zeroizing<String>) {
@@ -131,8 +138,17 @@ impl Event {
             Self::BackupCodeUsed => {
                 ("A backup code was used", "Somebody used a backup code of your account to sign in.")
             }
+            Self::KeyReleased => (
+                "A recovery key was released",
+                "A recovery key of your account was released, after a fresh second factor.",
+            ),
+            Self::KeysExported => (
+                "Recovery keys were exported",
+                "Recovery keys of your account were released for an export, after a fresh second factor.",
+            ),
         };
-        (subject, Zeroizing::new(format!("{what}\n\n{NOT_YOU}Your computers keep saving recovery keys as before.\n")))
+        let not_you = if matches!(self, Self::PasswordRecovered) { NOT_YOU_RECOVERED } else { NOT_YOU };
+        (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
     }
 }
 
@@ -150,14 +166,16 @@ pub(crate) fn new_code() -> Zeroizing<String> {
 }
 
 impl App {
-    /// As [`App::tell`], by the account's identifier.
-    pub(crate) async fn tell_owner(&self, account: AccountId, event: Event) -> Result<(), Failure> {
-        if self.sends_notices()
-            && let Some(account) = self.store.account(account).await?
-        {
-            self.tell(&account, event);
+    /// As [`App::tell`], by the account's identifier. Never fails: the act is done, and its answer has to arrive.
+    pub(crate) async fn tell_owner(&self, account: AccountId, event: Event) {
+        if !self.sends_notices() {
+            return;
         }
-        Ok(())
+        match self.store.account(account).await {
+            Ok(Some(account)) => self.tell(&account, event),
+            Ok(None) => {}
+            Err(_) => tracing::error!("a notice could not be sent: its account could not be read"),
+        }
     }
 
     /// Tells the owner of an account, in the background.
@@ -189,6 +207,8 @@ mod tests {
             Event::FactorRemoved,
             Event::BackupCodesMade,
             Event::BackupCodeUsed,
+            Event::KeyReleased,
+            Event::KeysExported,
         ] {
             let holds_code = matches!(event, Event::RecoveryCode(_));
             let (subject, text) = event.text();

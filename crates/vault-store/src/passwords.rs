@@ -9,6 +9,8 @@ use crate::{AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, Session, Sl
 pub struct NewPassword {
     /// Whose.
     pub account_id: AccountId,
+    /// The account's epoch when the change began. A password or factor that was changed meanwhile ends it.
+    pub epoch: i64,
     /// OPAQUE registration record of the new password.
     pub opaque_record: Vec<u8>,
     /// Its stretching profile.
@@ -33,7 +35,7 @@ pub trait Passwords {
     /// transaction.
     ///
     /// # Errors
-    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session),
-    /// [`NotFound`](crate::Refusal::NotFound), [`IdTaken`](crate::Refusal::IdTaken).
+    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session) (also when the epoch is
+    /// over), [`IdTaken`](crate::Refusal::IdTaken).
     async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error>;
 }

@@ -5,15 +5,15 @@ use std::path::Path;
 use vault_client::NewBackupCodes;
 use zeroize::Zeroizing;
 
+use super::kept::write_and_read_back;
 use crate::failure::{Failure, Outcome};
-use crate::{files, output, prompt};
+use crate::{output, prompt};
 
 /// Writes the codes to a new file, or shows them on the terminal and asks for one of them back. `true`: they are kept.
 pub(crate) fn keep_backup_codes(new: &NewBackupCodes, file: Option<&Path>) -> Outcome<bool> {
     let text = text(new);
     if let Some(file) = file {
-        files::write_new_private(file, text.as_bytes())?;
-        let kept = std::fs::read(file).map(Zeroizing::new).is_ok_and(|bytes| bytes.as_slice() == text.as_bytes());
+        let kept = write_and_read_back(file, &text)?;
         output::note(&format!("the backup codes are in {}; keep them apart from the phone", file.display()));
         return Ok(kept);
     }

@@ -5,16 +5,15 @@ use std::path::Path;
 use vault_client::Kit;
 use zeroize::Zeroizing;
 
+use super::kept::write_and_read_back;
 use crate::failure::{Failure, Outcome};
-use crate::{files, output, prompt};
+use crate::{output, prompt};
 
 /// Writes the kit to a new file, or shows it on the terminal and asks for its end. `true`: it is kept.
 pub(crate) fn keep_kit(kit: &Kit, file: Option<&Path>) -> Outcome<bool> {
     let text = text(kit);
     if let Some(file) = file {
-        files::write_new_private(file, text.as_bytes())?;
-        // Read back: what is not there when it is needed was never kept.
-        let kept = std::fs::read(file).is_ok_and(|bytes| bytes == text.as_bytes());
+        let kept = write_and_read_back(file, &text)?;
         output::note(&format!(
             "the emergency kit is in {}; print it and keep it apart from this computer",
             file.display()

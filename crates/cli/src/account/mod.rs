@@ -2,6 +2,7 @@
 
 mod backup_codes;
 mod explain;
+mod kept;
 mod kit;
 mod person;
 mod totp;
@@ -14,6 +15,7 @@ use vault_client::{Client, Delivery, HttpTransport, State};
 
 pub(crate) use backup_codes::keep_backup_codes;
 pub(crate) use explain::explain;
+pub(crate) use kept::{KeptFile, may_have_happened};
 pub(crate) use kit::keep_kit;
 pub(crate) use person::{Person, PersonArgs};
 pub(crate) use totp::show_totp;

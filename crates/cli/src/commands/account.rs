@@ -7,7 +7,7 @@ use serde_json::json;
 use vault_client::{Error, NewAccount, SignInFactor, SignedIn};
 
 use super::factors::{NewFactorArgs, add_first};
-use crate::account::{AccountArgs, HttpClient, PersonArgs, explain, keep_kit};
+use crate::account::{AccountArgs, HttpClient, KeptFile, PersonArgs, explain, keep_kit};
 use crate::failure::{Failure, Outcome};
 use crate::times::time;
 use crate::{output, prompt, secrets};
@@ -135,7 +135,8 @@ fn sign_up(arguments: &SignUpArgs, json: bool) -> Outcome {
     let new = NewAccount { email: email.clone(), password, invite };
     // What went wrong with the kit is told as itself, not as "not confirmed".
     let mut kit_failure = None;
-    let mut keep = |kit: &vault_client::Kit| match keep_kit(kit, arguments.kit_out.as_deref()) {
+    let mut kit_file = KeptFile::new(arguments.kit_out.as_deref());
+    let mut keep = |kit: &vault_client::Kit| match kit_file.keep(|file| keep_kit(kit, file)) {
         Ok(kept) => kept,
         Err(failure) => {
             kit_failure = Some(failure);
@@ -145,9 +146,11 @@ fn sign_up(arguments: &SignUpArgs, json: bool) -> Outcome {
     let mut mailed_code = || prompt::line("code from the mail that was just sent").ok();
     let made = client.sign_up(new, &mut mailed_code, &mut keep);
     if let Err(error) = made {
-        if let Some(file) = arguments.kit_out.as_ref().filter(|_| kit_failure.is_none()) {
-            // The kit of an account that was not made would be taken for a good one.
-            let _ = std::fs::remove_file(file);
+        kit_file.discard(&error);
+        if kit_file.may_count(&error) {
+            return Err(explain(&error).hint(
+                "the account may have been made all the same: keep the emergency kit, and try `keyhaven account sign-in`",
+            ));
         }
         return Err(kit_failure.unwrap_or_else(|| explain(&error)));
     }

@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use vault_client::{Error, FactorView, Presence};
 
-use crate::account::{AccountArgs, HttpClient, Person, PersonArgs, explain, keep_backup_codes, show_totp};
+use crate::account::{
+    AccountArgs, HttpClient, KeptFile, Person, PersonArgs, explain, keep_backup_codes, may_have_happened, show_totp,
+};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::times::time;
@@ -157,6 +159,7 @@ fn add_totp(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person, pr
         }
     };
     let added = client.add_totp(&factor.label, presence, &mut codes);
+    let may_count = matches!(&added, Err(error) if asking.is_none() && may_have_happened(error));
     match (added, asking) {
         (Ok(()), _) => Ok(()),
         // Wrong codes and nobody to ask again: what was wrong is the thing to tell.
@@ -165,7 +168,7 @@ fn add_totp(client: &HttpClient, factor: &NewFactorArgs, person: &mut Person, pr
         (Err(error), None) => Err(explain(&error)),
     }
     .inspect_err(|_| {
-        if let Some(file) = factor.totp_secret_out.as_ref().filter(|_| shown) {
+        if let Some(file) = factor.totp_secret_out.as_ref().filter(|_| shown && !may_count) {
             // The link of an authenticator that was not added is of no use, and would be in the way of the next try.
             let _ = std::fs::remove_file(file);
         }
@@ -195,28 +198,33 @@ fn remove(arguments: &RemoveArgs, json: bool) -> Outcome {
 fn backup_codes(arguments: &BackupCodesArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     let mut person = arguments.person.person()?;
-    let out = arguments.out.as_deref();
+    let mut file = KeptFile::new(arguments.out.as_deref());
     let mut keeping = None;
     let mut shown = 0;
+    let mut may_count = false;
     let made = person.confirm(|presence| {
-        client.make_backup_codes(presence, &mut |new| {
+        let made = client.make_backup_codes(presence, &mut |new| {
             shown = new.codes.len();
-            match keep_backup_codes(new, out) {
-                Ok(kept) => kept,
-                Err(failure) => {
-                    keeping = Some(failure);
-                    false
-                }
-            }
-        })
+            file.keep(|file| keep_backup_codes(new, file)).unwrap_or_else(|failure| {
+                keeping = Some(failure);
+                false
+            })
+        });
+        if let Err(error) = &made {
+            file.discard(error);
+            may_count = file.may_count(error);
+        }
+        made
     });
     if let Err(failure) = made {
-        if let Some(file) = out.filter(|_| shown > 0 && keeping.is_none()) {
-            // Codes that do not count would be taken for good ones.
-            let _ = std::fs::remove_file(file);
+        if may_count {
+            return Err(failure.hint(
+                "the new codes may count all the same: keep both sets; a code of the set that is void is refused",
+            ));
         }
         return Err(keeping.unwrap_or(failure));
     }
-    let document = json!({ "backup_codes": shown, "out": out.map(|path| path.display().to_string()) });
+    let document =
+        json!({ "backup_codes": shown, "out": arguments.out.as_ref().map(|path| path.display().to_string()) });
     output::report(json, &document, &format!("{shown} backup codes are good from now on; earlier ones are void.\n"))
 }

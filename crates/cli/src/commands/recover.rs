@@ -7,7 +7,7 @@ use serde_json::json;
 use vault_client::{Error, Recovery, SignInFactor};
 
 use super::account::{RecoverArgs, email_of};
-use crate::account::{explain, keep_kit};
+use crate::account::{KeptFile, explain, keep_kit};
 use crate::failure::{Failure, Outcome};
 use crate::{output, prompt, recovery_file, secrets};
 
@@ -32,17 +32,16 @@ pub(crate) fn run(arguments: &RecoverArgs, json: bool) -> Outcome {
         }
         kept(person.code("code of your authenticator, or a backup code"), &asking).map(SignInFactor::of)
     };
-    let mut shown = false;
-    let mut keep = |kit: &vault_client::Kit| {
-        let kit = kept(keep_kit(kit, arguments.kit_out.as_deref()), &asking);
-        shown = kit.is_some();
-        kit.unwrap_or(false)
-    };
+    let mut kit_file = KeptFile::new(arguments.kit_out.as_deref());
+    let mut keep = |kit: &vault_client::Kit| kept(kit_file.keep(|file| keep_kit(kit, file)), &asking).unwrap_or(false);
     let done = client.recover_password(&recovery, &mut mailed, &mut factor, &mut keep);
     if let Err(error) = done {
-        if let Some(file) = arguments.kit_out.as_ref().filter(|_| shown) {
-            // The kit of a recovery that failed would be taken for a good one.
-            let _ = std::fs::remove_file(file);
+        kit_file.discard(&error);
+        if kit_file.may_count(&error) {
+            return Err(explain(&error).hint(
+                "the new password may be set all the same: keep both kits and try `keyhaven account sign-in` with it; if \
+                 it is refused, the kit before is still the good one",
+            ));
         }
         return Err(asking.into_inner().unwrap_or_else(|| failure(&error)));
     }

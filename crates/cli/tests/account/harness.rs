@@ -211,48 +211,31 @@ impl Computer {
     }
 
     pub(crate) fn sign_up(&self, email: &str, invite: &str) -> Authenticator {
-        let kit = self.path("kit.txt");
-        let link = self.path("link.txt");
-        let mut child = self
-            .command(&["account", "sign-up", "--code-file", "-", "--email", email])
-            .arg("--kit-out")
-            .arg(kit)
-            .arg("--totp-secret-out")
-            .arg(&link)
-            .env("KEYHAVEN_INVITE", invite)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut phone = Authenticator::scan(&wait_for_line(&link)).unwrap();
-        let codes = phone.two_codes();
-        writeln!(child.stdin.take().unwrap(), "{}\n{}", codes[0], codes[1]).unwrap();
-        let ran = Ran::new(&child.wait_with_output().unwrap());
+        let mut command = self.command(&["account", "sign-up", "--email", email]);
+        command.arg("--kit-out").arg(self.path("kit.txt")).env("KEYHAVEN_INVITE", invite);
+        let (ran, phone) = self.with_new_phone(&mut command, &self.path("link.txt"));
         assert_eq!(ran.report()["two_factor"], true);
-        *self.said.borrow_mut() += &format!("{}{}", ran.stdout, ran.stderr);
         phone
     }
 
     /// Adds an authenticator in a session that needs no code of another one.
     pub(crate) fn add_factor(&self, label: &str) -> Authenticator {
-        let link = self.path(&format!("{label}.link"));
-        let mut child = self
-            .command(&["factors", "add", "--code-file", "-", "--label", label])
-            .arg("--totp-secret-out")
-            .arg(&link)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut phone = Authenticator::scan(&wait_for_line(&link)).unwrap();
+        let mut command = self.command(&["factors", "add", "--label", label]);
+        let (ran, phone) = self.with_new_phone(&mut command, &self.path(&format!("{label}.link")));
+        assert_eq!(ran.report()["added"], label);
+        phone
+    }
+
+    /// Runs a command that adds an authenticator: its link is read while the command waits for two codes.
+    pub(crate) fn with_new_phone(&self, command: &mut Command, link: &Path) -> (Ran, Authenticator) {
+        command.args(["--code-file", "-", "--totp-secret-out"]).arg(link);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut phone = Authenticator::scan(&wait_for_line(link)).unwrap();
         let codes = phone.two_codes();
         writeln!(child.stdin.take().unwrap(), "{}\n{}", codes[0], codes[1]).unwrap();
         let ran = Ran::new(&child.wait_with_output().unwrap());
-        assert_eq!(ran.report()["added"], label);
         *self.said.borrow_mut() += &format!("{}{}", ran.stdout, ran.stderr);
-        phone
+        (ran, phone)
     }
 
     /// A new drive with a password, made without filling it: 64 MiB of noise would only take time.

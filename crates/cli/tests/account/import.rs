@@ -193,6 +193,11 @@ fn all_keys_go_out_into_an_encrypted_file() {
     assert_eq!(ran.report()["keys"], 2);
     assert!(ran.stderr.contains("2 keys will be released"), "{ran:?}");
 
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
     let sealed = std::fs::read(&file).unwrap();
     let forms = leaks::forms(&RecoveryPassword::parse(&key(8).1).unwrap());
     assert!(leaks::search(&sealed, &forms).is_empty());

@@ -2,9 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use testkit::Authenticator;
-
-use crate::harness::{Computer, EMAIL, Ran, Service, wait_for_line};
+use crate::harness::{Computer, EMAIL, Ran, Service};
 
 fn sign_up(computer: &Computer, invite: &str, password: &str, kit: &str) -> Ran {
     let kit = computer.path(kit);
@@ -48,21 +46,27 @@ fn a_second_factor_that_failed_is_added_later() {
         ["factors", "add", "--totp-secret-out", link.to_str().unwrap(), "--code-file", wrong.to_str().unwrap()];
     assert_eq!(computer.run(&arguments).code(1), "factor.code_wrong");
 
-    let mut add = computer.command(&["factors", "add", "--code-file", "-"]);
-    let mut add = add
-        .arg("--totp-secret-out")
-        .arg(&link)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut phone = Authenticator::scan(&wait_for_line(&link)).unwrap();
-    let codes = phone.two_codes().join("\n");
-    std::io::Write::write_all(&mut add.stdin.take().unwrap(), format!("{codes}\n").as_bytes()).unwrap();
-    assert_eq!(Ran::new(&add.wait_with_output().unwrap()).report()["two_factor"], true);
+    let (added, _) = computer.with_new_phone(&mut computer.command(&["factors", "add"]), &link);
+    assert_eq!(added.report()["two_factor"], true);
     assert_eq!(computer.run(&["factors", "list"]).report()["factors"].as_array().unwrap().len(), 1);
     computer.run(&["keys", "list"]).report();
+}
+
+#[test]
+fn a_sign_up_that_is_refused_leaves_files_of_others_alone() {
+    let service = Service::start();
+    let computer = service.computer();
+    let kit = computer.file("kit.txt", "the kit of another account\n");
+    let sign_up = |invite: &str, server: &str| {
+        let mut command = computer.command(&["account", "sign-up", "--email", EMAIL]);
+        computer
+            .finish(command.arg("--kit-out").arg(&kit).env("KEYHAVEN_INVITE", invite).env("KEYHAVEN_SERVER", server))
+    };
+    assert_eq!(sign_up("AAAA-AAAA", &service.origin).code(1), "auth.email_code_invalid");
+    sign_up("AAAA-AAAA", "http://127.0.0.1:9").failure(2);
+    let refused = sign_up(&service.invite(), &service.origin).failure(2);
+    assert!(refused["hint"].as_str().unwrap().contains("never overwritten"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&kit).unwrap(), "the kit of another account\n");
 }
 
 #[test]

@@ -86,6 +86,6 @@ pub(super) async fn finish(
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::BACKUP_CODES_MADE);
     app.store.replace_backup_codes(&replace, &|head| act.link(head)).await?;
-    app.tell_owner(account_id, Event::BackupCodesMade).await?;
+    app.tell_owner(account_id, Event::BackupCodesMade).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }

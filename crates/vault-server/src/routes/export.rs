@@ -16,6 +16,7 @@ use crate::authority::{GrantedAct, SteppedUp};
 use crate::clock::DAY;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 
 impl GrantedAct for ExportRequest {
     const PURPOSE: Purpose = Purpose::Export;
@@ -51,6 +52,7 @@ pub(super) async fn export(
             return Err(error.into());
         }
     };
+    app.tell_owner(account, Event::KeysExported).await;
     let records = released.into_iter().map(as_saved).collect::<Result<_, Fault>>()?;
     Ok(Json(Exported { records }))
 }

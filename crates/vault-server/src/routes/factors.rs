@@ -78,7 +78,7 @@ pub(super) async fn totp_start(
     if factors.iter().any(|factor| factor.label == label) {
         return Err(Code::FactorLabelTaken.into());
     }
-    if factors.len() >= MAX_FACTORS {
+    if factors.len() >= max_factors(session) {
         return Err(Code::FactorTooMany.into());
     }
     let first = session.level() == SessionLevel::Enrol;
@@ -94,6 +94,11 @@ pub(super) async fn totp_start(
     let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
     app.store.add_ceremony(&ceremony).await?;
     Ok(Json(TotpStarted { ceremony_id, secret: text, uri }))
+}
+
+/// One more where a backup code stood in for factors that are lost: such a session cannot remove any of them first.
+fn max_factors(session: AnySession) -> usize {
+    MAX_FACTORS + usize::from(session.level() == SessionLevel::FactorsOnly)
 }
 
 /// A later factor needs a fresh proof of an earlier one.
@@ -166,14 +171,14 @@ pub(super) async fn totp_finish(
         ceremony: request.ceremony_id,
         ceremony_kind: CEREMONY.to_owned(),
         first: state.first,
-        max_factors: i64::try_from(MAX_FACTORS).unwrap_or(i64::MAX),
+        max_factors: i64::try_from(max_factors(session)).unwrap_or(i64::MAX),
         from_session: session.token_hash(),
         session: next,
         now,
     };
     let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
     app.store.add_factor(&add, &|head| act.link(head)).await?;
-    app.tell_owner(session.account(), Event::FactorAdded).await?;
+    app.tell_owner(session.account(), Event::FactorAdded).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
 }
 
@@ -200,7 +205,7 @@ pub(super) async fn remove(
     let act = Act::by_owner(account, &caller, app.now(), audit::action::FACTOR_REMOVED).on(factor);
     let removed = app.store.remove_factor(&remove, &|head| act.link(head)).await;
     removed.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
-    app.tell_owner(account, Event::FactorRemoved).await?;
+    app.tell_owner(account, Event::FactorRemoved).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }
 

@@ -76,6 +76,7 @@ pub(super) async fn finish(
     let (next, granted) = app.new_session(account_id, 0, SessionLevel::Full, &caller);
     let new = NewPassword {
         account_id,
+        epoch: account.epoch,
         opaque_record: Inner::registration_record(&request.registration_record)?,
         kdf_profile: check_profile(request.kdf_profile)?,
         slots: vec![slot_row(account_id, &request.slot, account.generation, None, now).ok_or(Code::RequestInvalid)?],

@@ -168,6 +168,7 @@ pub(super) async fn finish(
     let now = app.now();
     let new = NewPassword {
         account_id: account.id,
+        epoch: state.epoch,
         opaque_record: Inner::registration_record(&request.registration_record)?,
         kdf_profile: check_profile(request.kdf_profile)?,
         slots: new_slots(&account, &request, now).ok_or(Code::RequestInvalid)?,

@@ -14,6 +14,7 @@ use crate::authority::{GrantedAct, SteppedUp};
 use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 
 impl GrantedAct for RevealRequest {
     const PURPOSE: Purpose = Purpose::Reveal;
@@ -50,6 +51,7 @@ pub(super) async fn reveal(
             return Err(error.into());
         }
     };
+    app.tell_owner(account, Event::KeyReleased).await;
     Ok(Json(as_saved(released)?))
 }
 

@@ -11,7 +11,7 @@ use crate::authority::grant;
 use crate::harness::{Owner, PASSWORD, STEP_MS, Service, code_of, key_to_save, presence, token, two_codes};
 
 /// New codes of an account.
-fn make(owner: &Owner) -> Vec<String> {
+pub(crate) fn make(owner: &Owner) -> Vec<String> {
     make_with(owner, &owner.fresh_code())
 }
 
@@ -111,6 +111,27 @@ fn a_session_that_began_with_a_backup_code_adds_a_factor_and_nothing_else() {
     assert_eq!(code_of(owner.client().account()), Code::AuthSessionExpired);
     // A second one needs a step-up as ever.
     assert_eq!(code_of(phone.client.add_totp("another", None, &mut new_codes)), Code::StepupRequired);
+}
+
+#[test]
+fn five_lost_authenticators_do_not_lock_the_owner_out() {
+    let service = Service::start();
+    let owner = service.account("ada@example.org");
+    let mut new_codes = |totp: &NewTotp, _: Option<&Error>| Some(two_codes(totp, &service));
+    for label in ["two", "three", "four", "five"] {
+        owner.client().add_totp(label, Some(&owner.presence()), &mut new_codes).unwrap();
+    }
+    let codes = make(&owner);
+    let phone = service.computer();
+    sign_in(&phone.client, &owner, &codes[0]).unwrap();
+    phone.client.add_totp("new phone", None, &mut new_codes).unwrap();
+    let factors = phone.client.factors().unwrap();
+    assert_eq!(factors.len(), 6);
+    // Now a full session, in which the limit is the ordinary one and the lost ones can go.
+    let full = phone.client.add_totp("seven", Some(&presence(PASSWORD, &codes[1])), &mut new_codes);
+    assert_eq!(code_of(full), Code::FactorTooMany);
+    phone.client.remove_factor(factors[0].factor_id, &presence(PASSWORD, &codes[2])).unwrap();
+    assert_eq!(phone.client.factors().unwrap().len(), 5);
 }
 
 #[test]

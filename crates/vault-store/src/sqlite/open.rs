@@ -99,7 +99,7 @@ mod tests {
 
     /// What was there before a step of the schema is there after it.
     #[tokio::test]
-    async fn sessions_outlive_the_change_of_their_table() {
+    async fn rows_outlive_later_steps_of_the_schema() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vault.sqlite");
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await.unwrap();
@@ -112,6 +112,10 @@ mod tests {
                created_at) VALUES (zeroblob(16), 'ada@example.org', x'00', 1, 1, 7, 'active', 1, 5)",
             "INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
                VALUES (zeroblob(32), zeroblob(16), 7, 'full', 1, 2, 3, 'net')",
+            "INSERT INTO factors (id, account_id, kind, label, data_sealed, last_step, created_at)
+               VALUES (zeroblob(16), zeroblob(16), 'totp', 'phone', x'01', 9, 4)",
+            "INSERT INTO grants (hash, account_id, session_hash, purpose, target, expires_at)
+               VALUES (zeroblob(32), zeroblob(16), zeroblob(32), 'reveal', 'all', 6)",
         ] {
             sqlx::query(sql).execute(&pool).await.unwrap();
         }
@@ -122,6 +126,13 @@ mod tests {
         assert_eq!((session.epoch, session.level, found.account_epoch), (7, crate::SessionLevel::Full, 7));
         assert_eq!((session.created_at, session.seen_at, session.expires_at), (1, 2, 3));
         assert_eq!(session.net, "net");
+        let factors = crate::Factors::factors(&store, session.account_id).await.unwrap();
+        assert_eq!((factors.len(), factors[0].label.as_str(), factors[0].last_step), (1, "phone", Some(9)));
+        let kept = "SELECT COUNT(*) FROM grants WHERE purpose = 'reveal' AND expires_at = 6 AND confirmed_by IS NULL";
+        let grants: i64 = sqlx::query(kept).fetch_one(&store.readers).await.unwrap().try_get(0).unwrap();
+        assert_eq!(grants, 1);
+        let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&store.readers).await.unwrap();
+        assert!(broken.is_empty(), "{} rows refer to nothing", broken.len());
     }
 
     #[tokio::test]

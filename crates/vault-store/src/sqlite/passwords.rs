@@ -11,14 +11,16 @@ impl Passwords for SqliteStore {
     async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error> {
         let mut tx = self.write().await?;
         ceremonies::end(&mut tx, new.ceremony, &new.ceremony_kind, new.now).await?;
-        let done =
-            sqlx::query("UPDATE accounts SET opaque_record = ?, kdf_profile = ? WHERE id = ? AND state = 'active'")
-                .bind(&new.opaque_record)
-                .bind(new.kdf_profile)
-                .bind(&new.account_id.as_bytes()[..])
-                .execute(&mut *tx)
-                .await?;
-        exactly_one(&done, Refusal::NotFound)?;
+        let done = sqlx::query(
+            "UPDATE accounts SET opaque_record = ?, kdf_profile = ? WHERE id = ? AND epoch = ? AND state = 'active'",
+        )
+        .bind(&new.opaque_record)
+        .bind(new.kdf_profile)
+        .bind(&new.account_id.as_bytes()[..])
+        .bind(new.epoch)
+        .execute(&mut *tx)
+        .await?;
+        exactly_one(&done, Refusal::Session)?;
         for slot in &new.slots {
             retire(&mut tx, new.account_id, &slot.kind, new.now).await?;
             accounts::insert_slot(&mut tx, slot).await?;

@@ -8,6 +8,7 @@ use crate::fixture::{LATER, NOW, account_id, at_once, bytes, ceremony, ceremony_
 fn new_password(n: u8) -> NewPassword {
     NewPassword {
         account_id: account_id(1),
+        epoch: 1,
         opaque_record: vec![n; 192],
         kdf_profile: 2,
         slots: vec![Slot {
@@ -63,7 +64,9 @@ pub(crate) async fn a_refused_password_changes_nothing(store: &dyn Store) {
     let gone = NewPassword { session: Some((bytes(7), session(owner, 2))), ..new_password(2) };
     assert_eq!(refused(gone).await, Refusal::Session);
     let other = NewPassword { account_id: account_id(5), ..new_password(2) };
-    assert_eq!(refused(other).await, Refusal::NotFound);
+    assert_eq!(refused(other).await, Refusal::Session);
+    let overtaken = NewPassword { epoch: 0, session: None, ..new_password(2) };
+    assert_eq!(refused(overtaken).await, Refusal::Session, "a change came between");
     let mut taken = new_password(2);
     taken.slots[0].id = SlotId::from_bytes(bytes(1));
     assert_eq!(refused(taken).await, Refusal::IdTaken);

@@ -2,16 +2,16 @@
 //!
 //! The service releases keys in batches, each under a grant of its own, and writes an audit entry for every key.
 
-use std::io::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::SecretString as Passphrase;
 use clap::Args;
 use secret::SecretString;
-use serde_json::{Value, json};
-use vault_client::{ExportedKey, MAX_EXPORT, RecordId};
-use zeroize::{Zeroize, Zeroizing};
+use serde::Serialize;
+use serde_json::json;
+use vault_client::{Bytes, ExportedKey, MAX_EXPORT, RecordId, RecordSummary, Signed};
 
 use crate::account::{AccountArgs, PersonArgs, explain};
 use crate::failure::{Failure, Outcome};
@@ -48,7 +48,12 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
     let records = client.records().map_err(|error| explain(&error))?;
     let (good, bad): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.verified);
     if good.is_empty() {
-        return Err(Failure::no("the account has no keys to export"));
+        let hint = if bad.is_empty() {
+            "save some first: `keyhaven backup` or `keyhaven keys import`"
+        } else {
+            "who saved those it has cannot be verified; check the audit trail: `keyhaven audit verify`"
+        };
+        return Err(Failure::no("the account has no keys to export").hint(hint));
     }
     let ids: Vec<RecordId> = good.iter().map(|record| record.record_id).collect();
     let batches = ids.len().div_ceil(MAX_EXPORT);
@@ -62,8 +67,7 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
     for batch in ids.chunks(MAX_EXPORT) {
         released.extend(person.confirm(|presence| client.export(batch, presence))?);
     }
-    let plain = plain(&released, &good)?;
-    let sealed = encrypt(encryptor, &plain)
+    let sealed = encrypt(encryptor, &released, &good)
         .map_err(|error| Failure::could_not("the keys cannot be encrypted").because(&error))?;
     files::write_new_private(&arguments.output, &sealed).map_err(|failure| {
         failure.hint("the keys were released but not written; choose another file and run it again")
@@ -115,42 +119,67 @@ fn passphrase(file: Option<&Path>) -> Outcome<SecretString> {
 }
 
 /// The document inside the file.
-fn plain(released: &[ExportedKey], summaries: &[&vault_client::RecordSummary]) -> Outcome<Zeroizing<Vec<u8>>> {
-    let keys = released.iter().map(|exported| {
-        let meta = &exported.key.meta;
-        let summary = summaries.iter().find(|summary| summary.record_id == exported.record_id);
-        json!({
-            "record": exported.record_id.to_string(), "key_id": meta.key_id,
-            "recovery_key": exported.key.password.to_text().expose(),
-            "computer": meta.computer, "drive": meta.mount, "label": meta.label, "volume_type": meta.volume_type,
-            "method": meta.method, "created": meta.protector_created, "source": meta.source,
-            "state": summary.map(|summary| summary.state.clone()), "saved_by": summary.map(|summary| summary.author.clone()),
-            "saved": summary.map(|summary| crate::times::time(summary.received_at)),
-            "header": exported.header, "save": exported.save, "receipt": exported.receipt,
-        })
-    });
-    let mut document = json!({ "format": "keyhaven-keys/1", "keys": keys.collect::<Vec<_>>() });
-    // Large enough that growing leaves no copy behind: a receipt and a save are far below this.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(released.len() * 8192 + 1024));
-    let written = serde_json::to_writer_pretty(&mut *bytes, &document);
-    wipe(&mut document);
-    written.map_err(|_| Failure::could_not("the keys cannot be written as JSON"))?;
-    Ok(bytes)
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    keys: Vec<Entry<'a>>,
 }
 
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        _ => {}
+/// One key. Borrows what it can: no other copy of the key is made.
+#[derive(Serialize)]
+struct Entry<'a> {
+    record: String,
+    key_id: &'a str,
+    #[serde(serialize_with = "exposed")]
+    recovery_key: SecretString,
+    computer: &'a str,
+    drive: &'a str,
+    label: &'a str,
+    volume_type: &'a str,
+    method: &'a str,
+    created: Option<&'a str>,
+    source: &'a str,
+    state: Option<&'a str>,
+    saved_by: Option<&'a str>,
+    saved: Option<String>,
+    header: &'a Bytes,
+    save: &'a Signed,
+    receipt: &'a Signed,
+}
+
+fn exposed<S: serde::Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose())
+}
+
+fn entry<'a>(exported: &'a ExportedKey, summaries: &[&'a RecordSummary]) -> Entry<'a> {
+    let meta = &exported.key.meta;
+    let summary = summaries.iter().find(|summary| summary.record_id == exported.record_id);
+    Entry {
+        record: exported.record_id.to_string(),
+        key_id: &meta.key_id,
+        recovery_key: exported.key.password.to_text(),
+        computer: &meta.computer,
+        drive: &meta.mount,
+        label: &meta.label,
+        volume_type: &meta.volume_type,
+        method: &meta.method,
+        created: meta.protector_created.as_deref(),
+        source: &meta.source,
+        state: summary.map(|summary| summary.state.as_str()),
+        saved_by: summary.map(|summary| summary.author.as_str()),
+        saved: summary.map(|summary| crate::times::time(summary.received_at)),
+        header: &exported.header,
+        save: &exported.save,
+        receipt: &exported.receipt,
     }
 }
 
-fn encrypt(encryptor: age::Encryptor, plain: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut sealed = Vec::with_capacity(plain.len() + 4096);
+/// The document goes straight into the encryption: nowhere does it stand as a whole in the open.
+fn encrypt(encryptor: age::Encryptor, released: &[ExportedKey], summaries: &[&RecordSummary]) -> io::Result<Vec<u8>> {
+    let keys = released.iter().map(|exported| entry(exported, summaries)).collect();
+    let mut sealed = Vec::new();
     let mut writer = encryptor.wrap_output(&mut sealed)?;
-    writer.write_all(plain)?;
+    serde_json::to_writer_pretty(&mut writer, &Document { format: "keyhaven-keys/1", keys })?;
     writer.finish()?;
     Ok(sealed)
 }
