@@ -7,6 +7,7 @@ mod record;
 mod recover;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
 
 pub use account::*;
@@ -16,4 +17,5 @@ pub use record::*;
 pub use recover::*;
 pub use sign_in::*;
 pub use sign_up::*;
+pub use status::*;
 pub use step_up::*;
