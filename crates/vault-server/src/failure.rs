@@ -65,6 +65,12 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        vault_store::Error::from(refusal).into()
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::Fault(error.into())
@@ -87,6 +93,8 @@ impl From<vault_store::Error> for Failure {
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
             Refusal::Quota => Code::RecordQuota,
+            Refusal::OrderOpen => Code::OrderOpen,
+            Refusal::OrderOver => Code::OrderOver,
             Refusal::DeviceCode => Code::DeviceCodeExpired,
             // An identifier that a client chose is in use: it is not the client it seems to be, or it is broken.
             _ => Code::RequestInvalid,

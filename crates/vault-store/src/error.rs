@@ -90,6 +90,12 @@ pub enum Refusal {
     /// The account holds as many records as it may.
     #[error("the account is full")]
     Quota,
+    /// The record has a rotation order that is not done.
+    #[error("the record has an order that is not done")]
+    OrderOpen,
+    /// The rotation order is not the device's, or has ended.
+    #[error("the order is over")]
+    OrderOver,
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

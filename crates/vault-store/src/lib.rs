@@ -25,6 +25,8 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod notes;
+mod orders;
 mod passwords;
 mod postgres;
 mod records;
@@ -42,6 +44,8 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
+pub use notes::{MAX_COPIES, NewNote, Notes};
+pub use orders::{Order, OrderProgress, Orders};
 pub use passwords::{NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
@@ -49,7 +53,7 @@ pub use records::{
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, OrderId, RecordId, SlotId};
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];
@@ -64,6 +68,8 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Notes
+    + Orders
     + Passwords
     + Records
     + Sessions
@@ -81,6 +87,8 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Notes
+        + Orders
         + Passwords
         + Records
         + Sessions

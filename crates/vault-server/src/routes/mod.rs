@@ -6,12 +6,15 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+mod orders;
 mod password;
 mod records;
 mod recover;
+mod repair;
 mod reveal;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
 
 use axum::Router;
@@ -83,6 +86,11 @@ fn keys() -> Router<App> {
         .route(paths::DEVICE_TOKEN, post(enrolment::token))
         .route(paths::DEVICES, get(devices::list).post(devices::enrol))
         .route(paths::DEVICE_REVOKE, post(devices::revoke))
+        .route(paths::DEVICE_RENAME, post(devices::rename))
+        .route(paths::DEVICE_STATUS, post(status::status))
+        .route(paths::DEVICE_NOTE, post(status::note))
+        .route(paths::ORDERS, get(orders::list).post(orders::give))
+        .route(paths::ORDER_REPORT, post(orders::report))
         .route(paths::RECORDS, get(records::list))
         .route(paths::RECORD, put(records::save))
         .route(paths::REVEAL, post(reveal::reveal))

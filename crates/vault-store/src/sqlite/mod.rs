@@ -23,6 +23,10 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
