@@ -12,6 +12,7 @@ use vault_protocol::statement::{KeyStatement, fingerprint, statement_hash};
 use vault_protocol::{Bytes, Millis, Signed, routes, verify};
 use zeroize::Zeroizing;
 
+use crate::key_store::{FileKeyStore, KeyStore};
 use crate::state::{Profile, SessionFile};
 use crate::{Error, Method, Request, State, Transport};
 
@@ -19,6 +20,7 @@ use crate::{Error, Method, Request, State, Transport};
 pub struct Client<T> {
     pub(crate) transport: T,
     pub(crate) state: State,
+    pub(crate) key_store: Box<dyn KeyStore>,
     clock: fn() -> Millis,
     backup_code_used: fn(u32),
 }
@@ -34,7 +36,14 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
-        Self { transport, state, clock: system_clock, backup_code_used: |_| {} }
+        let key_store = Box::new(FileKeyStore::new(state.folder().join("device.key")));
+        Self { transport, state, key_store, clock: system_clock, backup_code_used: |_| {} }
+    }
+
+    /// The same client with the device key elsewhere than in a file of the state folder.
+    #[must_use]
+    pub fn with_key_store(self, key_store: Box<dyn KeyStore>) -> Self {
+        Self { key_store, ..self }
     }
 
     /// The same client with another clock, for tests.

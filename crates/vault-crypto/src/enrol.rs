@@ -4,11 +4,11 @@
 //! fragment (128 bits). Both sides derive `K` from it; `tag_h` shows the owner that the request is the device's, `tag_a`
 //! shows the device that the account's keys and the service's receipt key are the ones the owner saw.
 
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use secret::{SecretBytes, SecretString, random_bytes};
 use sha2::Sha256;
 use subtle_eq::equal;
-use data_encoding::BASE64URL_NOPAD;
 use vault_protocol::device::{CODE_ALPHABET, CODE_LETTERS, normalise_code};
 use vault_protocol::{FixedBytes, PublicKey, Signed, sha256};
 

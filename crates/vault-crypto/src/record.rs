@@ -8,8 +8,8 @@ use data_encoding::BASE64URL_NOPAD;
 use secret::{RecoveryPassword, SecretBytes, SecretString, SecretVec, random_bytes};
 use serde::{Deserialize, Serialize};
 use vault_protocol::record::{
-    AuthorKind, Header, IndexEntry, KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD, PART_META, PART_SECRET, Part, Recipient, SUITE, Save,
-    SaveRequest,
+    AuthorKind, Header, IndexEntry, KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD, PART_META, PART_SECRET, Part, Recipient,
+    SUITE, Save, SaveRequest,
 };
 use vault_protocol::statement::KeyStatement;
 use vault_protocol::{AuthorId, Bytes, FixedBytes, Millis, RecordId, VERSION, sha256};

@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::audit::AuditEntry;
 use crate::device::Certificate;
+use crate::messages::StatementChange;
 use crate::note::Note;
 use crate::order::{OrderReport, RotationOrder};
-use crate::messages::StatementChange;
 use crate::record::{Receipt, Save, SaveRequest};
 use crate::statement::{KeyStatement, statement_hash};
 use crate::{AccountId, PublicKey, Signed, VERSION, sha256, signature_input};
@@ -73,7 +73,11 @@ pub fn key_statement(signed: &Signed, account: AccountId) -> Result<KeyStatement
 ///
 /// # Errors
 /// [`VerifyError::Subject`] when it is not the next generation, or the two signatures are over different statements.
-pub fn next_statement(known: &Signed, change: &StatementChange, account: AccountId) -> Result<KeyStatement, VerifyError> {
+pub fn next_statement(
+    known: &Signed,
+    change: &StatementChange,
+    account: AccountId,
+) -> Result<KeyStatement, VerifyError> {
     let before = key_statement(known, account)?;
     let next = key_statement(&change.statement, account)?;
     let _: KeyStatement = open(&change.previous, KeyStatement::KIND, &before.identity_pk)?;

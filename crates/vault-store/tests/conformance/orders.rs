@@ -2,11 +2,13 @@
 
 use vault_protocol::note::Finding;
 use vault_protocol::order::OrderState;
-use vault_store::{AccountId, MAX_COPIES, NewNote, NewRecord, Order, OrderId, OrderProgress, RecordState, Refusal, Store};
+use vault_store::{
+    AccountId, MAX_COPIES, NewNote, NewRecord, Order, OrderId, OrderProgress, RecordState, Refusal, Store,
+};
 
 use crate::fixture::{
-    LATER, NOW, account_id, at_once, bytes, device, device_id, grant, link, new_record, owner, record_id, refusal, save,
-    seal,
+    LATER, NOW, account_id, at_once, bytes, device, device_id, grant, link, new_record, owner, record_id, refusal,
+    save, seal,
 };
 
 /// An owner with device 5, which saved record 5.
