@@ -215,12 +215,13 @@ impl<T: Transport> Client<T> {
         Ok(true)
     }
 
-    /// Device: the key of an order is replaced; this record keeps the new one.
+    /// Device: the key of an order is replaced, and gone from the drive; this record keeps the new one.
     ///
     /// # Errors
     /// [`Error::NotEnrolled`], [`Error::State`].
     pub fn order_done(&self, order: &OrderToDo, replaced_by: Option<RecordId>) -> Result<(), Error> {
         let _lock = self.state.lock()?;
+        self.retire(&self.device()?, order.record(), order.order.key_index)?;
         self.end_order(order, OrderState::Done, order.begun_on.clone(), (replaced_by, None))
     }
 

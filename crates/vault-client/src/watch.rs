@@ -18,7 +18,7 @@ use vault_protocol::device::Certificate;
 use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, Held, HeldAnswer, SaveAnswer, StatusQuestion};
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
-use vault_protocol::record::{Save, SaveRequest};
+use vault_protocol::record::{Header, Save, SaveRequest};
 use vault_protocol::{FixedBytes, Millis, RecordId, Signed, VERSION, routes, sha256, verify};
 
 use crate::orders::{self, OrderToDo};
@@ -333,6 +333,10 @@ impl<T: Transport> Client<T> {
                 None => check.unknown.push(key_id.clone()),
             }
         }
+        let superseded: Vec<RecordId> = envelopes
+            .iter()
+            .filter_map(|(_, envelope)| serde_json::from_slice::<Header>(&envelope.request.header).ok()?.supersedes)
+            .collect();
         let there: Vec<RecordId> = check.verified.iter().map(|(_, record)| *record).collect();
         file.records.retain(|record, _| !envelopes.iter().any(|(id, envelope)| id == record && envelope.retired));
         for (record_id, missed) in file.records.iter_mut().filter(|(record, _)| !there.contains(record)) {
@@ -340,6 +344,11 @@ impl<T: Transport> Client<T> {
             let Some(key_index) = envelope.and_then(|(_, envelope)| index_of(&envelope.request)) else { continue };
             // An older record of a key that is there under a newer one is not missed.
             if key_ids.iter().any(|key_id| device.index.entry(key_id).full == key_index) {
+                continue;
+            }
+            // A rotation may have ended before it could say so: a key that was replaced is not missed.
+            if superseded.contains(record_id) {
+                self.retire(&device, *record_id, key_index)?;
                 continue;
             }
             check.missing.push(*record_id);
@@ -370,12 +379,22 @@ impl<T: Transport> Client<T> {
     /// [`Error::NotEnrolled`], [`Error::State`].
     pub fn note_retired(&self, record_id: RecordId, key_id: &str) -> Result<(), Error> {
         let device = self.device()?;
-        let name = envelope_name(record_id);
-        if let Some(envelope) = self.state.read::<Envelope>(&name)? {
-            self.state.write(&name, &Envelope { retired: true, ..envelope })?;
-        }
         let key_index = device.index.entry(key_id).full;
-        self.note(&device, Some(record_id), key_index, Finding::Retired)
+        self.retire(&device, record_id, key_index)
+    }
+
+    /// The note first: should the program end in between, it is made once more.
+    pub(crate) fn retire(&self, device: &Device, record_id: RecordId, key_index: FixedBytes<16>) -> Result<(), Error> {
+        let name = envelope_name(record_id);
+        let envelope: Option<Envelope> = self.state.read(&name)?;
+        if envelope.as_ref().is_some_and(|envelope| envelope.retired) {
+            return Ok(());
+        }
+        self.note(device, Some(record_id), key_index, Finding::Retired)?;
+        match envelope {
+            Some(envelope) => self.state.write(&name, &Envelope { retired: true, ..envelope }),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn note(

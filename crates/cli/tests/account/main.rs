@@ -4,6 +4,7 @@
 
 mod backup;
 mod backup_codes;
+mod device;
 mod harness;
 mod import;
 mod main_path;
@@ -13,3 +14,4 @@ mod recover;
 mod rotate;
 mod secrecy;
 mod serve;
+mod startup_key;

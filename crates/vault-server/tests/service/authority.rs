@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 19] = [
+const OWNERS_ROUTES: [(Method, &str); 22] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Post, routes::PASSWORD_START),
@@ -28,6 +28,9 @@ const OWNERS_ROUTES: [(Method, &str); 19] = [
     (Post, routes::DEVICE_APPROVE),
     (Get, routes::DEVICES),
     (Post, routes::DEVICE_REVOKE),
+    (Post, routes::DEVICE_RENAME),
+    (Get, routes::ORDERS),
+    (Post, routes::ORDERS),
     (Get, routes::RECORDS),
     (Post, routes::REVEAL),
     (Post, routes::EXPORT),

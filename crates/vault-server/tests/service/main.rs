@@ -4,15 +4,19 @@
 
 mod authority;
 mod backup_codes;
+mod devices;
 mod enrolment;
 mod expiry;
 mod export;
 mod factors;
 mod frame;
 mod harness;
+mod held;
 mod hostile;
 mod limits;
+mod links;
 mod main_path;
+mod orders;
 mod outbox;
 mod password;
 mod races;
