@@ -27,7 +27,7 @@ use crate::state::DeviceFile;
 use crate::{Client, Error, Transport};
 
 /// Between two looks at what the service holds, and at what is on a drive.
-pub const WEEK: Millis = 7 * 24 * 3600 * 1000;
+const WEEK: Millis = 7 * 24 * 3600 * 1000;
 
 const WATCH: &str = "watch.json";
 

@@ -34,8 +34,14 @@ pub trait Notes {
     /// Refusal [`NotFound`](crate::Refusal::NotFound): the device neither saved the record nor has an order about it.
     async fn note_record(&self, note: &NewNote, link: Option<LinkMaker<'_>>) -> Result<(), Error>;
 
-    /// The newest notes about records of an account, as they were sent.
-    async fn notes(&self, account: AccountId) -> Result<Vec<(RecordId, Vec<u8>)>, Error>;
+    /// The newest notes about the records of an account from one to another in the order of their identifiers, both
+    /// included, as they were sent.
+    async fn notes(
+        &self,
+        account: AccountId,
+        first: RecordId,
+        last: RecordId,
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, Error>;
 
     /// Gives a device another name, sealed by its owner, with the audit entry.
     ///

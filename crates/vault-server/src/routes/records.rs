@@ -150,7 +150,10 @@ pub(super) async fn list(
     if more {
         rows.pop();
     }
-    let mut notes: BTreeMap<_, _> = app.store.notes(session.account()).await?.into_iter().collect();
+    let mut notes = BTreeMap::new();
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        notes.extend(app.store.notes(session.account(), first.record.id, last.record.id).await?);
+    }
     let records = rows.into_iter().map(|row| {
         let note = notes.remove(&row.record.id);
         view(row, note)

@@ -36,11 +36,20 @@ impl Notes for SqlStore {
         })
     }
 
-    async fn notes(&self, account: AccountId) -> Result<Vec<(RecordId, Vec<u8>)>, Error> {
-        let rows = sqlx::query("SELECT record_id, body FROM record_notes WHERE account_id = $1")
-            .bind(&account.as_bytes()[..])
-            .fetch_all(&self.readers)
-            .await?;
+    async fn notes(
+        &self,
+        account: AccountId,
+        first: RecordId,
+        last: RecordId,
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, Error> {
+        let rows = sqlx::query(
+            "SELECT record_id, body FROM record_notes WHERE account_id = $1 AND record_id >= $2 AND record_id <= $3",
+        )
+        .bind(&account.as_bytes()[..])
+        .bind(&first.as_bytes()[..])
+        .bind(&last.as_bytes()[..])
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter()
             .map(|row| {
                 let record = RecordId::from_bytes(row::bytes(row, "record_notes", "record_id")?);

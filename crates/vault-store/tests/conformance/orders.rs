@@ -162,7 +162,11 @@ pub(crate) async fn notes_are_for_own_and_ordered_records(store: &dyn Store) {
     assert_eq!(store.audit_head(owner).await.unwrap().seq, head.seq + 1);
     // An older one that is sent again does not come back.
     store.note_record(&note(owner, 5, Finding::Missing, NOW), None).await.unwrap();
-    assert_eq!(store.notes(owner).await.unwrap(), [(record_id(5), format!("retired {}", NOW + 1).into_bytes())]);
+    assert!(store.notes(owner, record_id(6), record_id(9)).await.unwrap().is_empty());
+    assert_eq!(
+        store.notes(owner, record_id(1), record_id(5)).await.unwrap(),
+        [(record_id(5), format!("retired {}", NOW + 1).into_bytes())]
+    );
     let listed = store.records_page(owner, None, 9).await.unwrap();
     assert_eq!(listed.iter().map(|it| it.state).collect::<Vec<_>>(), [RecordState::Retired, RecordState::Live]);
 }
