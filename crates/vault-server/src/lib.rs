@@ -14,6 +14,7 @@
 //! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), sending mail
 //! (notices go to [`Notices`], of which there is a folder of files).
 
+mod api;
 mod app;
 mod audit;
 mod authority;
