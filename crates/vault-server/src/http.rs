@@ -119,6 +119,34 @@ impl IntoResponse for Verbatim {
     }
 }
 
+/// A page for people: text and one style sheet, nothing else.
+#[derive(Debug)]
+pub(crate) struct Html {
+    /// Whether it is what was asked for.
+    pub(crate) status: StatusCode,
+    /// The language it is in (BCP 47).
+    pub(crate) language: &'static str,
+    /// The whole page.
+    pub(crate) body: String,
+}
+
+impl IntoResponse for Html {
+    fn into_response(self) -> Response {
+        let style = crate::help::style_hash();
+        let policy = format!(
+            "default-src 'none'; style-src '{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_LANGUAGE, self.language),
+            (header::CONTENT_SECURITY_POLICY, policy.as_str()),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::VARY, "accept-language"),
+        ];
+        (self.status, headers, self.body).into_response()
+    }
+}
+
 /// The words of the query.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);

@@ -22,6 +22,7 @@ mod backup_codes;
 mod clock;
 mod config;
 mod failure;
+mod help;
 mod http;
 mod keys;
 mod limits;

@@ -105,7 +105,11 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
         codes.push(Code::NotFound);
     }
     for (status, codes) in by_status(&codes) {
-        out = out.response(status.to_string(), problem(&codes));
+        let mut response = problem(&codes);
+        if let Some(page) = operation.successes.iter().find(|success| success.status == 200 && success.is_page()) {
+            response.content.insert(page.media_type.to_owned(), Content::new(Some(page.schema.clone())).into());
+        }
+        out = out.response(status.to_string(), response);
     }
     out.build()
 }

@@ -42,6 +42,13 @@ pub(crate) struct Success {
     pub(super) schema: RefOr<Schema>,
 }
 
+impl Success {
+    /// Whether it is for people, who get a page when something is missing, too.
+    pub(super) fn is_page(&self) -> bool {
+        self.media_type.starts_with("text/html")
+    }
+}
+
 /// One method of one path.
 #[derive(Clone)]
 pub(crate) struct Operation {

@@ -13,7 +13,8 @@ use super::{Answer, Authority, Operation, Part};
 use crate::app::App;
 use crate::authority::{AnySession, Session, SignedHeld, SignedSave, SteppedUp};
 use crate::failure::Failure;
-use crate::http::{Verbatim, Caller, Html, Json, Path, Query, Stored};
+use crate::help::Language;
+use crate::http::{Caller, Html, Json, Path, Query, Stored, Verbatim};
 use crate::routes::Page;
 
 impl Part for State<App> {
@@ -72,6 +73,15 @@ impl Part for SignedHeld {
 impl<T: ToSchema> Part for Json<T> {
     fn describe(operation: &mut Operation) {
         operation.takes::<T>();
+    }
+}
+
+impl Part for Language {
+    fn describe(operation: &mut Operation) {
+        let words: Vec<_> = Language::ALL.iter().map(|language| format!("`{}`", language.word())).collect();
+        let description = format!("Language of the page: {}. Others are ignored.", words.join(", "));
+        let lang = ParameterBuilder::new().name("lang").parameter_in(ParameterIn::Query).required(Required::False);
+        operation.parameters(vec![lang.description(Some(description)).schema(Some(text())).build()]);
     }
 }
 
@@ -137,7 +147,6 @@ impl Answer for Verbatim {
 impl Answer for Html {
     fn describe(operation: &mut Operation) {
         operation.gives_media(200, "text/html; charset=utf-8", text());
-        operation.gives_media(404, "text/html; charset=utf-8", text());
     }
 }
 

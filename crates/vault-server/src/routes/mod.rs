@@ -26,6 +26,7 @@ use vault_store::{Ceremony, Refusal};
 use crate::api::{self, Routes};
 use crate::app::App;
 use crate::failure::Failure;
+use crate::help;
 use crate::http::{self, Json, Verbatim};
 
 /// Every path of the service.
@@ -44,6 +45,8 @@ pub(crate) fn all() -> Routes {
     Routes::under("Service")
         .get(paths::HEALTH, health, "Tell that the service is alive", &[])
         .get(paths::OPENAPI, openapi, "Describe this interface", &[])
+        .get(paths::HELP, help::all, "The error catalogue, for people", &[])
+        .get(paths::HELP_PAGE, help::one, "What happened and what to do next, for one code", &[])
         .get(paths::SERVER, server, "Tell who the service is", &[])
         .merge(accounts())
         .merge(presence())
