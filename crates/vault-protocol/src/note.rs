@@ -6,6 +6,7 @@ use crate::{AccountId, DeviceId, FixedBytes, Millis, RecordId};
 
 /// How a key stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Finding {
     /// The drive has the key protector that the record is for.
@@ -36,6 +37,7 @@ impl Finding {
 
 /// What a device signs about a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Note {
     /// [`crate::VERSION`].
     pub v: u32,

@@ -10,6 +10,7 @@ use crate::{AccountId, DeviceId, FixedBytes, Millis, OrderId, RecordId};
 
 /// Replace this key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RotationOrder {
     /// [`crate::VERSION`].
     pub v: u32,
@@ -40,6 +41,7 @@ impl RotationOrder {
 
 /// How far a device got with an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OrderState {
     /// Given, and not seen by its device.
@@ -73,6 +75,7 @@ impl OrderState {
 
 /// What a device signs about an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderReport {
     /// [`crate::VERSION`].
     pub v: u32,

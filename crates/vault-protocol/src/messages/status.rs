@@ -31,6 +31,7 @@ impl StatusQuestion {
 
 /// Answer of `POST /v1/device/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceStatusAnswer {
     /// The service's time.
     pub now: Millis,
@@ -49,6 +50,7 @@ pub struct DeviceStatusAnswer {
 
 /// A key statement together with the same statement signed by the identity key before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatementChange {
     /// Signed by the identity key it names.
     pub statement: Signed,
@@ -58,6 +60,7 @@ pub struct StatementChange {
 
 /// Something that happened to an account: what and when, nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceNotice {
     /// Number of its audit entry.
     pub seq: u64,
@@ -71,6 +74,7 @@ pub struct DeviceNotice {
 
 /// `POST /v1/orders`: a rotation order, signed by the account's identity key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderRequest {
     /// Signed [`RotationOrder`](crate::order::RotationOrder).
     pub order: Signed,
@@ -78,6 +82,7 @@ pub struct OrderRequest {
 
 /// An order as its owner sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderView {
     /// Which order.
     pub order_id: OrderId,
@@ -98,6 +103,7 @@ pub struct OrderView {
 
 /// Answer of `GET /v1/orders`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderList {
     /// The newest ones, newest first.
     pub orders: Vec<OrderView>,

@@ -1,6 +1,6 @@
 //! Devices: list, enrol the program that is signed in, revoke.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
 use vault_protocol::messages::{
     DeviceEnrolRequest, DeviceEnrolled, DeviceList, DeviceRenameRequest, DeviceRevokeRequest, DeviceView, Purpose,
@@ -19,7 +19,7 @@ use crate::audit::Act;
 use crate::authority::{GrantedAct, Session, SteppedUp};
 use crate::clock::HOUR;
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Path};
 use crate::notices::Event;
 
 /// Length of an X-Wing public key.

@@ -1,7 +1,7 @@
 //! Rotation orders. The owner's identity key signs them, so the service can neither make nor change one; it hands each to
 //! its device and keeps what became of it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use vault_protocol::audit::action;
 use vault_protocol::limits::{MAX_ORDERS, ORDER_SECONDS};
 use vault_protocol::messages::{OrderList, OrderRequest, OrderView};
@@ -18,7 +18,7 @@ use crate::audit::Act;
 use crate::authority::{Session, SignedByDevice};
 use crate::clock::{DAY, HOUR, SECOND};
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Path};
 use crate::notices::Event;
 
 /// Longest signed order.

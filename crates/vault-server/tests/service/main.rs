@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup;
 mod backup_codes;
+mod clock_back;
+mod connections;
 mod devices;
+mod disk_full;
 mod enrolment;
 mod expiry;
 mod export;
@@ -12,14 +16,20 @@ mod factors;
 mod frame;
 mod harness;
 mod held;
+mod help;
 mod hostile;
 mod limits;
 mod links;
 mod main_path;
+mod metrics;
+mod openapi;
 mod orders;
 mod outbox;
 mod password;
+mod proxied;
 mod races;
 mod recover;
+mod shutdown;
 mod start;
 mod strangers;
+mod tls;
