@@ -14,11 +14,15 @@ use vault_store::{AccountId, NewNote};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::SignedByDevice;
-use crate::clock::HOUR;
+use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
 use crate::notices::Event;
 
+/// Most notes of a device in a day that make an entry in the trail,
+const NOTES_A_DAY: i64 = 200;
+/// and most of them that the owner gets a notice of.
+const TOLD_A_DAY: i64 = 10;
 /// Most key statements in one answer.
 const STATEMENTS: i64 = 8;
 
@@ -109,10 +113,14 @@ pub(super) async fn note(
         Finding::Unknown => (Some(action::KEY_UNKNOWN), Some(Event::KeyUnknown)),
         Finding::Resent => (Some(action::KEY_RESENT), Some(Event::KeyResent)),
     };
+    if action.is_some() {
+        // Each of these is an entry in the trail.
+        app.take(format!("device/notes/{}", said.device_id), DAY, NOTES_A_DAY, Code::LimitRate).await?;
+    }
     let Some(record) = said.record_id else {
         let act = act(action.unwrap_or(action::KEY_UNKNOWN));
         app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
-        return tell(&app, said.account_id, event).await;
+        return tell(&app, said, event).await;
     };
     let new = NewNote {
         account_id: said.account_id,
@@ -127,12 +135,16 @@ pub(super) async fn note(
         Some(act) => app.store.note_record(&new, Some(&|head| act.link(head))).await?,
         None => app.store.note_record(&new, None).await?,
     }
-    tell(&app, said.account_id, event).await
+    tell(&app, said, event).await
 }
 
-async fn tell(app: &App, account: AccountId, event: Option<Event>) -> Result<Json<()>, Failure> {
-    if let Some(event) = event {
-        app.tell_owner(account, event).await;
+/// No device fills its owner's mailbox: what is beyond the limit is in the trail.
+async fn tell(app: &App, said: &Note, event: Option<Event>) -> Result<Json<()>, Failure> {
+    let bucket = format!("device/told/{}", said.device_id);
+    if let Some(event) = event
+        && app.take(bucket, DAY, TOLD_A_DAY, Code::LimitRate).await.is_ok()
+    {
+        app.tell_owner(said.account_id, event).await;
     }
     Ok(Json(()))
 }
