@@ -5,6 +5,7 @@
 mod authority;
 mod backup;
 mod backup_codes;
+mod browsers;
 mod clock_back;
 mod connections;
 mod disk_full;
