@@ -67,7 +67,10 @@ mod tests {
     #[test]
     fn links_to_source_items_become_names() {
         assert_eq!(without_links("At most [`crate::limits::MAX_EXPORT`]."), "At most `MAX_EXPORT`.");
-        assert_eq!(without_links("Target: [`export_target`](super::export_target) of them."), "Target: `export_target` of them.");
+        assert_eq!(
+            without_links("Target: [`export_target`](super::export_target) of them."),
+            "Target: `export_target` of them."
+        );
         assert_eq!(without_links("[`A`] and [`B`] (both)"), "`A` and `B` (both)");
         assert_eq!(without_links("nothing [here"), "nothing [here");
     }

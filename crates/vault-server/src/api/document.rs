@@ -11,7 +11,8 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required, Response, Schema, SchemaFormat,
+    ComponentsBuilder, Content, InfoBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required, Response, Schema,
+    SchemaFormat,
 };
 use utoipa::{PartialSchema, ToSchema};
 use vault_protocol::audit::AuditEntry;

@@ -46,7 +46,8 @@ impl Language {
     fn preferred(accepted: &str) -> Option<Self> {
         let weighed = accepted.split(',').filter_map(|item| {
             let (word, rest) = item.split_once(';').unwrap_or((item, ""));
-            let weight = rest.trim().strip_prefix("q=").map_or(Some(1.0), |weight| weight.trim().parse::<f32>().ok())?;
+            let weight =
+                rest.trim().strip_prefix("q=").map_or(Some(1.0), |weight| weight.trim().parse::<f32>().ok())?;
             (weight > 0.0).then_some((Self::parse(word)?, weight))
         });
         let best = weighed.reduce(|best, next| if next.1 > best.1 { next } else { best });

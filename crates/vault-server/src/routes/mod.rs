@@ -60,10 +60,20 @@ fn accounts() -> Routes {
         .post(paths::SIGNUP_OPAQUE, sign_up::register, "Register a password (OPAQUE)", &[AuthEmailCodeInvalid])
         .post(paths::SIGNUP_FINISH, sign_up::finish, "Make the account", &[AuthEmailCodeInvalid, SignupEmailTaken])
         .post(paths::LOGIN_START, sign_in::start, "Begin a sign-in", &[AuthInvalid, AuthLocked, LimitRate])
-        .post(paths::LOGIN_FINISH, sign_in::finish, "Prove the password", &[AuthInvalid, AuthSessionExpired, StepupGrantUsed])
+        .post(
+            paths::LOGIN_FINISH,
+            sign_in::finish,
+            "Prove the password",
+            &[AuthInvalid, AuthSessionExpired, StepupGrantUsed],
+        )
         .post(paths::LOGIN_FACTOR, sign_in::factor, "Prove the second factor", SECOND_FACTOR)
         .post(paths::LOGOUT, sign_in::logout, "End the session", &[])
-        .post(paths::RECOVER_START, recover::start, "The password is lost: begin", &[AuthInvalid, AuthLocked, LimitRate])
+        .post(
+            paths::RECOVER_START,
+            recover::start,
+            "The password is lost: begin",
+            &[AuthInvalid, AuthLocked, LimitRate],
+        )
         .post(paths::RECOVER_PROVE, recover::prove, "Prove the emergency kit and a second factor", SECOND_FACTOR)
         .post(
             paths::RECOVER_FINISH,

@@ -63,7 +63,12 @@ fn malformed_requests_are_refused_with_a_code() {
         ("GET /v1/nothing HTTP/1.1", "", "request.not_found", "404"),
         ("GET / HTTP/1.1", "", "request.not_found", "404"),
         ("DELETE /v1/account HTTP/1.1", "", "request.method", "405"),
-        ("POST /v1/login/finish HTTP/1.1", r#"["00000000-0000-4000-8000-000000000000","AA"]"#, "request.invalid", "400"),
+        (
+            "POST /v1/login/finish HTTP/1.1",
+            r#"["00000000-0000-4000-8000-000000000000","AA"]"#,
+            "request.invalid",
+            "400",
+        ),
         ("PUT /v1/records/nonsense HTTP/1.1", "{}", "record.invalid", "422"),
         ("PUT /v1/device/code/!!/hello HTTP/1.1", "{}", "request.invalid", "400"),
         ("PUT /v1/device/code/%FF/hello HTTP/1.1", "{}", "request.not_found", "404"),
@@ -84,7 +89,9 @@ fn malformed_requests_are_refused_with_a_code() {
 fn what_does_not_say_that_it_is_json_is_refused() {
     let service = Service::start();
     let request = "POST /v1/login/start HTTP/1.1";
-    for media_type in ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp"] {
+    for media_type in
+        ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp"]
+    {
         let (head, answer) = exchange_of(&service, request, media_type, b"{}");
         assert!(head.starts_with("http/1.1 415"), "{media_type}: {head}");
         assert_eq!(serde_json::from_slice::<Value>(&answer).unwrap()["code"], "request.media_type");

@@ -42,7 +42,9 @@ fn document(service: &Service) -> Value {
 
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
-    let methods = |(path, item): (&String, &'_ Value)| (path.clone(), item.as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+    let methods = |(path, item): (&String, &'_ Value)| {
+        (path.clone(), item.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+    };
     let all = paths.iter().map(methods);
     all.flat_map(|(path, methods)| methods.into_iter().map(move |method| (path.clone(), method)))
         .map(|(path, method)| (path.clone(), method.clone(), &paths[&path][&method]))
@@ -81,14 +83,16 @@ fn operations_have_names_of_their_own_and_say_what_they_are_for() {
 #[test]
 fn the_caller_of_a_route_is_read_from_its_handler() {
     let document = document(&Service::start());
-    let authority = |path: &str, method: &str| document["paths"][path][method]["x-authority"].as_str().unwrap().to_owned();
+    let authority =
+        |path: &str, method: &str| document["paths"][path][method]["x-authority"].as_str().unwrap().to_owned();
     assert_eq!(authority(routes::LOGIN_START, "post"), "nobody");
     assert_eq!(authority(routes::FACTORS, "get"), "any-session");
     assert_eq!(authority(routes::ACCOUNT, "get"), "session");
     assert_eq!(authority(routes::REVEAL, "post"), "session-and-grant");
     assert_eq!(authority(routes::RECORD, "put"), "signature");
     for (path, method, operation) in operations(&document) {
-        let session = ["any-session", "session", "session-and-grant"].contains(&operation["x-authority"].as_str().unwrap());
+        let session =
+            ["any-session", "session", "session-and-grant"].contains(&operation["x-authority"].as_str().unwrap());
         assert_eq!(!operation["security"].is_null(), session, "{method} {path}");
         assert_eq!(!operation["responses"]["401"].is_null(), session || !operation["responses"]["401"].is_null());
     }
@@ -122,7 +126,12 @@ fn another_implementation_finds_the_document_valid() {
         judge.args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(file).output().unwrap()
     };
     let output = judge(&file);
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let broken = document(&service).to_string().replace("\"responses\"", "\"answers\"");
     std::fs::write(&file, broken).unwrap();
     assert!(!judge(&file).status.success(), "the judge takes anything");
