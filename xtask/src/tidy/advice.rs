@@ -77,7 +77,8 @@ fn words(text: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (index, line) in text.lines().enumerate() {
         // Hyphens that do not break, and line breaks inside of strings.
-        let line = line.to_lowercase().replace(['\u{2010}', '\u{2011}'], "-").replace("\\n", " ").replace("&nbsp;", " ");
+        let line =
+            line.to_lowercase().replace(['\u{2010}', '\u{2011}'], "-").replace("\\n", " ").replace("&nbsp;", " ");
         let mut word = String::new();
         for character in line.chars().chain([' ']) {
             if character.is_alphanumeric() || matches!(character, '-' | '_' | '\'') {

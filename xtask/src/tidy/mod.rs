@@ -82,8 +82,8 @@ fn is_source(path: &Path) -> bool {
 /// Source and text files that belong to the project.
 fn files(folder: &Path) -> Vec<PathBuf> {
     const ENDINGS: [&str; 20] = [
-        "rs", "md", "toml", "ts", "tsx", "js", "mjs", "html", "css", "svg", "sql", "json", "txt", "ftl", "yml", "yaml", "sh",
-        "py", "service", "conf",
+        "rs", "md", "toml", "ts", "tsx", "js", "mjs", "html", "css", "svg", "sql", "json", "txt", "ftl", "yml", "yaml",
+        "sh", "py", "service", "conf",
     ];
     const NAMES: [&str; 2] = ["Containerfile", "Dockerfile"];
     let mut found = Vec::new();

@@ -10,27 +10,82 @@ type Word = (usize, String);
 /// Words between the parts of a wording: "disable, for a moment, your account's two-factor".
 const MAX_BETWEEN: usize = 6;
 /// Words before the verb in which a negation is looked for.
-const NEGATION_REACH: usize = 6;
+const NEGATION_REACH: usize = 8;
 
 /// Verbs that end it by themselves.
 const ENDING: &[&str] = &[
-    "disable", "disables", "disabling", "disabled", "deactivate", "deactivates", "deactivating", "deactivated", "bypass",
-    "bypasses", "bypassing", "skip", "skips", "skipping", "suspend", "suspends", "suspending", "pause", "pauses", "pausing",
-    "circumvent", "circumvents", "circumventing", "unset", "uninstall", "deaktivieren", "deaktiviere", "umgehen", "umgehe",
-    "überspringen", "überspringe", "aussetzen",
+    "disable",
+    "disables",
+    "disabling",
+    "disabled",
+    "deactivate",
+    "deactivates",
+    "deactivating",
+    "deactivated",
+    "bypass",
+    "bypasses",
+    "bypassing",
+    "skip",
+    "skips",
+    "skipping",
+    "suspend",
+    "suspends",
+    "suspending",
+    "pause",
+    "pauses",
+    "pausing",
+    "circumvent",
+    "circumvents",
+    "circumventing",
+    "unset",
+    "uninstall",
+    "deaktivieren",
+    "deaktiviere",
+    "umgehen",
+    "umgehe",
+    "überspringen",
+    "überspringe",
+    "aussetzen",
 ];
 /// Verbs that end it together with a word behind them or behind the subject.
 const SWITCH: &[&str] = &[
-    "turn", "turns", "turning", "turned", "switch", "switches", "switching", "switched", "set", "sets", "setting", "put",
-    "leave", "leaving", "keep", "keeping", "toggle", "toggling",
+    "turn",
+    "turns",
+    "turning",
+    "turned",
+    "switch",
+    "switches",
+    "switching",
+    "switched",
+    "set",
+    "sets",
+    "setting",
+    "put",
+    "leave",
+    "leaving",
+    "keep",
+    "keeping",
+    "toggle",
+    "toggling",
 ];
 const OFF: &[&str] = &["off"];
 const GERMAN_SWITCH: &[&str] = &["schalten", "schalte", "schaltet", "stellen", "stelle", "stellt"];
 const GERMAN_OFF: &[&str] = &["aus", "ab"];
 /// Verbs that are said of one factor as well, which is no advice against two-factor.
 const TAKING_AWAY: &[&str] = &[
-    "remove", "removes", "removing", "removed", "delete", "deletes", "deleting", "drop", "dropping", "entfernen", "entferne",
-    "löschen", "lösche",
+    "remove",
+    "removes",
+    "removing",
+    "removed",
+    "delete",
+    "deletes",
+    "deleting",
+    "drop",
+    "dropping",
+    "entfernen",
+    "entferne",
+    "löschen",
+    "lösche",
 ];
 /// Phrases that end it.
 const PHRASES: &[&[&str]] = &[
@@ -46,32 +101,98 @@ const PHRASES: &[&[&str]] = &[
 ];
 /// Behind the subject: German verbs in their ground form.
 const BEHIND: &[&str] = &[
-    "ausschalten", "auszuschalten", "abschalten", "abzuschalten", "ausstellen", "abstellen", "abzustellen", "deaktivieren",
-    "umgehen", "aussetzen", "überspringen",
+    "ausschalten",
+    "auszuschalten",
+    "abschalten",
+    "abzuschalten",
+    "ausstellen",
+    "abstellen",
+    "abzustellen",
+    "deaktivieren",
+    "umgehen",
+    "aussetzen",
+    "überspringen",
 ];
 const DONE_TO: &[&str] = &["disabled", "deactivated", "bypassed", "skipped", "suspended", "paused", "removed"];
-const GERMAN_DONE_TO: &[&str] = &["ausgeschaltet", "abgeschaltet", "abgestellt", "deaktiviert", "umgangen", "ausgesetzt"];
+const GERMAN_DONE_TO: &[&str] =
+    &["ausgeschaltet", "abgeschaltet", "abgestellt", "deaktiviert", "umgangen", "ausgesetzt"];
 /// What makes a statement about it an advice.
-const OUGHT: &[&str] = &["must", "should", "needs", "need", "has", "have", "ought", "can", "could", "may", "might", "please"];
+const OUGHT: &[&str] =
+    &["must", "should", "needs", "need", "has", "have", "ought", "can", "could", "may", "might", "please"];
 
 const NEGATIONS: &[&str] = &[
-    "never", "not", "no", "nothing", "nobody", "none", "neither", "nor", "cannot", "can't", "don't", "doesn't", "won't",
-    "mustn't", "without", "nie", "niemals", "nicht", "kein", "keine", "keinen", "keiner", "niemand", "ohne",
+    "never", "not", "no", "nothing", "nobody", "none", "neither", "nor", "cannot", "can't", "don't", "doesn't",
+    "won't", "mustn't", "without", "nie", "niemals", "nicht", "kein", "keine", "keinen", "keiner", "niemand", "ohne",
 ];
 /// Words that may stand between a negation and the verb it is about; behind any other word the negation is about that one:
 /// "if it does not work, turn ..." is advice.
 const BETWEEN_NEGATION: &[&str] = &[
-    "to", "be", "been", "being", "ever", "need", "needs", "have", "has", "ask", "asks", "asked", "asking", "advise",
-    "advises", "advised", "advising", "tell", "tells", "told", "telling", "you", "them", "us", "anyone", "anybody", "anyone's",
-    "people", "must", "can", "could", "should", "may", "will", "would", "text", "texts", "of", "ours", "or", "sie", "zu",
-    "person", "message", "that", "which", "the", "a", "and", "do", "does", "recommend", "recommends", "suggest", "suggests",
+    "to",
+    "be",
+    "been",
+    "being",
+    "ever",
+    "need",
+    "needs",
+    "have",
+    "has",
+    "ask",
+    "asks",
+    "asked",
+    "asking",
+    "advise",
+    "advises",
+    "advised",
+    "advising",
+    "tell",
+    "tells",
+    "told",
+    "telling",
+    "you",
+    "them",
+    "us",
+    "anyone",
+    "anybody",
+    "anyone's",
+    "people",
+    "must",
+    "can",
+    "could",
+    "should",
+    "may",
+    "will",
+    "would",
+    "text",
+    "texts",
+    "of",
+    "ours",
+    "or",
+    "sie",
+    "zu",
+    "person",
+    "message",
+    "that",
+    "which",
+    "the",
+    "a",
+    "and",
+    "do",
+    "does",
+    "recommend",
+    "recommends",
+    "suggest",
+    "suggests",
 ];
 
 /// How many words from `start` on are advice, when they are.
 pub(super) fn advice_at(words: &[Word], start: usize) -> Option<usize> {
     let sentence = Sentence { words, start };
-    let end = verb_first(&sentence).or_else(|| subject_first(&sentence))?;
-    if sentence.is_negated(end) { None } else { Some(end + 1) }
+    let english = verb_first(&sentence).map(|end| (end, false));
+    let (end, negated_inside) = english
+        .or_else(|| german_verb_first(&sentence).map(|end| (end, true)))
+        .or_else(|| subject_first(&sentence).map(|end| (end, true)))?;
+    let negated = sentence.is_negated_before() || negated_inside && sentence.is_negated_inside(end);
+    if negated { None } else { Some(end + 1) }
 }
 
 /// A place in a text, and what is around it in the same sentence.
@@ -98,16 +219,20 @@ impl Sentence<'_> {
         self.find(from, |index| wanted.contains(&self.word(index)))
     }
 
-    /// A negation of the verb itself, before it or (in German and in the passive) between it and its end.
-    fn is_negated(&self, end: usize) -> bool {
-        let inside = (0..=end).any(|index| NEGATIONS.contains(&self.word(index)));
+    /// As German has it, and the passive: "schalten Sie 2FA nie aus", "2FA must never be disabled".
+    fn is_negated_inside(&self, end: usize) -> bool {
+        (0..=end).any(|index| NEGATIONS.contains(&self.word(index)))
+    }
+
+    /// A negation of the verb itself.
+    fn is_negated_before(&self) -> bool {
         let before = self.words[..self.start].iter().rev().take(NEGATION_REACH).map(|(_, word)| word.as_str());
         let mut before = before.take_while(|word| ![STOP, COMMA].contains(word));
-        inside || before.find(|word| !BETWEEN_NEGATION.contains(word)).is_some_and(|word| NEGATIONS.contains(&word))
+        before.find(|word| !BETWEEN_NEGATION.contains(word)).is_some_and(|word| NEGATIONS.contains(&word))
     }
 }
 
-/// "Disable 2FA", "turn two-factor off", "opt out of 2FA", "schalten Sie 2FA ab".
+/// "Disable 2FA", "turn two-factor off", "opt out of 2FA".
 fn verb_first(sentence: &Sentence<'_>) -> Option<usize> {
     let first = sentence.word(0);
     if ENDING.contains(&first) {
@@ -119,11 +244,13 @@ fn verb_first(sentence: &Sentence<'_>) -> Option<usize> {
     if SWITCH.contains(&first) {
         return switched(sentence, OFF);
     }
-    if GERMAN_SWITCH.contains(&first) {
-        return switched(sentence, GERMAN_OFF);
-    }
     let phrase = PHRASES.iter().find(|phrase| (0..phrase.len()).all(|index| sentence.word(index) == phrase[index]))?;
     sentence.subject(phrase.len())
+}
+
+/// "Schalten Sie 2FA ab".
+fn german_verb_first(sentence: &Sentence<'_>) -> Option<usize> {
+    if GERMAN_SWITCH.contains(&sentence.word(0)) { switched(sentence, GERMAN_OFF) } else { None }
 }
 
 /// "Off" directly behind the verb, or somewhere behind the subject.
@@ -148,20 +275,33 @@ fn subject_first(sentence: &Sentence<'_>) -> Option<usize> {
         return Some(end + 1);
     }
     let be = sentence.any(sentence.any(1, OUGHT)?, &["be", "get"])?;
-    let end = sentence.find(be + 1, |index| DONE_TO.contains(&sentence.word(index)) || SWITCH.contains(&sentence.word(index)))?;
+    let end = sentence
+        .find(be + 1, |index| DONE_TO.contains(&sentence.word(index)) || SWITCH.contains(&sentence.word(index)))?;
     if DONE_TO.contains(&sentence.word(end)) { Some(end) } else { sentence.any(end + 1, OFF) }
 }
 
 fn is_two_factor(word: &str, next: &str) -> bool {
     let factor = |word: &str| ["factor", "factors", "step", "faktor", "faktors"].contains(&word);
-    names_two_factor(word) || (matches!(word, "two" | "second" | "2" | "zweiten" | "zweite" | "zweiter") && factor(next))
+    names_two_factor(word)
+        || (matches!(word, "two" | "second" | "2" | "zweiten" | "zweite" | "zweiter") && factor(next))
 }
 
 /// One word that means it, also as the first part of a compound.
 fn names_two_factor(word: &str) -> bool {
     const NAMES: [&str; 13] = [
-        "two-factor", "twofactor", "2fa", "two-step", "2-step", "2-factor", "mfa", "multi-factor", "multifactor",
-        "second-factor", "zwei-faktor", "zweifaktor", "zwei-stufen",
+        "two-factor",
+        "twofactor",
+        "2fa",
+        "two-step",
+        "2-step",
+        "2-factor",
+        "mfa",
+        "multi-factor",
+        "multifactor",
+        "second-factor",
+        "zwei-faktor",
+        "zweifaktor",
+        "zwei-stufen",
     ];
     NAMES.iter().any(|name| word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
         || word.starts_with("zweifaktor")
