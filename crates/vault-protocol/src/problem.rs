@@ -144,6 +144,7 @@ catalogue! {
     RequestMethod = "request.method", 405, "this address does not take requests of this kind", "update the program";
     RequestMediaType = "request.media_type", 415, "the request does not say that it is JSON", "update the program";
     RequestTooLarge = "request.too_large", 413, "the request is too large", "update the program";
+    RequestTimeout = "request.timeout", 408, "the request did not arrive in time", "check the connection and try again";
     NotFound = "request.not_found", 404, "there is nothing under this address", "check the address of the service";
     ServerFault = "server.fault", 500, "the service failed", "try again; if it stays, tell whoever runs the service";
 }

@@ -5,6 +5,8 @@
 
 /// `GET`: liveness.
 pub const HEALTH: &str = "/health";
+/// `GET`: whether the service can do its work now.
+pub const READY: &str = "/ready";
 /// `GET`: this interface, described (OpenAPI).
 pub const OPENAPI: &str = "/openapi.json";
 /// `GET`: the error catalogue, for people.

@@ -15,6 +15,7 @@ use crate::authority::{AnySession, Session, SignedHeld, SignedSave, SteppedUp};
 use crate::failure::Failure;
 use crate::help::Language;
 use crate::http::{Caller, Html, Json, Path, Query, Stored, Verbatim};
+use crate::ready::Report;
 use crate::routes::Page;
 
 impl Part for State<App> {
@@ -121,6 +122,13 @@ impl<T: ToSchema> Answer for Stored<T> {
     fn describe(operation: &mut Operation) {
         operation.gives::<T>(200);
         operation.gives::<T>(201);
+    }
+}
+
+impl Answer for Report {
+    fn describe(operation: &mut Operation) {
+        operation.gives::<Self>(200);
+        operation.gives::<Self>(503);
     }
 }
 

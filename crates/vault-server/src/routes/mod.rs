@@ -16,6 +16,9 @@ mod step_up;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use vault_protocol::CeremonyId;
 use vault_protocol::limits::MAX_BODY_BYTES;
 use vault_protocol::messages::ServerIdentity;
@@ -28,6 +31,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::help;
 use crate::http::{self, Json, Verbatim};
+use crate::ready::Report;
 
 /// Every path of the service.
 pub(crate) fn router(app: App) -> Router {
@@ -44,6 +48,7 @@ pub(crate) fn router(app: App) -> Router {
 pub(crate) fn all() -> Routes {
     Routes::under("Service")
         .get(paths::HEALTH, health, "Tell that the service is alive", &[])
+        .get(paths::READY, ready, "Tell whether the service can do its work now", &[])
         .get(paths::OPENAPI, openapi, "Describe this interface", &[])
         .get(paths::HELP, help::all, "The error catalogue, for people", &[])
         .get(paths::HELP_PAGE, help::one, "What happened and what to do next, for one code", &[])
@@ -158,6 +163,26 @@ async fn health() -> &'static str {
 
 async fn openapi() -> Verbatim {
     Verbatim(api::document())
+}
+
+/// What an operator's machines ask, on a listener that others do not reach.
+pub(crate) fn operators_router(app: App) -> Router {
+    Router::new()
+        .route(paths::HEALTH, get(health))
+        .route(paths::READY, get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<App>) -> Report {
+    app.operation().readiness.look(&*app.store, app.now()).await
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let operation = app.operation();
+    let ready = operation.readiness.look(&*app.store, app.now()).await.ready;
+    let text = operation.metrics.text(&operation.write_times, ready);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn server(State(app): State<App>) -> Json<ServerIdentity> {

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup;
 mod backup_codes;
+mod clock_back;
+mod connections;
+mod disk_full;
 mod enrolment;
 mod expiry;
 mod export;
@@ -15,11 +19,15 @@ mod hostile;
 mod limits;
 mod main_path;
 mod matrix;
+mod metrics;
 mod openapi;
 mod outbox;
 mod password;
+mod proxied;
 mod races;
 mod recover;
 mod schemathesis;
+mod shutdown;
 mod start;
 mod strangers;
+mod tls;

@@ -68,6 +68,7 @@ fn table() -> Vec<Row> {
     use For::{AnySession, AnySessionOrGrant, Anyone, Grant, Session, Signature};
     vec![
         row(Get, routes::HEALTH, Anyone, DONE),
+        row(Get, routes::READY, Anyone, DONE),
         row(Get, routes::OPENAPI, Anyone, DONE),
         row(Get, routes::HELP, Anyone, DONE),
         row(Get, routes::HELP_PAGE, Anyone, (404, "")),
