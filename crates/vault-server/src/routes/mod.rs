@@ -48,7 +48,7 @@ pub(crate) fn router(app: App) -> Router {
 pub(crate) fn all() -> Routes {
     Routes::under("Service")
         .get(paths::HEALTH, health, "Tell that the service is alive", &[])
-        .get(paths::READY, ready, "Tell whether the service can do its work now", &[])
+        .get(paths::READY, ready, "Tell whether the service can do its work", &[])
         .get(paths::OPENAPI, openapi, "Describe this interface", &[])
         .get(paths::HELP, help::all, "The error catalogue, for people", &[])
         .get(paths::HELP_PAGE, help::one, "What happened and what to do next, for one code", &[])
@@ -161,10 +161,6 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-async fn openapi() -> Verbatim {
-    Verbatim(api::document())
-}
-
 /// What an operator's machines ask, on a listener that others do not reach.
 pub(crate) fn operators_router(app: App) -> Router {
     Router::new()
@@ -183,6 +179,10 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let ready = operation.readiness.look(&*app.store, app.now()).await.ready;
     let text = operation.metrics.text(&operation.write_times, ready);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+async fn openapi() -> Verbatim {
+    Verbatim(api::document())
 }
 
 async fn server(State(app): State<App>) -> Json<ServerIdentity> {
