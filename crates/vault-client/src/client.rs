@@ -115,7 +115,11 @@ impl<T: Transport> Client<T> {
             return serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"));
         }
         match serde_json::from_slice::<Problem>(&answer) {
-            Ok(problem) => Err(Error::Problem(Box::new(problem))),
+            Ok(problem) => {
+                // A lying service must not lead people elsewhere: its own page, whatever it said.
+                let kind = help_page(self.transport.origin(), &problem.code);
+                Err(Error::Problem(Box::new(Problem { kind, ..problem })))
+            }
             Err(_) => Err(Error::Answer("an error without a problem document")),
         }
     }
@@ -195,7 +199,30 @@ pub(crate) fn token_text(token: &Bytes) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(json.trim_matches('"').to_owned()))
 }
 
+/// Where the service explains a code; empty for what is none.
+fn help_page(origin: &str, code: &str) -> String {
+    const MOST: usize = 64;
+    let is_code = (1..=MOST).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte))
+        && !code.starts_with('.');
+    if is_code { format!("{origin}{}", routes::with_id(routes::HELP_PAGE, code)) } else { String::new() }
+}
+
 fn system_clock() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::help_page;
+
+    #[test]
+    fn people_are_led_to_the_service_they_use_and_nowhere_else() {
+        let origin = "https://keys.example.org";
+        assert_eq!(help_page(origin, "auth.locked"), "https://keys.example.org/help/auth.locked");
+        for bad in ["", "../x", "a/b", "a?b", "a b", "A", "@evil.example", &"a".repeat(65)] {
+            assert_eq!(help_page(origin, bad), "", "{bad}");
+        }
+    }
 }

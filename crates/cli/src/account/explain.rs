@@ -58,6 +58,11 @@ pub(crate) fn explain(error: &Error) -> Failure {
         };
     let code = error.code().map(|code| code.code().to_owned());
     let unknown = if let Error::Problem(problem) = error { Some(problem.code.clone()) } else { None };
+    if let Error::Problem(problem) = error
+        && problem.kind.starts_with("http")
+    {
+        failure.page = Some(problem.kind.clone());
+    }
     failure.code = code.or(unknown);
     failure
 }

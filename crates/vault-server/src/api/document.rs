@@ -96,7 +96,11 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     }
     for success in &operation.successes {
         let content = Content::new(Some(success.schema.clone()));
-        let description = if success.status == 201 { "Made." } else { "Done." };
+        let description = match success.status {
+            201 => "Made.",
+            503 => "Not now.",
+            _ => "Done.",
+        };
         let response = ResponseBuilder::new().description(description).content(success.media_type, content);
         out = out.response(success.status.to_string(), response.build());
     }

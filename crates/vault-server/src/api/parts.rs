@@ -125,6 +125,13 @@ impl<T: ToSchema> Answer for Stored<T> {
     }
 }
 
+impl Answer for Report {
+    fn describe(operation: &mut Operation) {
+        operation.gives::<Self>(200);
+        operation.gives::<Self>(503);
+    }
+}
+
 impl<T: Answer> Answer for Result<T, Failure> {
     fn describe(operation: &mut Operation) {
         T::describe(operation);
@@ -142,16 +149,6 @@ impl Answer for Verbatim {
     fn describe(operation: &mut Operation) {
         let object = ObjectBuilder::new().schema_type(Type::Object).build();
         operation.gives_media(200, "application/json", object.into());
-    }
-}
-
-/// The same form whether it is well or not.
-impl Answer for Report {
-    fn describe(operation: &mut Operation) {
-        for status in [200, 503] {
-            let object = ObjectBuilder::new().schema_type(Type::Object).build();
-            operation.gives_media(status, "application/json", object.into());
-        }
     }
 }
 
