@@ -40,7 +40,7 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
     check_durable(&mut connection).await?;
     migrate(&mut connection, &schema::postgres()).await?;
     drop(connection);
-    Ok(PostgresStore { readers })
+    Ok(PostgresStore { readers, write_times: crate::WriteTimes::default() })
 }
 
 /// What the address says. A misspelled parameter is refused here: the library would write it to the log with its value, and
@@ -60,7 +60,7 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
 
 /// With `synchronous_commit = off` the database confirms what a power cut takes away, with `fsync = off` all the more. A standby
 /// takes no writes at all.
-async fn check_durable(connection: &mut PgConnection) -> Result<(), Error> {
+pub(super) async fn check_durable(connection: &mut PgConnection) -> Result<(), Error> {
     for (pragma, sql, refused, expected) in [
         ("synchronous_commit", "SHOW synchronous_commit", "off", "on"),
         ("fsync", "SHOW fsync", "off", "on"),
