@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -94,6 +95,18 @@ impl Database {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Everything that is in it, as text; bytes in hexadecimal.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn dump(&self) -> Vec<u8> {
+        let dumped = Command::new(self.place.programs.join("pg_dump")).arg("-d").arg(self.url()).output();
+        let dumped = dumped.unwrap_or_else(|error| panic!("pg_dump: {error}"));
+        assert!(dumped.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dumped.stderr));
+        dumped.stdout
     }
 
     /// Runs SQL as the owner of the server, and gives rows as lines with `|` between their columns.

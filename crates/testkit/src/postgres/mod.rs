@@ -92,13 +92,7 @@ impl Postgres {
 
     fn run(place: Place, settings: &[(&str, &str)], owner: Owner) -> Self {
         place.configure(settings);
-        let mut watch = place.watch(owner);
-        let begun = Instant::now();
-        while !place.answers() {
-            let ended = watch.try_wait().is_ok_and(|ended| ended.is_some());
-            assert!(!ended && begun.elapsed() < PATIENCE, "PostgreSQL does not start: {}", place.log());
-            std::thread::sleep(Duration::from_millis(30));
-        }
+        let watch = place.start(owner);
         Self { place, watch }
     }
 
@@ -132,24 +126,30 @@ impl Postgres {
     }
 
     /// Starts it again after [`Postgres::kill`], with what is on the disk.
-    #[must_use]
-    pub fn restart(self) -> Self {
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
         // The shell that stood beside it must not remove the folder.
-        let kept = self.place.folder.with_extension("kept");
-        let place = self.place.clone();
-        assert!(fs::rename(&place.folder, &kept).is_ok(), "cannot keep the folder");
-        drop(self);
-        assert!(fs::rename(&kept, &place.folder).is_ok(), "cannot put the folder back");
-        let _ = fs::remove_file(place.data().join("postmaster.pid"));
-        Self::run(place, &[], Owner::Us)
+        let folder = self.place.folder.clone();
+        let kept = folder.with_extension("kept");
+        assert!(fs::rename(&folder, &kept).is_ok(), "cannot keep the folder");
+        self.end();
+        assert!(fs::rename(&kept, &folder).is_ok(), "cannot put the folder back");
+        let _ = fs::remove_file(self.place.data().join("postmaster.pid"));
+        self.watch = self.place.start(Owner::Us);
+    }
+
+    /// The shell reads the end of the pipe, stops the server and removes the folder.
+    fn end(&mut self) {
+        drop(self.watch.stdin.take());
+        let _ = self.watch.wait();
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The shell reads the end of the pipe, or is told that its owner is gone with us.
-        drop(self.watch.stdin.take());
-        let _ = self.watch.wait();
+        self.end();
     }
 }
 
@@ -180,6 +180,18 @@ impl Place {
         let file = self.data().join("postgresql.auto.conf");
         let written = fs::read_to_string(&file).and_then(|before| fs::write(&file, before + &text));
         assert!(written.is_ok(), "cannot write {}: {written:?}", file.display());
+    }
+
+    /// Starts the server and the shell beside it, and waits until it answers.
+    fn start(&self, owner: Owner) -> Child {
+        let mut watch = self.watch(owner);
+        let begun = Instant::now();
+        while !self.answers() {
+            let ended = watch.try_wait().is_ok_and(|ended| ended.is_some());
+            assert!(!ended && begun.elapsed() < PATIENCE, "PostgreSQL does not start: {}", self.log());
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        watch
     }
 
     fn watch(&self, owner: Owner) -> Child {

@@ -333,14 +333,14 @@ async fn a_transaction_that_is_dropped_leaves_nothing() {
 
 #[tokio::test]
 async fn a_save_survives_a_crash() {
-    let Some(server) = Postgres::start(&[]) else { return };
+    let Some(mut server) = Postgres::start(&[]) else { return };
     let store = PostgresStore::open(&server.url("postgres")).await.unwrap();
     let owner = fixture::owner(&store, 1).await;
     let receipt = fixture::save(&store, owner, 1).await;
     let head = store.audit_head(owner).await.unwrap();
     server.kill();
     store.append_audit(owner, &fixture::link).await.expect_err("there is no database");
-    let server = server.restart();
+    server.restart();
     let reopened = PostgresStore::open(&server.url("postgres")).await.unwrap();
     let (id, body) = (fixture::record_id(1), fixture::body_sha256(1));
     assert_eq!(reopened.receipt(owner, id, body).await.unwrap(), Some(receipt));
