@@ -53,7 +53,8 @@ fn text(description: &str, pattern: String) -> ObjectBuilder {
 /// A number that fits 32 bits without a sign.
 #[must_use]
 pub fn number_u32() -> RefOr<Schema> {
-    let number = ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
+    let number =
+        ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
     number.minimum(Some(0)).maximum(Some(u32::MAX)).build().into()
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use vault_client::{HttpTransport, Request, Response, Transport, TransportError};
 
@@ -68,8 +69,12 @@ impl Nodes {
         let mut command = self.command(n);
         command.args(["--json", "--listen", &self.addresses[n].to_string(), "--origin", &self.origin()]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let told = lines.map_while(Result::ok).any(|line| line.trim_end() == "}");
+        let mut report = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let told = lines.any(|line| {
+            report.push_str(&line);
+            serde_json::from_str::<Value>(&report).is_ok()
+        });
         assert!(told, "{}", std::fs::read_to_string(self.log()).unwrap());
         self.running[n] = Some(child);
     }

@@ -348,3 +348,28 @@ async fn a_save_survives_a_crash() {
     // The store of before finds its database again.
     fixture::save(&store, owner, 2).await;
 }
+
+/// A commit that the standby did not confirm may be seen on the primary; its receipt must not be given out on that.
+#[tokio::test]
+async fn a_receipt_that_is_given_again_waits_for_the_standby_too() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    let reload = |names: &str| {
+        let _ = server.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"));
+        let _ = server.sql("postgres", "SELECT pg_reload_conf(), pg_sleep(0.3)");
+    };
+    let store = PostgresStore::open(&server.url("postgres")).await.unwrap();
+    let owner = fixture::owner(&store, 1).await;
+    reload("nobody");
+    let new = fixture::new_record(owner, 1);
+    let mut save = Box::pin(store.save_record(&new, &fixture::seal));
+    tokio::time::timeout(Duration::from_millis(500), &mut save).await.expect_err("no standby confirms it");
+    // The wait is broken off: the transaction stays committed here.
+    let _ = server
+        .sql("postgres", "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    save.await.expect_err("nobody was told that it is safe");
+    assert_eq!(server.sql("postgres", "SELECT COUNT(*) FROM receipts"), "1", "and it can be seen");
+    let mut again = Box::pin(store.receipt(owner, fixture::record_id(1), fixture::body_sha256(1)));
+    tokio::time::timeout(Duration::from_millis(500), &mut again).await.expect_err("it is not confirmed yet");
+    reload("");
+    assert!(again.await.unwrap().is_some());
+}
