@@ -45,6 +45,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("age", "age"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
@@ -80,13 +81,24 @@ fn install_packages() -> Result<()> {
     println!("setup: installing {}", missing.join(" "));
     let apt = |arguments: &[&str]| {
         let mut apt = command("apt-get", arguments);
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("UCF_FORCE_CONFFOLD", "1");
         succeed(&mut apt)
     };
+    without_clusters();
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
     apt(&install)
+}
+
+/// The tests start servers of PostgreSQL for themselves: its package need not set one up for the whole machine.
+fn without_clusters() {
+    let file = Path::new("/etc/postgresql-common/createcluster.conf");
+    if !file.exists() {
+        // Should it not be possible, there is one server more than needed.
+        let _ = std::fs::create_dir_all("/etc/postgresql-common");
+        let _ = std::fs::write(file, "create_main_cluster = false\n");
+    }
 }
 
 fn installed(program: &str) -> bool {

@@ -62,8 +62,8 @@ impl App {
             _ => 1,
         };
         let length = lock_length(level);
+        // The window stays full, for those who looked for a lock before there was one; no lock is shorter than what is left of it.
         self.store.set_counter(&lock, now + length, level).await?;
-        self.store.clear_counter(&format!("login/mail/{mail_name}")).await?;
         Err(Failure::Wait(Code::AuthLocked, length))
     }
 

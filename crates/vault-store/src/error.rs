@@ -18,6 +18,9 @@ pub enum Error {
     /// What was written could not be committed; nothing of it is there.
     #[error("the database could not commit")]
     Commit(#[source] Arc<sqlx::Error>),
+    /// The address of the database is not one. Nothing of it is repeated: it may hold a password.
+    #[error("the address of the database cannot be used: {0}")]
+    Address(&'static str),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

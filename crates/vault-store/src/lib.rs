@@ -5,7 +5,8 @@
 //! `tables/`, which each engine compiles in its own types. Rows are plain data; what is sealed or signed stays bytes here.
 //!
 //! # Contract
-//! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
+//! - A call that returned `Ok` is durable. A call that returned an error changed nothing; only when the connection to the database
+//!   broke during the commit itself, it may have been carried out, and asking again tells.
 //! - Every look-up that belongs to an account carries the account: a row of another account is not found.
 //! - Rows that may be used once (grants, ceremonies, invites, backup codes, time steps of a factor) are spent by a conditional update;
 //!   of any number of concurrent callers exactly one succeeds.

@@ -36,9 +36,14 @@ pub(crate) fn sqlite() -> Migrator {
     first(STEPS.len(), |step| step.sqlite)
 }
 
-/// For PostgreSQL. It takes no lock of its own: not every engine that speaks its protocol has advisory locks.
+/// For PostgreSQL.
 pub(crate) fn postgres() -> Migrator {
-    let mut migrator = first(STEPS.len(), |step| step.postgres);
+    postgres_first(STEPS.len())
+}
+
+/// It takes no lock of its own: not every engine that speaks the protocol of PostgreSQL has advisory locks.
+fn postgres_first(count: usize) -> Migrator {
+    let mut migrator = first(count, |step| step.postgres);
     migrator.set_locking(false);
     migrator
 }
@@ -55,4 +60,10 @@ fn first(count: usize, sql: fn(&Step) -> &'static str) -> Migrator {
 #[cfg(test)]
 pub(crate) fn sqlite_until(count: usize) -> Migrator {
     first(count, |step| step.sqlite)
+}
+
+/// The same for PostgreSQL.
+#[cfg(test)]
+pub(crate) fn postgres_until(count: usize) -> Migrator {
+    postgres_first(count)
 }

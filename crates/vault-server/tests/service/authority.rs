@@ -68,7 +68,7 @@ fn a_session_without_second_factor_adds_one_and_does_nothing_else() {
 }
 
 #[test]
-fn a_session_that_was_ended_is_over() {
+pub(crate) fn a_session_that_was_ended_is_over() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let token = owner.token();
@@ -79,7 +79,7 @@ fn a_session_that_was_ended_is_over() {
 }
 
 #[test]
-fn what_is_anothers_does_not_exist() {
+pub(crate) fn what_is_anothers_does_not_exist() {
     let service = Service::start();
     let ada = service.enrolled("ada@example.org");
     let eve = service.enrolled("eve@example.org");
@@ -161,7 +161,7 @@ pub(crate) fn revoke(service: &Service, token: &str, device: &str, grant: &str) 
 }
 
 #[test]
-fn a_grant_is_good_for_one_session_one_purpose_one_target_once() {
+pub(crate) fn a_grant_is_good_for_one_session_one_purpose_one_target_once() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let laptop = service.computer();

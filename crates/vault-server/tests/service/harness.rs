@@ -23,7 +23,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const STEP_MS: i64 = 30_000;
 
 /// What a test changes of the settings.
-type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
+pub(crate) type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
 
 /// A running service.
 pub(crate) struct Service {
@@ -57,7 +57,7 @@ impl Service {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(now)),
             notices: false,
-            change: Arc::new(change),
+            change: crate::postgres::with_engine(Arc::new(change)),
             metrics: None,
             address,
             running: None,
@@ -141,6 +141,23 @@ impl Service {
         self.address
     }
 
+    /// Another process of the same service: the same database, keys and settings, another address and folder.
+    pub(crate) fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(self.config().key_file(), folder.path().join("server.keys")).unwrap();
+        let mut service = Self {
+            folder,
+            clock: self.clock.clone(),
+            notices: self.notices,
+            change: self.change.clone(),
+            metrics: None,
+            address: "127.0.0.1:0".parse().unwrap(),
+            running: None,
+        };
+        service.run();
+        service
+    }
+
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -161,7 +178,11 @@ impl Service {
 
     /// An account with two-factor on; the session stays.
     pub(crate) fn account(&self, email: &str) -> Owner {
-        let computer = self.computer();
+        self.account_on(self.computer(), email)
+    }
+
+    /// The same, on this computer.
+    pub(crate) fn account_on<T: Transport>(&self, computer: Computer<T>, email: &str) -> Owner<T> {
         let kit = sign_up_with_kit(&computer.client, email, Some(self.invite())).unwrap();
         let secret = SecretVec::new(Vec::new());
         let mut owner = Owner { computer, email: email.to_owned(), kit, clock: self.clock.clone(), secret };
@@ -247,8 +268,8 @@ pub(crate) fn sign_up_with_kit<T: Transport>(
 }
 
 /// Somebody with an account and an authenticator.
-pub(crate) struct Owner {
-    pub(crate) computer: Computer<HttpTransport>,
+pub(crate) struct Owner<T = HttpTransport> {
+    pub(crate) computer: Computer<T>,
     pub(crate) email: String,
     /// Code of the emergency kit.
     pub(crate) kit: SecretString,
@@ -256,8 +277,8 @@ pub(crate) struct Owner {
     secret: SecretVec,
 }
 
-impl Owner {
-    pub(crate) fn client(&self) -> &Client<HttpTransport> {
+impl<T: Transport> Owner<T> {
+    pub(crate) fn client(&self) -> &Client<T> {
         &self.computer.client
     }
 
@@ -302,7 +323,7 @@ impl Owner {
         presence(PASSWORD, &self.fresh_code())
     }
 
-    pub(crate) fn sign_in<T: Transport>(&self, client: &Client<T>) -> Result<SignedIn, Error> {
+    pub(crate) fn sign_in<U: Transport>(&self, client: &Client<U>) -> Result<SignedIn, Error> {
         sign_in(client, &self.email, PASSWORD, &self.fresh_code())
     }
 

@@ -21,7 +21,7 @@ fn start(service: &Service, email: &str) -> Value {
 }
 
 #[test]
-fn an_unknown_address_is_answered_like_a_known_one() {
+pub(crate) fn an_unknown_address_is_answered_like_a_known_one() {
     let service = Service::start();
     service.account("ada@example.org");
     let known = start(&service, "ada@example.org");

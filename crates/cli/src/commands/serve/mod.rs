@@ -209,6 +209,10 @@ fn explain(error: &StartError) -> Failure {
             failure.hint(format!("start it with --origin {stored}, or with an empty --data folder"))
         }
         StartError::Notices { .. } => failure.hint("check the folder (--notices), its owner and the free space"),
+        StartError::Database { name, .. } if name.starts_with("postgres") => failure.hint(
+            "check that the database server answers, that the database and the role are there, and its log; \
+             docs/OPERATION.md tells how they are made",
+        ),
         StartError::Folder { .. } | StartError::Database { .. } => {
             failure.hint("check the folder (--data), its owner and the free space")
         }
