@@ -178,7 +178,7 @@ impl Edge {
     }
 
     /// The edge of a tree of `size`; `None` when a tile is missing or too short.
-    pub fn new(size: u64, tile: impl Fn(TileId) -> Option<Tile>) -> Option<Self> {
+    pub fn new(size: u64, mut tile: impl FnMut(TileId) -> Option<Tile>) -> Option<Self> {
         let mut open = vec![Vec::new(); usize::from(MAX_LEVEL) + 1];
         for id in Self::tiles(size) {
             let width = usize::try_from(id.width(size)).ok()?;
@@ -232,7 +232,7 @@ impl Edge {
         root.unwrap_or_else(empty_root)
     }
 
-    /// Every tile that differs from what it was, as it is now.
+    /// The tiles that differ from what they were, as they are now; the open ones among them may not.
     #[must_use]
     pub fn into_changed(self) -> BTreeMap<TileId, Tile> {
         let mut changed = self.changed;
