@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     /// The server's secrets.
     pub(crate) keys: ServerKeys,
+    /// Tells the keeper of the log that there are new audit entries.
+    pub(crate) new_entries: tokio::sync::Notify,
     clock: Arc<dyn Clock>,
     limits: Limits,
     origin: String,
@@ -52,7 +54,8 @@ impl App {
         origin: String,
         notices: Option<Arc<dyn Notices>>,
     ) -> Self {
-        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices }))
+        let new_entries = tokio::sync::Notify::new();
+        Self(Arc::new(Inner { store, keys, new_entries, clock, limits, origin, notices }))
     }
 }
 

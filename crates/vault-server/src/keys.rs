@@ -21,6 +21,7 @@ use opaque_ke::ServerSetup;
 use secret::SecretBytes;
 use serde::Serialize;
 use sha2::Sha256;
+use vault_protocol::log::{Checkpoint, signature_line};
 use vault_protocol::opaque::Suite;
 use vault_protocol::{FixedBytes, PublicKey, Signed, signature_input};
 use zeroize::Zeroizing;
@@ -95,6 +96,13 @@ impl ServerKeys {
             key_id: self.receipt_pk().key_id(),
             signature: signature.to_bytes().to_vec().into(),
         })
+    }
+
+    /// Signs a checkpoint of the global log: the whole note.
+    pub(crate) fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> String {
+        let text = checkpoint.to_text();
+        let signature = self.log.sign(text.as_bytes()).to_bytes();
+        format!("{text}\n{}", signature_line(&checkpoint.origin, self.log.verifying_key().as_bytes(), &signature))
     }
 
     /// Public half of the receipt key.

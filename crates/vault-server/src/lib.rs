@@ -24,6 +24,7 @@ mod failure;
 mod http;
 mod keys;
 mod limits;
+mod log;
 mod notices;
 mod opaque;
 mod presence;

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KeyFileError, ServerKeys};
 use crate::notices::{NoticeFolder, Notices};
-use crate::{routes, tokens};
+use crate::{log, routes, tokens};
 
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -135,6 +135,10 @@ impl Server {
             None => None,
         };
         let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin, notices);
+        app.store
+            .begin_log(&|size, root| app.sign_checkpoint(size, root))
+            .await
+            .map_err(|source| StartError::Database { path: config.database_file(), source })?;
         Ok(Self { app, store, listener, address })
     }
 
@@ -157,11 +161,13 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let (stop_sweeping, stopped) = tokio::sync::oneshot::channel();
         let sweeper = tokio::spawn(sweep(self.app.clone(), stopped));
+        let (stop_keeping, stopped) = tokio::sync::oneshot::channel();
+        let keeper = tokio::spawn(log::keep(self.app.clone(), stopped));
         let service = routes::router(self.app).into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(self.listener, service).with_graceful_shutdown(shutdown).await;
         // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
-        drop(stop_sweeping);
-        let _ = sweeper.await;
+        drop((stop_sweeping, stop_keeping));
+        let _ = (sweeper.await, keeper.await);
         self.store.close().await;
         served.map_err(StartError::Serve)
     }

@@ -6,6 +6,7 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+mod log;
 mod password;
 mod records;
 mod recover;
@@ -60,6 +61,9 @@ fn accounts() -> Router<App> {
         .route(paths::PASSWORD_START, post(password::start))
         .route(paths::PASSWORD_FINISH, post(password::finish))
         .route(paths::AUDIT, get(account::audit))
+        .route(paths::AUDIT_PROOFS, get(log::audit_proofs))
+        .route(paths::LOG_CHECKPOINT, get(log::checkpoint))
+        .route(paths::LOG_TILE, get(log::tile))
 }
 
 fn presence() -> Router<App> {
@@ -88,6 +92,7 @@ fn keys() -> Router<App> {
         .route(paths::REVEAL, post(reveal::reveal))
         .route(paths::EXPORT, post(export::export))
         .route(paths::HELD, post(records::held))
+        .route(paths::RECORD_PROOF, post(log::record_proof))
 }
 
 async fn health() -> &'static str {

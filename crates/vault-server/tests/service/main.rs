@@ -12,6 +12,7 @@ mod frame;
 mod harness;
 mod hostile;
 mod limits;
+mod log;
 mod main_path;
 mod outbox;
 mod password;
