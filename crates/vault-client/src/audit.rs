@@ -280,9 +280,8 @@ fn check(bundle: &AuditBundle, pins: &Pins<'_>) -> AuditReport {
 
 /// Whether the log has another entry in this one's place.
 fn was_changed(bundle: &AuditBundle, pins: &Pins<'_>, seq: u64) -> bool {
-    let checkpoint = Note::parse(&bundle.checkpoint)
-        .and_then(|note| note.checkpoint(&log_name(pins.origin), pins.log_pk))
-        .ok();
+    let checkpoint =
+        Note::parse(&bundle.checkpoint).and_then(|note| note.checkpoint(&log_name(pins.origin), pins.log_pk)).ok();
     let bytes = seq.checked_sub(1).and_then(|index| bundle.entries.get(usize::try_from(index).ok()?));
     let proof = bundle.proofs.iter().find(|proof| proof.seq == seq);
     let (Some(checkpoint), Some(bytes), Some(proof)) = (checkpoint, bytes, proof) else { return false };

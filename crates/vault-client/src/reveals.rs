@@ -55,7 +55,8 @@ impl<T: Transport> Client<T> {
                 return Ok(found);
             }
             for bytes in &page.entries {
-                let entry: AuditEntry = serde_json::from_slice(bytes).map_err(|_| Error::Inconsistent("audit trail"))?;
+                let entry: AuditEntry =
+                    serde_json::from_slice(bytes).map_err(|_| Error::Inconsistent("audit trail"))?;
                 if entry.seq != head.seq + 1 || entry.prev != head.hash {
                     return Err(Error::Inconsistent("audit trail"));
                 }

@@ -13,6 +13,7 @@
 //! | `log` | the global log: tree, tiles, checkpoints, proofs |
 //! | `backup_code` | the form of backup codes |
 //! | `opaque` | the suite of the password protocol |
+//! | `schema` | schemas of all this (feature `openapi`), for the service to describe itself with |
 //!
 //! What is not done here: sealing, opening, deriving keys (`vault-crypto`), sending (`vault-client`), storing.
 
@@ -28,6 +29,8 @@ pub mod opaque;
 pub mod problem;
 pub mod record;
 pub mod routes;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod signed;
 pub mod statement;
 pub mod verify;

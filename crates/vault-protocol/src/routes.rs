@@ -1,7 +1,18 @@
-//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url.
+//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url or a code of the error
+//! catalogue.
+//!
+//! The comment on each names its methods, in the form that the first one has: the service's tests read it.
 
-/// Liveness.
+/// `GET`: liveness.
 pub const HEALTH: &str = "/health";
+/// `GET`: whether the service can do its work now.
+pub const READY: &str = "/ready";
+/// `GET`: this interface, described (OpenAPI).
+pub const OPENAPI: &str = "/openapi.json";
+/// `GET`: the error catalogue, for people.
+pub const HELP: &str = "/help";
+/// `GET`: what happened and what to do next, for one code.
+pub const HELP_PAGE: &str = "/help/{code}";
 /// `GET`: who this service is.
 pub const SERVER: &str = "/v1/server";
 /// `POST`: begin a sign-up.
@@ -81,10 +92,7 @@ pub const AUDIT_PROOFS: &str = "/v1/audit/proofs";
 pub const RECORD_PROOF: &str = "/v1/records/{id}/proof";
 /// `GET`, anybody: size and root of the global log, signed.
 pub const LOG_CHECKPOINT: &str = "/log/checkpoint";
-/// `GET`, anybody: hashes of the global log. Paths as [`crate::log::TileId::path`] makes them.
-pub const LOG_TILE: &str = "/log/tile/{*path}";
-
-/// The path of a tile of the global log, in a tree where it has this width.
+/// The path of a tile of the global log, in a tree where it has this width; anybody may `GET` it.
 #[must_use]
 pub fn log_tile(tile: crate::log::TileId, width: u64) -> String {
     format!("/log/{}", tile.path(width))

@@ -20,7 +20,7 @@ mod tree;
 
 pub use note::{Checkpoint, Note, NoteError, VerifierKey, note_key_id, signature_line};
 pub use proof::{InclusionProof, ProofError};
-pub use tile::{Edge, MAX_LEVEL, MAX_SIZE, TILE_WIDTH, Tile, TileId, Tiles};
+pub use tile::{Edge, MAX_LEVEL, MAX_SIZE, TILE_ROUTE, TILE_WIDTH, Tile, TileId, Tiles};
 pub use tree::{
     Node, Span, consistency_spans, empty_root, inclusion_spans, is_consistent, is_included, node_hash, root_spans,
 };

@@ -170,7 +170,8 @@ impl VerifierKey {
         let bytes = BASE64.decode(key.as_bytes()).ok()?;
         let (kind, key) = bytes.split_first()?;
         let key = Self { name: name.to_owned(), kind: *kind, key: key.try_into().ok()? };
-        let fits = is_key_name(name) && matches!(*kind, ED25519 | COSIGNATURE) && HEXLOWER.encode(&key.key_id()) == key_id;
+        let fits =
+            is_key_name(name) && matches!(*kind, ED25519 | COSIGNATURE) && HEXLOWER.encode(&key.key_id()) == key_id;
         fits.then_some(key)
     }
 

@@ -15,6 +15,8 @@ pub const TILE_WIDTH: u64 = 256;
 pub const MAX_LEVEL: u8 = 5;
 /// Leaves that fit below it: no log has more.
 pub const MAX_SIZE: u64 = 1 << 48;
+/// Every tile's route: its path has any number of parts, for which the service's description of itself has no words.
+pub const TILE_ROUTE: &str = "/log/tile/{*path}";
 const ROWS: u8 = 8;
 const HASH_BYTES: usize = 32;
 

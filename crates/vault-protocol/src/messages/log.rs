@@ -6,6 +6,7 @@ use crate::{AccountId, DeviceId, FixedBytes, Millis, RecordId};
 
 /// Where an entry lies in the global log, and what proves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryProof {
     /// Number of the entry in its account's chain.
     pub seq: u64,
@@ -17,6 +18,7 @@ pub struct EntryProof {
 
 /// Answer of `GET /v1/audit/proofs?after=&limit=&size=`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditProofs {
     /// Size of the log that the proofs are for.
     pub size: u64,
@@ -28,6 +30,7 @@ pub struct AuditProofs {
 
 /// What a device signs to ask where the save of a record of its own lies in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProofQuestion {
     /// [`crate::VERSION`].
     pub v: u32,
@@ -48,6 +51,7 @@ impl ProofQuestion {
 
 /// Answer of `POST /v1/records/{id}/proof`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordProof {
     /// A text that proves it, with the checkpoint (C2SP tlog-proof); `None` while the entry is not in the log.
     pub proof: Option<String>,

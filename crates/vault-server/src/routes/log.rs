@@ -1,8 +1,9 @@
 //! The global log for everybody: checkpoint and tiles (C2SP tlog-tiles). Hashes only; who made an entry has the rest.
 //! And for those whose entries they are: proofs.
 
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, header};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use vault_protocol::limits::MAX_PROOF_PAGE;
 use vault_protocol::log::{InclusionProof, TILE_WIDTH, Tile, TileId, Tiles, inclusion_spans};
 use vault_protocol::messages::{AuditProofs, EntryProof, RecordProof};
@@ -15,23 +16,19 @@ use super::records::stored_receipt;
 use crate::app::App;
 use crate::authority::{Session, SignedProofQuestion};
 use crate::failure::{Failure, Fault};
-use crate::http::Json;
+use crate::http::{Json, Path, Query, Text};
 
 /// A tile of a width never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const HASH_BYTES: usize = 32;
 
-/// Headers and body.
-type Plain<const N: usize> = ([(HeaderName, &'static str); N], Vec<u8>);
-
 /// `GET /log/checkpoint`
-pub(super) async fn checkpoint(State(app): State<App>) -> Result<Plain<1>, Failure> {
-    let note = head(&app).await?.note;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note.into_bytes()))
+pub(super) async fn checkpoint(State(app): State<App>) -> Result<Text, Failure> {
+    Ok(Text(head(&app).await?.note))
 }
 
 /// `GET /log/tile/{level}/{number}[.p/{width}]`. A tile that has grown since is served in its former width, too.
-pub(super) async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<Plain<2>, Failure> {
+pub(super) async fn tile(State(app): State<App>, Path(path): Path<String>) -> Result<impl IntoResponse, Failure> {
     let (id, width) = TileId::parse(&path).ok_or(Code::NotFound)?;
     let width = usize::try_from(width.min(TILE_WIDTH)).map_err(|_| Code::NotFound)? * HASH_BYTES;
     let mut hashes = app.store.log_tile(id).await?.filter(|hashes| hashes.len() >= width).ok_or(Code::NotFound)?;
@@ -41,7 +38,7 @@ pub(super) async fn tile(State(app): State<App>, Path(path): Path<String>) -> Re
 
 /// Which entries, and for which checkpoint.
 #[derive(Debug, serde::Deserialize)]
-pub(super) struct ProofPage {
+pub(crate) struct ProofPage {
     after: Option<u64>,
     limit: Option<u32>,
     size: Option<u64>,

@@ -395,7 +395,8 @@ fn proofs_are_for_the_owner_and_for_logs_that_are_there() {
     assert_eq!(ask("limit=1000000").status, 200);
     assert_eq!(ask("size=0").body["proofs"], json!([]));
     assert_eq!(ask("after=1000000").body["last"], 1_000_000);
-    for query in [format!("size={}", size + 10_000), "size=-1".into(), "after=-1".into(), format!("after={}", u64::MAX)] {
+    for query in [format!("size={}", size + 10_000), "size=-1".into(), "after=-1".into(), format!("after={}", u64::MAX)]
+    {
         assert_eq!(ask(&query).status, 400, "{query}");
     }
     // A proof for an older size is good for that size.

@@ -3,20 +3,30 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup;
 mod backup_codes;
+mod clock_back;
+mod connections;
+mod disk_full;
 mod enrolment;
 mod expiry;
 mod export;
 mod factors;
 mod frame;
 mod harness;
+mod help;
 mod hostile;
 mod limits;
 mod log;
 mod main_path;
+mod metrics;
+mod openapi;
 mod outbox;
 mod password;
+mod proxied;
 mod races;
 mod recover;
+mod shutdown;
 mod start;
 mod strangers;
+mod tls;

@@ -173,5 +173,9 @@ fn number_of(id: TileId) -> i64 {
 }
 
 fn unlogged_of(row: &SqlRow) -> Result<Unlogged, Error> {
-    Ok(Unlogged { account: row.try_get("account_id")?, seq: row.try_get("seq")?, hash: row::bytes(row, "audit", "hash")? })
+    Ok(Unlogged {
+        account: row.try_get("account_id")?,
+        seq: row.try_get("seq")?,
+        hash: row::bytes(row, "audit", "hash")?,
+    })
 }

@@ -117,7 +117,10 @@ async fn the_log_only_grows_and_gives_no_place_twice() {
         let error = sqlx::query(sql).execute(&mut raw).await.expect_err(sql);
         assert!(error.to_string().contains("append only"), "{sql}: {error}");
     }
-    sqlx::query("INSERT INTO log_heads SELECT 2, size, root, note FROM log_heads").execute(&mut raw).await.expect_err("one");
+    sqlx::query("INSERT INTO log_heads SELECT 2, size, root, note FROM log_heads")
+        .execute(&mut raw)
+        .await
+        .expect_err("one");
     let twice = "UPDATE audit SET log_index = 0 WHERE log_index IS NULL";
     sqlx::query(twice).execute(&mut raw).await.expect_err("one place, one entry");
     crate::log::extend_all(&store, 10).await;
@@ -166,7 +169,8 @@ async fn twenty_thousand_entries_and_keepers_that_die() {
         keepers.spawn(async move {
             let mut stopped = 0;
             loop {
-                let limit = std::time::Duration::from_micros(if n < 4 { 60_000_000 } else { 500 + 777 * (stopped % 40) });
+                let limit =
+                    std::time::Duration::from_micros(if n < 4 { 60_000_000 } else { 500 + 777 * (stopped % 40) });
                 match tokio::time::timeout(limit, store.extend_log(256, &crate::log::sign)).await {
                     Ok(Ok(0)) => return,
                     Ok(Ok(_) | Err(vault_store::Error::Refused(vault_store::Refusal::LogMoved))) => {}
