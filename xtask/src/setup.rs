@@ -43,6 +43,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("groff", "groff-base"),
     ("age", "age"),
+    ("sqlite3", "sqlite3"),
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("pg_ctlcluster", "postgresql"),

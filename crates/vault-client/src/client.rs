@@ -1,6 +1,6 @@
 //! The client: a transport, a state folder, a clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secret::{SecretBytes, SecretVec};
 use serde::Serialize;
@@ -15,12 +15,18 @@ use zeroize::Zeroizing;
 use crate::state::{Profile, SessionFile};
 use crate::{Error, Method, Request, State, Transport};
 
+/// See [`Client::with_patience`].
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A client of one service, with the state it keeps.
 pub struct Client<T> {
     pub(crate) transport: T,
     pub(crate) state: State,
     clock: fn() -> Millis,
     backup_code_used: fn(u32),
+    log_fault_found: fn(&Error),
+    /// How long a new entry may take into the log while somebody waits.
+    pub(crate) patience: Duration,
 }
 
 /// A signed-in owner.
@@ -34,7 +40,8 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
-        Self { transport, state, clock: system_clock, backup_code_used: |_| {} }
+        let (backup_code_used, log_fault_found) = (|_| {}, |_: &Error| {});
+        Self { transport, state, clock: system_clock, backup_code_used, log_fault_found, patience: PATIENCE }
     }
 
     /// The same client with another clock, for tests.
@@ -47,6 +54,22 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn telling_backup_codes(self, told: fn(u32)) -> Self {
         Self { backup_code_used: told, ..self }
+    }
+
+    /// The same client that calls `told` when a save found out that the service's log contradicts what was seen: the save goes on.
+    #[must_use]
+    pub fn telling_log_faults(self, told: fn(&Error)) -> Self {
+        Self { log_fault_found: told, ..self }
+    }
+
+    /// The same client that waits so long for new entries to come into the log.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    pub(crate) fn tell_log_fault(&self, error: &Error) {
+        (self.log_fault_found)(error);
     }
 
     pub(crate) fn tell_backup_codes(&self, left: Option<u32>) {
@@ -86,6 +109,11 @@ impl<T: Transport> Client<T> {
         self.exchange(Method::Get, path, session, SecretVec::new(Vec::new()))
     }
 
+    /// An answer that is not JSON.
+    pub(crate) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
+        Ok(std::mem::take(&mut *self.ask(Method::Get, path, None, SecretVec::new(Vec::new()))?))
+    }
+
     pub(crate) fn post<B: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
@@ -106,13 +134,25 @@ impl<T: Transport> Client<T> {
         session: Option<&Bytes>,
         body: SecretVec,
     ) -> Result<A, Error> {
+        let answer = self.ask(method, path, session, body)?;
+        let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+        serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"))
+    }
+
+    /// The body of an answer that is no error.
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        session: Option<&Bytes>,
+        body: SecretVec,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let token = session.map(token_text).transpose()?;
         let bearer = token.as_ref().map(|token| token.as_str());
         let response = self.transport.send(Request { method, path, bearer, body })?;
         let answer = Zeroizing::new(response.body);
         if (200..300).contains(&response.status) {
-            let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-            return serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"));
+            return Ok(answer);
         }
         match serde_json::from_slice::<Problem>(&answer) {
             Ok(problem) => {

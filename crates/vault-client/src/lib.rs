@@ -16,6 +16,7 @@
 
 mod audit;
 mod backup_codes;
+mod bundle;
 mod client;
 mod enrol;
 mod error;
@@ -23,9 +24,11 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
+mod log;
 mod password;
 mod recover;
 mod reveal;
+mod reveals;
 mod save;
 mod sign_in;
 mod sign_up;
@@ -33,8 +36,9 @@ mod state;
 mod step_up;
 mod transport;
 
-pub use audit::{AuditReport, AuditTrail};
+pub use audit::{AuditReport, AuditTrail, BundleTrust};
 pub use backup_codes::NewBackupCodes;
+pub use bundle::AuditBundle;
 pub use client::Client;
 pub use enrol::{DeviceEnrolment, DeviceSummary, OwnerApproval};
 pub use error::Error;
@@ -42,6 +46,7 @@ pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
 pub use import::KnownKeys;
+pub use log::ReceiptReport;
 pub use recover::Recovery;
 pub use reveal::{ExportedKey, RecordSummary, RevealedKey};
 pub use save::{Delivery, KeyToSave, Outcome, Standing};
@@ -54,5 +59,6 @@ pub use transport::{Method, Request, Response, Transport, TransportError};
 pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::limits::MAX_EXPORT;
+pub use vault_protocol::log::VerifierKey;
 pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
 pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, problem};

@@ -9,8 +9,9 @@ use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{
     DeviceList, ExportRequest, Exported, Purpose, RecordPage, RecordView, RevealRequest, Revealed, export_target,
 };
-use vault_protocol::record::{AuthorKind, Header};
-use vault_protocol::{AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
+use vault_protocol::record::{AuthorKind, Header, Save};
+use vault_protocol::statement::KeyStatement;
+use vault_protocol::{AccountId, AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
 use crate::{Client, Error, Presence, Transport};
@@ -61,7 +62,29 @@ pub struct ExportedKey {
 }
 
 /// Keys and names of those who may author records.
-type Authors = BTreeMap<AuthorId, (PublicKey, String)>;
+pub(crate) struct Authors(BTreeMap<AuthorId, (PublicKey, String)>);
+
+impl Authors {
+    /// The devices whose certificates are signed by the identity key, and the owner.
+    pub(crate) fn of(account: AccountId, statement: &KeyStatement, certificates: &[Signed]) -> Self {
+        let mut authors = BTreeMap::new();
+        for signed in certificates {
+            if let Ok(certificate) = verify::certificate(signed, account, &statement.identity_pk) {
+                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
+            }
+        }
+        authors.insert(account.into(), (statement.author_pk.clone(), "owner".to_owned()));
+        Self(authors)
+    }
+
+    /// Who made a record with this header.
+    fn author_of(&self, header: &[u8], account: AccountId) -> Option<&(PublicKey, String)> {
+        let header: Header = serde_json::from_slice(header).ok()?;
+        // A device must not pass for the owner, nor the other way round.
+        let is_owner = header.author_id == AuthorId::from(account);
+        (is_owner == (header.author_kind == AuthorKind::Account)).then(|| self.0.get(&header.author_id))?
+    }
+}
 
 impl<T: Transport> Client<T> {
     /// All saved keys, newest last.
@@ -102,6 +125,7 @@ impl<T: Transport> Client<T> {
         let path = routes::with_id(routes::REVEAL, &record.to_string());
         let body = RevealRequest { grant: confirmed.grant.clone(), reason: reason.to_owned() };
         let revealed: Revealed = self.post(&path, Some(owner.token()), &body)?;
+        self.remember_reveals(&owner, &[record]);
         open(&owner, &authors, confirmed.vault()?, record, &revealed)
     }
 
@@ -119,6 +143,7 @@ impl<T: Transport> Client<T> {
         if exported.records.len() != records.len() {
             return Err(Error::Answer("another number of records than asked for"));
         }
+        self.remember_reveals(&owner, records);
         let each = records.iter().zip(exported.records);
         each.map(|(record, revealed)| {
             let key = open(&owner, &authors, confirmed.vault()?, *record, &revealed)?;
@@ -145,15 +170,8 @@ impl<T: Transport> Client<T> {
     /// The devices whose certificates are signed by the identity key, and the owner.
     pub(crate) fn authors(&self, owner: &Owner) -> Result<Authors, Error> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
-        let account = owner.profile.account_id;
-        let mut authors = Authors::new();
-        for device in list.devices {
-            if let Ok(certificate) = verify::certificate(&device.certificate, account, &owner.statement.identity_pk) {
-                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
-            }
-        }
-        authors.insert(account.into(), (owner.statement.author_pk.clone(), "owner".to_owned()));
-        Ok(authors)
+        let certificates: Vec<Signed> = list.devices.into_iter().map(|device| device.certificate).collect();
+        Ok(Authors::of(owner.profile.account_id, &owner.statement, &certificates))
     }
 }
 
@@ -167,7 +185,8 @@ fn open(
 ) -> Result<RevealedKey, Error> {
     let request = &revealed.record;
     let unverified = Error::unverified("the record");
-    let author = author_of(&request.header, owner, authors).ok_or(Error::Answer("an unknown author"))?;
+    let author = authors.author_of(&request.header, owner.profile.account_id);
+    let author = author.ok_or(Error::Answer("an unknown author"))?;
     let save = verify::save(request, &author.0).map_err(unverified)?;
     if save.record_id != record || save.account_id != owner.profile.account_id {
         return Err(Error::Answer("another record than the one asked for"));
@@ -178,18 +197,18 @@ fn open(
     Ok(RevealedKey { password, meta })
 }
 
-fn author_of<'a>(header: &[u8], owner: &Owner, authors: &'a Authors) -> Option<&'a (PublicKey, String)> {
-    let header: Header = serde_json::from_slice(header).ok()?;
-    // A device must not pass for the owner, nor the other way round.
-    let is_owner = header.author_id == AuthorId::from(owner.profile.account_id);
-    (is_owner == (header.author_kind == AuthorKind::Account)).then(|| authors.get(&header.author_id))?
+/// The save of a listed record, once it is its author's and of this record.
+pub(crate) fn verified_save(view: &RecordView, account: AccountId, authors: &Authors) -> Option<Save> {
+    let (key, _) = authors.author_of(&view.header, account)?;
+    let save = verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok()?;
+    (save.record_id == view.record_id && save.account_id == account).then_some(save)
 }
 
 pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> RecordSummary {
     let header: Option<Header> = serde_json::from_slice(&view.header).ok();
-    let author = author_of(&view.header, owner, authors);
-    let save = author.and_then(|(key, _)| verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok());
-    let save = save.filter(|save| save.record_id == view.record_id && save.account_id == owner.profile.account_id);
+    let account = owner.profile.account_id;
+    let author = authors.author_of(&view.header, account);
+    let save = verified_save(view, account, authors);
     RecordSummary {
         record_id: view.record_id,
         kind: header.map(|header| header.kind).unwrap_or_default(),

@@ -114,6 +114,7 @@ impl<T: Transport> Client<T> {
         if let Some(known) = &known {
             check_pins(known, started, &logged_in)?;
         }
+        self.check_log_if_reachable(&started.server.log_pk)?;
         self.state.write(
             "profile.json",
             &Profile {

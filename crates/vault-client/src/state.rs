@@ -6,6 +6,9 @@
 //! device.json           this device's key, certificate and pins, once enrolled
 //! outbox/RECORD.json    sealed saves that have no receipt yet
 //! receipts/RECORD.json  receipts, each verified before it was written
+//! log.json              newest checkpoint of the service's global log that was accepted
+//! reveals.json          releases of keys that this computer asked for and got
+//! evidence/NAME.json    statements of a service about its log that do not go together
 //! ```
 //!
 //! Files are written whole: a temporary file, made durable, renamed.

@@ -12,6 +12,8 @@ pub const MAX_PAGE: u32 = 200;
 pub const MAX_EXPORT: usize = 128;
 /// Audit entries in a page, at most.
 pub const MAX_AUDIT_PAGE: u32 = 1000;
+/// Entries that one answer has proofs for, at most.
+pub const MAX_PROOF_PAGE: u32 = 100;
 /// How long an enrolment code lives, in seconds.
 pub const DEVICE_CODE_SECONDS: u64 = 600;
 /// How long a grant lives, in seconds.

@@ -86,6 +86,18 @@ pub const HELD: &str = "/v1/records/{id}/held";
 /// `GET`: the audit trail.
 pub const AUDIT: &str = "/v1/audit";
 
+/// `GET`: proofs that entries of the trail are in the global log.
+pub const AUDIT_PROOFS: &str = "/v1/audit/proofs";
+/// `POST`, device: proof that a save is in the global log.
+pub const RECORD_PROOF: &str = "/v1/records/{id}/proof";
+/// `GET`, anybody: size and root of the global log, signed.
+pub const LOG_CHECKPOINT: &str = "/log/checkpoint";
+/// The path of a tile of the global log, in a tree where it has this width; anybody may `GET` it.
+#[must_use]
+pub fn log_tile(tile: crate::log::TileId, width: u64) -> String {
+    format!("/log/{}", tile.path(width))
+}
+
 /// The path with its placeholder filled in.
 #[must_use]
 pub fn with_id(route: &str, id: &str) -> String {

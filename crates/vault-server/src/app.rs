@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     /// The server's secrets.
     pub(crate) keys: ServerKeys,
+    /// Tells the keeper of the log that there are new audit entries.
+    pub(crate) new_entries: tokio::sync::Notify,
     time: Timeline,
     limits: Limits,
     origin: String,
@@ -68,7 +70,8 @@ impl App {
         operation: Operation,
     ) -> Self {
         let time = Timeline::new(clock);
-        Self(Arc::new(Inner { store, keys, time, limits, origin, notices, operation }))
+        let new_entries = tokio::sync::Notify::new();
+        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, notices, operation }))
     }
 }
 

@@ -122,6 +122,16 @@ impl IntoResponse for Verbatim {
     }
 }
 
+/// A text for machines.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], self.0).into_response()
+    }
+}
+
 /// A page for people: text and one style sheet, nothing else.
 #[derive(Debug)]
 pub(crate) struct Html {
@@ -230,7 +240,7 @@ pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) 
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

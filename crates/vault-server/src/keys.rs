@@ -21,6 +21,7 @@ use opaque_ke::ServerSetup;
 use secret::SecretBytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use vault_protocol::log::{Checkpoint, signature_line};
 use vault_protocol::opaque::Suite;
 use vault_protocol::{FixedBytes, PublicKey, Signed, signature_input};
 use zeroize::Zeroizing;
@@ -116,6 +117,13 @@ impl ServerKeys {
         hash.update(self.receipt.verifying_key().to_bytes());
         hash.update(self.log.verifying_key().to_bytes());
         data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+
+    /// Signs a checkpoint of the global log: the whole note.
+    pub(crate) fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> String {
+        let text = checkpoint.to_text();
+        let signature = self.log.sign(text.as_bytes()).to_bytes();
+        format!("{text}\n{}", signature_line(&checkpoint.origin, self.log.verifying_key().as_bytes(), &signature))
     }
 
     /// Public half of the receipt key.

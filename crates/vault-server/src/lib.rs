@@ -8,6 +8,7 @@
 //! - A receipt leaves only after record, audit entry and chain head are committed together.
 //! - A secret part leaves only in `reveal`, for a grant that is spent in the transaction that commits the audit entry.
 //! - Saving never asks for a session or a second factor.
+//! - Every audit entry comes into the global log, which only grows, soon after; nothing waits for that.
 //! - Answers are problem documents of the catalogue; what went wrong inside goes to the log, which holds no addresses,
 //!   no identifiers of people and no secrets.
 //!
@@ -29,6 +30,7 @@ mod http;
 mod key_command;
 mod keys;
 mod limits;
+mod log;
 mod maintenance;
 mod metrics;
 mod net;

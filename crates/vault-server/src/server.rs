@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::net::{Certificates, Listener, Rules, TlsError};
 use crate::notices::{NoticeFolder, Notices};
 use crate::ready::Readiness;
-use crate::{routes, tokens};
+use crate::{log, routes, tokens};
 
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -164,6 +164,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let (keys, database) = open_files(&config).await?;
+        let database_name = Database::name(&config);
         let (socket, address) = bind(listen).await?;
         let metrics_socket = match config.network.metrics {
             Some(address) => Some(bind(address).await?.0),
@@ -184,6 +185,8 @@ impl Server {
         let readiness = Readiness::new(config.data_dir.clone(), key_file, config.min_free_bytes);
         let operation = Operation { metrics, readiness, write_times: database.write_times() };
         let app = App::new(database.store(), keys, clock, config.limits, origin, notices, operation);
+        let failed = |source| StartError::Database { name: database_name, source };
+        app.store.begin_log(&|size, root| app.sign_checkpoint(size, root)).await.map_err(failed)?;
         let proxied_only = certificates.is_none() && !address.ip().is_loopback();
         let rules = Rules { network: config.network, proxied_only };
         Ok(Self { app, database, socket, address, rules, certificates, metrics_socket })
@@ -222,6 +225,8 @@ impl Server {
         let metrics = app.operation().metrics.clone();
         let (stop_sweeping, stopped) = oneshot::channel();
         let sweeper = tokio::spawn(sweep(app.clone(), stopped));
+        let (stop_keeping, stopped) = oneshot::channel();
+        let keeper = tokio::spawn(log::keep(app.clone(), stopped));
         let (stop_telling, stopped) = oneshot::channel::<()>();
         let telling = metrics_socket.map(|socket| {
             let network = Network { connections: OPERATORS, ..Network::default() };
@@ -235,8 +240,8 @@ impl Server {
         // A task of its own: a connection that goes wrong beyond measure does not take the rest of this function with it.
         let served = tokio::spawn(listener.run(shutdown)).await;
         // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
-        drop((stop_sweeping, stop_telling));
-        let _ = sweeper.await;
+        drop((stop_sweeping, stop_keeping, stop_telling));
+        let _ = (sweeper.await, keeper.await);
         if let Some(telling) = telling {
             let _ = telling.await;
         }

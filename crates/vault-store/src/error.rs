@@ -93,6 +93,9 @@ pub enum Refusal {
     /// The account holds as many records as it may.
     #[error("the account is full")]
     Quota,
+    /// Another process let the log grow meanwhile.
+    #[error("the log has grown meanwhile")]
+    LogMoved,
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

@@ -26,6 +26,7 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod log;
 mod passwords;
 mod postgres;
 mod records;
@@ -44,6 +45,7 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
+pub use log::{Log, LogHead, LogSigner};
 pub use passwords::{NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
@@ -68,6 +70,7 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Log
     + Passwords
     + Records
     + Sessions
@@ -85,6 +88,7 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Log
         + Passwords
         + Records
         + Sessions

@@ -51,6 +51,9 @@ pub(crate) fn explain(error: &Error) -> Failure {
                     format!("if {found} is the right address, use it instead of {expected}; if not, do not go on"),
                 )
             }
+            Error::Log { evidence, .. } => Failure::no(error.to_string())
+                .cause(format!("what it signed is kept in {evidence}"))
+                .hint(Code::LogInconsistent.next()),
             Error::KitNotConfirmed => Failure::no("no account was made: the emergency kit was not confirmed")
                 .hint("run it again, and keep the kit on paper or in a file"),
             Error::Cancelled => Failure::no("cancelled; nothing was changed"),

@@ -65,7 +65,7 @@ impl AccountArgs {
         };
         let transport = HttpTransport::new(&address)
             .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
-        Ok(Client::new(transport, state).telling_backup_codes(tell_backup_codes))
+        Ok(Client::new(transport, state).telling_backup_codes(tell_backup_codes).telling_log_faults(tell_log_fault))
     }
 
     fn folder(&self) -> Outcome<PathBuf> {
@@ -79,6 +79,13 @@ impl AccountArgs {
         })?;
         Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
     }
+}
+
+/// Tells that the service contradicts itself. What is being saved is saved all the same.
+fn tell_log_fault(error: &vault_client::Error) {
+    let failure = explain(error);
+    let cause = failure.cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    output::note(&format!("warning: {}{cause}; check it with `keyhaven audit verify`", failure.error));
 }
 
 /// Tells how many backup codes are left after one was used.

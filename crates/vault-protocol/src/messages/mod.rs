@@ -2,6 +2,7 @@
 
 mod account;
 mod device;
+mod log;
 mod password;
 mod record;
 mod recover;
@@ -11,6 +12,7 @@ mod step_up;
 
 pub use account::*;
 pub use device::*;
+pub use log::*;
 pub use password::*;
 pub use record::*;
 pub use recover::*;

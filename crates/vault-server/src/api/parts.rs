@@ -11,12 +11,13 @@ use vault_protocol::record::SaveRequest;
 
 use super::{Answer, Authority, Operation, Part};
 use crate::app::App;
-use crate::authority::{AnySession, Session, SignedHeld, SignedSave, SteppedUp};
+use crate::authority::{AnySession, Session, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp};
 use crate::failure::Failure;
 use crate::help::Language;
-use crate::http::{Caller, Html, Json, Path, Query, Stored, Verbatim};
+use crate::http::{Caller, Html, Json, Path, Query, Stored, Text, Verbatim};
 use crate::ready::Report;
 use crate::routes::Page;
+use crate::routes::log::ProofPage;
 
 impl Part for State<App> {
     fn describe(_: &mut Operation) {}
@@ -71,6 +72,12 @@ impl Part for SignedHeld {
     }
 }
 
+impl Part for SignedProofQuestion {
+    fn describe(operation: &mut Operation) {
+        SignedHeld::describe(operation);
+    }
+}
+
 impl<T: ToSchema> Part for Json<T> {
     fn describe(operation: &mut Operation) {
         operation.takes::<T>();
@@ -112,6 +119,16 @@ impl<T: PartialSchema> Words for Page<T> {
     }
 }
 
+impl Words for ProofPage {
+    fn parameters() -> Vec<Parameter> {
+        let size = ParameterBuilder::new().name("size").parameter_in(ParameterIn::Query).required(Required::False);
+        let size = size.description(Some("Size of the log that the proofs are to be for; its present one otherwise."));
+        let mut words = Page::<u64>::parameters();
+        words.push(size.schema(Some(u64::schema())).build());
+        words
+    }
+}
+
 impl<T: ToSchema> Answer for Json<T> {
     fn describe(operation: &mut Operation) {
         operation.gives::<T>(200);
@@ -140,6 +157,12 @@ impl<T: Answer> Answer for Result<T, Failure> {
 }
 
 impl Answer for &'static str {
+    fn describe(operation: &mut Operation) {
+        operation.gives_media(200, "text/plain; charset=utf-8", text());
+    }
+}
+
+impl Answer for Text {
     fn describe(operation: &mut Operation) {
         operation.gives_media(200, "text/plain; charset=utf-8", text());
     }

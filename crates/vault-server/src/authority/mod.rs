@@ -6,12 +6,12 @@
 //! | [`Session`] | signed in with everything the account asks for |
 //! | [`SteppedUp`] | a session, and a grant presented for exactly this act, spent in the act's own transaction |
 //! | [`SignedSave`] | a save signed by an active device of the account, or by the account's author key |
-//! | [`SignedHeld`] | a question signed by an active device |
+//! | [`SignedHeld`], [`SignedProofQuestion`] | a question signed by an active device |
 
 mod session;
 mod signed;
 mod stepped_up;
 
 pub(crate) use session::{AnySession, Session, open_session};
-pub(crate) use signed::{SignedHeld, SignedSave};
+pub(crate) use signed::{SignedHeld, SignedProofQuestion, SignedSave};
 pub(crate) use stepped_up::{GrantedAct, SteppedUp};

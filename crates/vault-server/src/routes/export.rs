@@ -52,6 +52,7 @@ pub(super) async fn export(
             return Err(error.into());
         }
     };
+    app.new_entries.notify_one();
     app.tell_owner(account, Event::KeysExported).await;
     let records = released.into_iter().map(as_saved).collect::<Result<_, Fault>>()?;
     Ok(Json(Exported { records }))

@@ -6,6 +6,7 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+pub(crate) mod log;
 mod password;
 mod records;
 mod recover;
@@ -37,6 +38,8 @@ use crate::ready::Report;
 pub(crate) fn router(app: App) -> Router {
     all()
         .into_router()
+        // Its path has any number of parts, for which a description has no words; C2SP tlog-tiles describes it.
+        .route(vault_protocol::log::TILE_ROUTE, get(log::tile))
         .fallback(http::nothing_here)
         .method_not_allowed_fallback(http::not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -90,6 +93,13 @@ fn accounts() -> Routes {
         .post(paths::PASSWORD_START, password::start, "Begin to change the password", &[])
         .post(paths::PASSWORD_FINISH, password::finish, "Set the new password", &[StepupGrantUsed])
         .get(paths::AUDIT, account::audit, "A page of the audit trail", &[])
+        .get(paths::AUDIT_PROOFS, log::audit_proofs, "Proofs that entries are in the global log", &[])
+        .get(
+            paths::LOG_CHECKPOINT,
+            log::checkpoint,
+            "Size and root of the global log, signed (C2SP tlog-checkpoint)",
+            &[],
+        )
 }
 
 /// What a second factor, or a backup code in its place, may be told.
@@ -155,6 +165,7 @@ fn keys() -> Routes {
         .post(paths::REVEAL, reveal::reveal, "Release a record", &[RevealReason, RevealLimit, RecordNotFound])
         .post(paths::EXPORT, export::export, "Release several records", &[RevealLimit, RecordNotFound])
         .post(paths::HELD, records::held, "Ask whether a record is still stored as it was sent", &[])
+        .post(paths::RECORD_PROOF, log::record_proof, "Prove that a save is in the global log", &[])
 }
 
 async fn health() -> &'static str {

@@ -51,6 +51,7 @@ pub(super) async fn reveal(
             return Err(error.into());
         }
     };
+    app.new_entries.notify_one();
     app.tell_owner(account, Event::KeyReleased).await;
     Ok(Json(as_saved(released)?))
 }

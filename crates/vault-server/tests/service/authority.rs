@@ -11,9 +11,10 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 19] = [
+const OWNERS_ROUTES: [(Method, &str); 20] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
+    (Get, routes::AUDIT_PROOFS),
     (Post, routes::PASSWORD_START),
     (Post, routes::PASSWORD_FINISH),
     (Get, routes::FACTORS),

@@ -18,6 +18,7 @@ mod harness;
 mod help;
 mod hostile;
 mod limits;
+mod log;
 mod main_path;
 mod matrix;
 mod metrics;

@@ -23,6 +23,8 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/log.rs"]
+mod log;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]

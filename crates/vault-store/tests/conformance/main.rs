@@ -7,6 +7,7 @@ mod accounts;
 mod backup_codes;
 mod devices;
 mod fixture;
+mod log;
 mod passwords;
 #[cfg(unix)]
 mod postgres;
@@ -38,6 +39,8 @@ macro_rules! conformance {
                 release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,
                 a_refused_release_of_several_releases_none, parallel_saves_make_one_chain,
                 parallel_sends_of_one_save_store_it_once],
+            log: [the_log_begins_once, entries_get_their_places, many_keepers_and_saves_at_once,
+                a_keeper_that_stops_half_way_leaves_nothing],
         }
     };
     ($make:path => $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
