@@ -8,6 +8,7 @@ mod recover;
 mod sign_in;
 mod sign_up;
 mod step_up;
+mod wait;
 
 pub use account::*;
 pub use device::*;
@@ -17,3 +18,4 @@ pub use recover::*;
 pub use sign_in::*;
 pub use sign_up::*;
 pub use step_up::*;
+pub use wait::*;
