@@ -1,5 +1,7 @@
 //! What a store call can answer besides its result.
 
+use std::sync::Arc;
+
 /// Why a store call did not do what it was asked to.
 ///
 /// [`Error::Refused`] is the well-formed no: the rows say it must not happen, and nothing was changed. Everything else
@@ -13,6 +15,12 @@ pub enum Error {
     /// The database failed, is busy for longer than the timeout, or broke one of its own rules.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
+    /// What was written could not be committed; nothing of it is there.
+    #[error("the database could not commit")]
+    Commit(#[source] Arc<sqlx::Error>),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
     /// The schema could not be brought up to date, or is newer than this program.
     #[error("the schema could not be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),

@@ -1,7 +1,8 @@
 //! The vault's tables and the only SQL of the product.
 //!
 //! [`Store`] is what the server knows: one trait per group of tables, each call one transaction. [`SqliteStore`] is the
-//! embedded implementation. Rows are plain data; what is sealed or signed stays bytes here.
+//! embedded implementation, [`PostgresStore`] the one for several service processes; both are made from one text, the files in
+//! `tables/`, which each engine compiles in its own types. Rows are plain data; what is sealed or signed stays bytes here.
 //!
 //! # Contract
 //! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
@@ -13,6 +14,8 @@
 //!
 //! What is not done here: deciding who may do what, sealing, signing, checking signatures, reading the clock.
 
+#![allow(clippy::duplicate_mod, reason = "the modules of the tables are compiled once for each engine")]
+
 mod accounts;
 mod audit;
 mod backup_codes;
@@ -23,9 +26,12 @@ mod error;
 mod factors;
 mod grants;
 mod passwords;
+mod postgres;
 mod records;
+mod schema;
 mod sessions;
 mod sqlite;
+mod transaction;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
 pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
@@ -37,6 +43,7 @@ pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
 pub use passwords::{NewPassword, Passwords};
+pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };

@@ -1,32 +1,53 @@
 //! The embedded implementation: one SQLite file in WAL mode.
 //!
-//! Writers take turns on a single connection, so that no call ever waits in the middle of a transaction for another
-//! one of this process; readers have connections of their own and see the last commit.
+//! Writers take turns on a single connection; those that wait for the same flush of the disk share a commit (`writer`). Readers have
+//! connections of their own and see the last commit.
 
-mod accounts;
-mod audit;
-mod backup_codes;
-mod ceremonies;
-mod counters;
-mod devices;
-mod factors;
-mod grants;
 mod open;
+mod writer;
+
+// The modules of the tables, in this engine's types: the same files make the other implementation.
+#[path = "../tables/accounts.rs"]
+mod accounts;
+#[path = "../tables/audit.rs"]
+mod audit;
+#[path = "../tables/backup_codes.rs"]
+mod backup_codes;
+#[path = "../tables/ceremonies.rs"]
+mod ceremonies;
+#[path = "../tables/counters.rs"]
+mod counters;
+#[path = "../tables/devices.rs"]
+mod devices;
+#[path = "../tables/factors.rs"]
+mod factors;
+#[path = "../tables/grants.rs"]
+mod grants;
+#[path = "../tables/passwords.rs"]
 mod passwords;
+#[path = "../tables/records.rs"]
 mod records;
+#[path = "../tables/row.rs"]
 mod row;
+#[path = "../tables/sessions.rs"]
 mod sessions;
+#[path = "../tables/shared.rs"]
+mod shared;
 
 use std::path::Path;
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use shared::{EMPTY, exactly_one, unique};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
 
+use self::SqliteStore as SqlStore;
 use crate::Error;
+use crate::transaction::in_transaction;
 
 /// The vault's tables in one SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: writer::Writer,
     readers: SqlitePool,
 }
 
@@ -47,20 +68,7 @@ impl SqliteStore {
     }
 
     /// A transaction that holds the write lock from the start: it cannot fail half-way for want of it.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-}
-
-/// `Ok` when a conditional update hit exactly one row.
-fn exactly_one(done: &sqlx::sqlite::SqliteQueryResult, refusal: crate::Refusal) -> Result<(), Error> {
-    if done.rows_affected() == 1 { Ok(()) } else { Err(refusal.into()) }
-}
-
-/// Turns the violation of a uniqueness rule into a refusal.
-fn unique(error: sqlx::Error, refusal: crate::Refusal) -> Error {
-    match &error {
-        sqlx::Error::Database(cause) if cause.is_unique_violation() => refusal.into(),
-        _ => Error::Database(error),
+    async fn begin(&self) -> Result<writer::Turn, Error> {
+        self.writer.begin().await
     }
 }

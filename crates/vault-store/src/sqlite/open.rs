@@ -3,37 +3,28 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use super::SqliteStore;
-use crate::Error;
+use super::writer::Writer;
+use crate::{Error, schema};
 
 /// How long a statement waits for another process that holds the write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that read. More would not help: reads are short and the file is in the page cache.
 const READERS: u32 = 4;
 
-/// The schema, step by step. Steps are only ever added.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
-    (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
-    (2, "presence", include_str!("../../migrations/0002_presence.sql")),
-    (3, "records", include_str!("../../migrations/0003_records.sql")),
-    (4, "backup codes", include_str!("../../migrations/0004_backup_codes.sql")),
-    (5, "confirmed by", include_str!("../../migrations/0005_confirmed_by.sql")),
-];
-
 pub(super) async fn open(file: &Path) -> Result<SqliteStore, Error> {
     open_with(options(file)).await
 }
 
 async fn open_with(options: SqliteConnectOptions) -> Result<SqliteStore, Error> {
-    let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-    let mut connection = writer.acquire().await?;
-    check_durable(&mut connection).await?;
-    migrator().run(&mut *connection).await.map_err(Error::Migration)?;
-    drop(connection);
+    let mut first = options.connect().await?;
+    check_durable(&mut first).await?;
+    schema::sqlite().run(&mut first).await.map_err(Error::Migration)?;
+    first.close().await?;
+    let writer = Writer::open(&options).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
     Ok(SqliteStore { writer, readers })
 }
@@ -48,13 +39,6 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         // Deleted rows are overwritten: a spent ceremony does not live on in free pages.
         .pragma("secure_delete", "ON")
-}
-
-fn migrator() -> Migrator {
-    let steps = MIGRATIONS.iter().map(|(version, name, sql)| {
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    Migrator::with_migrations(steps.collect())
 }
 
 /// Asks the database what is in force instead of trusting that the settings were taken.
@@ -103,10 +87,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vault.sqlite");
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await.unwrap();
-        let steps = MIGRATIONS[..3].iter().map(|(version, name, sql)| {
-            Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
-        });
-        Migrator::with_migrations(steps.collect()).run(&pool).await.unwrap();
+        schema::sqlite_until(3).run(&pool).await.unwrap();
         for sql in [
             "INSERT INTO accounts (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor,
                created_at) VALUES (zeroblob(16), 'ada@example.org', x'00', 1, 1, 7, 'active', 1, 5)",
@@ -145,7 +126,7 @@ mod tests {
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
              VALUES (999, 'from the future', TRUE, x'00', 0)",
         )
-        .execute(&store.writer)
+        .execute(&store.readers)
         .await
         .unwrap();
         store.close().await;

@@ -1,17 +1,16 @@
 //! Tables `devices` and `device_codes`.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{SqliteStore, audit, exactly_one, grants, row, unique};
+use super::{Connection, SqlRow, SqlStore, audit, exactly_one, grants, in_transaction, row, unique};
 use crate::{
     AccountId, CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceId, DeviceState, Devices, Digest, Error,
     GrantUse, LinkMaker, Millis, Refusal,
 };
 
 #[async_trait]
-impl Devices for SqliteStore {
+impl Devices for SqlStore {
     async fn enrol_device(
         &self,
         device: &Device,
@@ -19,18 +18,19 @@ impl Devices for SqliteStore {
         grant: &GrantUse,
         link: LinkMaker<'_>,
     ) -> Result<(), Error> {
-        let mut tx = self.write().await?;
-        grants::spend(&mut tx, grant).await?;
-        insert(&mut tx, device).await?;
-        if let Some(code) = code {
-            answer_code(&mut tx, device, code, grant.now).await?;
-        }
-        audit::append(&mut tx, device.account_id, link).await?;
-        Ok(tx.commit().await?)
+        in_transaction!(self, |tx| {
+            grants::spend(tx, grant).await?;
+            insert(tx, device).await?;
+            if let Some(code) = code {
+                answer_code(tx, device, code, grant.now).await?;
+            }
+            audit::append(tx, device.account_id, link).await?;
+            Ok(())
+        })
     }
 
     async fn device(&self, account: AccountId, device: DeviceId) -> Result<Option<Device>, Error> {
-        let row = sqlx::query("SELECT * FROM devices WHERE account_id = ? AND id = ?")
+        let row = sqlx::query("SELECT * FROM devices WHERE account_id = $1 AND id = $2")
             .bind(&account.as_bytes()[..])
             .bind(&device.as_bytes()[..])
             .fetch_optional(&self.readers)
@@ -39,7 +39,7 @@ impl Devices for SqliteStore {
     }
 
     async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Error> {
-        let rows = sqlx::query("SELECT * FROM devices WHERE account_id = ? ORDER BY created_at, id")
+        let rows = sqlx::query("SELECT * FROM devices WHERE account_id = $1 ORDER BY created_at, id")
             .bind(&account.as_bytes()[..])
             .fetch_all(&self.readers)
             .await?;
@@ -48,43 +48,46 @@ impl Devices for SqliteStore {
 
     async fn revoke_device(&self, device: DeviceId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<(), Error> {
         let account = grant.account_id;
-        let mut tx = self.write().await?;
-        grants::spend(&mut tx, grant).await?;
-        let done = sqlx::query(
-            "UPDATE devices SET state = 'revoked', revoked_at = ?
-             WHERE account_id = ? AND id = ? AND state = 'active'",
-        )
-        .bind(grant.now)
-        .bind(&account.as_bytes()[..])
-        .bind(&device.as_bytes()[..])
-        .execute(&mut *tx)
-        .await?;
-        exactly_one(&done, Refusal::NotFound)?;
-        audit::append(&mut tx, account, link).await?;
-        Ok(tx.commit().await?)
+        in_transaction!(self, |tx| {
+            grants::spend(tx, grant).await?;
+            let done = sqlx::query(
+                "UPDATE devices SET state = 'revoked', revoked_at = $1
+                 WHERE account_id = $2 AND id = $3 AND state = 'active'",
+            )
+            .bind(grant.now)
+            .bind(&account.as_bytes()[..])
+            .bind(&device.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+            exactly_one(&done, Refusal::NotFound)?;
+            audit::append(tx, account, link).await?;
+            Ok(())
+        })
     }
 
     async fn add_device_code(&self, code: &DeviceCode) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO device_codes (hash, user_code, device_pk, alg, box_pk, nonce, request, state, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?)",
-        )
-        .bind(&code.hash[..])
-        .bind(&code.user_code)
-        .bind(&code.device_pk)
-        .bind(&code.alg)
-        .bind(&code.box_pk)
-        .bind(&code.nonce)
-        .bind(&code.request)
-        .bind(code.expires_at)
-        .execute(&self.writer)
-        .await
-        .map_err(|error| unique(error, Refusal::IdTaken))?;
-        Ok(())
+        in_transaction!(self, |tx| {
+            sqlx::query(
+                "INSERT INTO device_codes (hash, user_code, device_pk, alg, box_pk, nonce, request, state, expires_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8)",
+            )
+            .bind(&code.hash[..])
+            .bind(&code.user_code)
+            .bind(&code.device_pk)
+            .bind(&code.alg)
+            .bind(&code.box_pk)
+            .bind(&code.nonce)
+            .bind(&code.request)
+            .bind(code.expires_at)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| unique(error, Refusal::IdTaken))?;
+            Ok(())
+        })
     }
 
     async fn device_code(&self, hash: Digest) -> Result<Option<DeviceCode>, Error> {
-        let row = sqlx::query("SELECT * FROM device_codes WHERE hash = ?")
+        let row = sqlx::query("SELECT * FROM device_codes WHERE hash = $1")
             .bind(&hash[..])
             .fetch_optional(&self.readers)
             .await?;
@@ -92,16 +95,18 @@ impl Devices for SqliteStore {
     }
 
     async fn set_device_code_tag(&self, hash: Digest, tag_h: &[u8], now: Millis) -> Result<(), Error> {
-        let done = sqlx::query(
-            "UPDATE device_codes SET tag_h = ?1
-             WHERE hash = ?2 AND state = 'pending' AND expires_at > ?3 AND (tag_h IS NULL OR tag_h = ?1)",
-        )
-        .bind(tag_h)
-        .bind(&hash[..])
-        .bind(now)
-        .execute(&self.writer)
-        .await?;
-        exactly_one(&done, Refusal::DeviceCode)
+        in_transaction!(self, |tx| {
+            let done = sqlx::query(
+                "UPDATE device_codes SET tag_h = $1
+                 WHERE hash = $2 AND state = 'pending' AND expires_at > $3 AND (tag_h IS NULL OR tag_h = $1)",
+            )
+            .bind(tag_h)
+            .bind(&hash[..])
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            exactly_one(&done, Refusal::DeviceCode)
+        })
     }
 
     async fn claim_device_code(
@@ -111,22 +116,22 @@ impl Devices for SqliteStore {
         now: Millis,
         max_tries: i64,
     ) -> Result<DeviceCode, Error> {
-        let mut tx = self.write().await?;
-        // The try that exceeds the limit kills the code, so that a later approval finds it dead as well.
-        let row = sqlx::query(
-            "UPDATE device_codes SET tries = tries + (tag_h IS NOT NULL), account_id = ?1,
-               state = CASE WHEN tries >= ?2 THEN 'failed' ELSE state END
-             WHERE user_code = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id IS NULL OR account_id = ?1)
-             RETURNING *",
-        )
-        .bind(&account.as_bytes()[..])
-        .bind(max_tries)
-        .bind(user_code)
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let code = row.as_ref().map(code_of).transpose()?;
-        tx.commit().await?;
+        let code = in_transaction!(self, |tx| {
+            // The try that exceeds the limit kills the code, so that a later approval finds it dead as well.
+            let row = sqlx::query(
+                "UPDATE device_codes SET tries = tries + CASE WHEN tag_h IS NULL THEN 0 ELSE 1 END, account_id = $1,
+                   state = CASE WHEN tries >= $2 THEN 'failed' ELSE state END
+                 WHERE user_code = $3 AND state = 'pending' AND expires_at > $4 AND (account_id IS NULL OR account_id = $1)
+                 RETURNING *",
+            )
+            .bind(&account.as_bytes()[..])
+            .bind(max_tries)
+            .bind(user_code)
+            .bind(now)
+            .fetch_optional(&mut *tx)
+            .await?;
+            row.as_ref().map(code_of).transpose()
+        })?;
         match code {
             Some(code) if code.state == DeviceCodeState::Pending => Ok(code),
             _ => Err(Refusal::DeviceCode.into()),
@@ -134,19 +139,21 @@ impl Devices for SqliteStore {
     }
 
     async fn touch_device_code(&self, hash: Digest, polled_at: Millis) -> Result<(), Error> {
-        sqlx::query("UPDATE device_codes SET polled_at = ? WHERE hash = ?")
-            .bind(polled_at)
-            .bind(&hash[..])
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        in_transaction!(self, |tx| {
+            sqlx::query("UPDATE device_codes SET polled_at = $1 WHERE hash = $2")
+                .bind(polled_at)
+                .bind(&hash[..])
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
     }
 }
 
-async fn insert(tx: &mut SqliteConnection, device: &Device) -> Result<(), Error> {
+async fn insert(tx: &mut Connection, device: &Device) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO devices (id, account_id, pk, alg, certificate, capability, state, created_at, seen_at)
-         VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8)",
     )
     .bind(&device.id.as_bytes()[..])
     .bind(&device.account_id.as_bytes()[..])
@@ -163,10 +170,10 @@ async fn insert(tx: &mut SqliteConnection, device: &Device) -> Result<(), Error>
 }
 
 /// Leaves the answer for the waiting device. The device's key must be the one that was looked up.
-async fn answer_code(tx: &mut SqliteConnection, device: &Device, code: &CodeAnswer, now: Millis) -> Result<(), Error> {
+async fn answer_code(tx: &mut Connection, device: &Device, code: &CodeAnswer, now: Millis) -> Result<(), Error> {
     let done = sqlx::query(
-        "UPDATE device_codes SET state = 'approved', answer = ?
-         WHERE user_code = ? AND account_id = ? AND device_pk = ? AND box_pk = ? AND state = 'pending' AND expires_at > ?",
+        "UPDATE device_codes SET state = 'approved', answer = $1
+         WHERE user_code = $2 AND account_id = $3 AND device_pk = $4 AND box_pk = $5 AND state = 'pending' AND expires_at > $6",
     )
     .bind(&code.answer)
     .bind(&code.user_code)
@@ -181,15 +188,15 @@ async fn answer_code(tx: &mut SqliteConnection, device: &Device, code: &CodeAnsw
 
 /// The save of a device: it must still be active, and the highest number of its saves is kept.
 pub(super) async fn note_save(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     account: AccountId,
     device: DeviceId,
     seq: i64,
     now: Millis,
 ) -> Result<(), Error> {
     let done = sqlx::query(
-        "UPDATE devices SET last_seq = MAX(last_seq, ?), seen_at = ?
-         WHERE account_id = ? AND id = ? AND state = 'active'",
+        "UPDATE devices SET last_seq = CASE WHEN last_seq < $1 THEN $1 ELSE last_seq END, seen_at = $2
+         WHERE account_id = $3 AND id = $4 AND state = 'active'",
     )
     .bind(seq)
     .bind(now)
@@ -200,7 +207,7 @@ pub(super) async fn note_save(
     exactly_one(&done, Refusal::DeviceRevoked)
 }
 
-fn device_of(row: &SqliteRow) -> Result<Device, Error> {
+fn device_of(row: &SqlRow) -> Result<Device, Error> {
     Ok(Device {
         id: DeviceId::from_bytes(row::bytes(row, "devices", "id")?),
         account_id: AccountId::from_bytes(row::bytes(row, "devices", "account_id")?),
@@ -220,7 +227,7 @@ fn device_of(row: &SqliteRow) -> Result<Device, Error> {
     })
 }
 
-fn code_of(row: &SqliteRow) -> Result<DeviceCode, Error> {
+fn code_of(row: &SqlRow) -> Result<DeviceCode, Error> {
     Ok(DeviceCode {
         hash: row::bytes(row, "device_codes", "hash")?,
         user_code: row.try_get("user_code")?,

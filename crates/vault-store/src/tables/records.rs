@@ -1,39 +1,38 @@
 //! Tables `records`, `record_state`, `record_index`, `receipts`.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{SqliteStore, audit, devices, grants, row};
+use super::{Connection, SqlRow, SqlStore, audit, devices, grants, in_transaction, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
     RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
 };
 
 #[async_trait]
-impl Records for SqliteStore {
+impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
         let record = &new.record;
         let account = record.account_id;
-        let mut tx = self.write().await?;
-        if let Some(receipt) = receipt_of(&mut tx, account, record.id, &record.body_sha256).await? {
-            return Ok(Saved::Before(receipt));
-        }
-        if let Some((device, seq)) = new.device {
-            devices::note_save(&mut tx, account, device, seq, record.received_at).await?;
-        }
-        require_room(&mut tx, account, new.max_records).await?;
-        insert(&mut tx, record).await?;
-        for entry in &new.index {
-            insert_index(&mut tx, record, entry).await?;
-        }
-        begin_state(&mut tx, record).await?;
-        let head = audit::head(&mut tx, account).await?;
-        let (link, receipt) = seal(&head);
-        audit::insert(&mut tx, account, &head, &link).await?;
-        insert_receipt(&mut tx, record, link.seq, &receipt).await?;
-        tx.commit().await?;
-        Ok(Saved::New(receipt))
+        in_transaction!(self, |tx| {
+            if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
+                return Ok(Saved::Before(receipt));
+            }
+            if let Some((device, seq)) = new.device {
+                devices::note_save(tx, account, device, seq, record.received_at).await?;
+            }
+            require_room(tx, account, new.max_records).await?;
+            insert(tx, record).await?;
+            for entry in &new.index {
+                insert_index(tx, record, entry).await?;
+            }
+            begin_state(tx, record).await?;
+            let head = audit::head(tx, account).await?;
+            let (link, receipt) = seal(&head);
+            audit::insert(tx, account, &head, &link).await?;
+            insert_receipt(tx, record, link.seq, &receipt).await?;
+            Ok(Saved::New(receipt))
+        })
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
@@ -43,7 +42,7 @@ impl Records for SqliteStore {
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
         let row = sqlx::query(
-            "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = ?1 AND \"full\" = ?2 AND account_id = ?1
+            "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $2 AND account_id = $1
              LIMIT 1",
         )
         .bind(&account.as_bytes()[..])
@@ -61,10 +60,10 @@ impl Records for SqliteStore {
     ) -> Result<Vec<Listing>, Error> {
         let after = after.map_or([0; 16], |id| *id.as_bytes());
         let rows = sqlx::query(
-            "SELECT r.account_id, r.id, r.author_id, r.kind, r.header, r.meta, x'' AS secret, r.signature,
+            "SELECT r.account_id, r.id, r.author_id, r.kind, r.header, r.meta, r.signature,
                r.body_sha256, r.supersedes, r.received_at, s.state, s.revealed_at
              FROM records r JOIN record_state s ON s.account_id = r.account_id AND s.record_id = r.id
-             WHERE r.account_id = ? AND r.id > ? ORDER BY r.id LIMIT ?",
+             WHERE r.account_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3",
         )
         .bind(&account.as_bytes()[..])
         .bind(&after[..])
@@ -81,12 +80,12 @@ impl Records for SqliteStore {
 
     async fn release(&self, id: RecordId, grant: &GrantUse, link: LinkMaker<'_>) -> Result<Released, Error> {
         let account = grant.account_id;
-        let mut tx = self.write().await?;
-        grants::spend(&mut tx, grant).await?;
-        let released = take_out(&mut tx, account, id, grant.now).await?;
-        audit::append(&mut tx, account, link).await?;
-        tx.commit().await?;
-        Ok(released)
+        in_transaction!(self, |tx| {
+            grants::spend(tx, grant).await?;
+            let released = take_out(tx, account, id, grant.now).await?;
+            audit::append(tx, account, link).await?;
+            Ok(released)
+        })
     }
 
     async fn release_all(
@@ -96,23 +95,23 @@ impl Records for SqliteStore {
         link: ReleaseLinker<'_>,
     ) -> Result<Vec<Released>, Error> {
         let account = grant.account_id;
-        let mut tx = self.write().await?;
-        grants::spend(&mut tx, grant).await?;
-        let mut all = Vec::with_capacity(ids.len());
-        for id in ids {
-            all.push(take_out(&mut tx, account, *id, grant.now).await?);
-            audit::append(&mut tx, account, &|head| link(*id, head)).await?;
-        }
-        tx.commit().await?;
-        Ok(all)
+        in_transaction!(self, |tx| {
+            grants::spend(tx, grant).await?;
+            let mut all = Vec::with_capacity(ids.len());
+            for id in ids {
+                all.push(take_out(tx, account, *id, grant.now).await?);
+                audit::append(tx, account, &|head| link(*id, head)).await?;
+            }
+            Ok(all)
+        })
     }
 }
 
 /// A record with its receipt, for somebody who may have it; notes when.
-async fn take_out(tx: &mut SqliteConnection, account: AccountId, id: RecordId, now: i64) -> Result<Released, Error> {
+async fn take_out(tx: &mut Connection, account: AccountId, id: RecordId, now: i64) -> Result<Released, Error> {
     let record = find(&mut *tx, account, id).await?.ok_or(Refusal::NotFound)?;
     let receipt = receipt_of(&mut *tx, account, id, &record.body_sha256).await?.ok_or(Refusal::NotFound)?;
-    sqlx::query("UPDATE record_state SET revealed_at = ? WHERE account_id = ? AND record_id = ?")
+    sqlx::query("UPDATE record_state SET revealed_at = $1 WHERE account_id = $2 AND record_id = $3")
         .bind(now)
         .bind(&account.as_bytes()[..])
         .bind(&id.as_bytes()[..])
@@ -121,24 +120,24 @@ async fn take_out(tx: &mut SqliteConnection, account: AccountId, id: RecordId, n
     Ok(Released { record, receipt })
 }
 
-async fn find(tx: &mut SqliteConnection, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
-    let row = sqlx::query("SELECT * FROM records WHERE account_id = ? AND id = ?")
+async fn find(tx: &mut Connection, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
+    let row = sqlx::query("SELECT * FROM records WHERE account_id = $1 AND id = $2")
         .bind(&account.as_bytes()[..])
         .bind(&id.as_bytes()[..])
         .fetch_optional(tx)
         .await?;
-    row.as_ref().map(record_of).transpose()
+    row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()
 }
 
 async fn receipt_of(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     account: AccountId,
     id: RecordId,
     body_sha256: &Digest,
 ) -> Result<Option<Vec<u8>>, Error> {
     let row = sqlx::query(
         "SELECT r.body_sha256, c.body FROM records r
-         JOIN receipts c ON c.account_id = r.account_id AND c.record_id = r.id WHERE r.account_id = ? AND r.id = ?",
+         JOIN receipts c ON c.account_id = r.account_id AND c.record_id = r.id WHERE r.account_id = $1 AND r.id = $2",
     )
     .bind(&account.as_bytes()[..])
     .bind(&id.as_bytes()[..])
@@ -151,19 +150,19 @@ async fn receipt_of(
     Ok(Some(row.try_get("body")?))
 }
 
-async fn require_room(tx: &mut SqliteConnection, account: AccountId, max_records: i64) -> Result<(), Error> {
-    let row = sqlx::query("SELECT COUNT(*) FROM record_state WHERE account_id = ? AND state = 'live'")
+async fn require_room(tx: &mut Connection, account: AccountId, max_records: i64) -> Result<(), Error> {
+    let row = sqlx::query("SELECT COUNT(*) FROM record_state WHERE account_id = $1 AND state = 'live'")
         .bind(&account.as_bytes()[..])
         .fetch_one(tx)
         .await?;
     if row.try_get::<i64, _>(0)? < max_records { Ok(()) } else { Err(Refusal::Quota.into()) }
 }
 
-async fn insert(tx: &mut SqliteConnection, record: &Record) -> Result<(), Error> {
+async fn insert(tx: &mut Connection, record: &Record) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO records
            (account_id, id, author_id, kind, header, meta, secret, signature, body_sha256, supersedes, received_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&record.account_id.as_bytes()[..])
     .bind(&record.id.as_bytes()[..])
@@ -181,10 +180,10 @@ async fn insert(tx: &mut SqliteConnection, record: &Record) -> Result<(), Error>
     Ok(())
 }
 
-async fn insert_index(tx: &mut SqliteConnection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
+async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
     sqlx::query(
-        "INSERT OR IGNORE INTO record_index (scope, scope_id, \"full\", account_id, record_id, prefix)
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO record_index (scope, scope_id, \"full\", account_id, record_id, prefix)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
     .bind(&entry.scope)
     .bind(&entry.scope_id[..])
@@ -198,15 +197,15 @@ async fn insert_index(tx: &mut SqliteConnection, record: &Record, entry: &IndexE
 }
 
 /// The new record is live; the one it supersedes, if it is there and live, steps back. Nothing else changes.
-async fn begin_state(tx: &mut SqliteConnection, record: &Record) -> Result<(), Error> {
-    sqlx::query("INSERT INTO record_state (account_id, record_id, state) VALUES (?, ?, 'live')")
+async fn begin_state(tx: &mut Connection, record: &Record) -> Result<(), Error> {
+    sqlx::query("INSERT INTO record_state (account_id, record_id, state) VALUES ($1, $2, 'live')")
         .bind(&record.account_id.as_bytes()[..])
         .bind(&record.id.as_bytes()[..])
         .execute(&mut *tx)
         .await?;
     if let Some(older) = &record.supersedes {
         sqlx::query(
-            "UPDATE record_state SET state = 'superseded' WHERE account_id = ? AND record_id = ? AND state = 'live'",
+            "UPDATE record_state SET state = 'superseded' WHERE account_id = $1 AND record_id = $2 AND state = 'live'",
         )
         .bind(&record.account_id.as_bytes()[..])
         .bind(&older.as_bytes()[..])
@@ -216,8 +215,8 @@ async fn begin_state(tx: &mut SqliteConnection, record: &Record) -> Result<(), E
     Ok(())
 }
 
-async fn insert_receipt(tx: &mut SqliteConnection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
-    sqlx::query("INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES (?, ?, ?, ?)")
+async fn insert_receipt(tx: &mut Connection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
+    sqlx::query("INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES ($1, $2, $3, $4)")
         .bind(&record.account_id.as_bytes()[..])
         .bind(&record.id.as_bytes()[..])
         .bind(seq)
@@ -227,7 +226,7 @@ async fn insert_receipt(tx: &mut SqliteConnection, record: &Record, seq: i64, re
     Ok(())
 }
 
-fn record_of(row: &SqliteRow) -> Result<Record, Error> {
+fn record_of(row: &SqlRow, secret: Vec<u8>) -> Result<Record, Error> {
     Ok(Record {
         account_id: AccountId::from_bytes(row::bytes(row, "records", "account_id")?),
         id: RecordId::from_bytes(row::bytes(row, "records", "id")?),
@@ -235,7 +234,7 @@ fn record_of(row: &SqliteRow) -> Result<Record, Error> {
         kind: row.try_get("kind")?,
         header: row.try_get("header")?,
         meta: row.try_get("meta")?,
-        secret: row.try_get("secret")?,
+        secret,
         signature: row.try_get("signature")?,
         body_sha256: row::bytes(row, "records", "body_sha256")?,
         supersedes: row::optional_bytes(row, "records", "supersedes")?.map(RecordId::from_bytes),
@@ -243,7 +242,7 @@ fn record_of(row: &SqliteRow) -> Result<Record, Error> {
     })
 }
 
-fn listing_of(row: &SqliteRow) -> Result<Listing, Error> {
+fn listing_of(row: &SqlRow) -> Result<Listing, Error> {
     let state = match row.try_get("state")? {
         "live" => RecordState::Live,
         "superseded" => RecordState::Superseded,
@@ -251,5 +250,5 @@ fn listing_of(row: &SqliteRow) -> Result<Listing, Error> {
         "hidden" => RecordState::Hidden,
         _ => return Err(Error::Corrupt { table: "record_state", column: "state" }),
     };
-    Ok(Listing { record: record_of(row)?, state, revealed_at: row.try_get("revealed_at")? })
+    Ok(Listing { record: record_of(row, Vec::new())?, state, revealed_at: row.try_get("revealed_at")? })
 }

@@ -1,23 +1,24 @@
 //! Table `sessions`.
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{SqliteStore, exactly_one, row, unique};
+use super::{Connection, SqlStore, exactly_one, in_transaction, row, unique};
 use crate::{AccountId, Digest, Error, LiveSession, Millis, Refusal, Session, SessionLevel, Sessions};
 
 #[async_trait]
-impl Sessions for SqliteStore {
+impl Sessions for SqlStore {
     async fn add_session(&self, session: &Session) -> Result<(), Error> {
-        let mut tx = self.write().await?;
-        insert(&mut tx, session).await?;
-        Ok(tx.commit().await?)
+        in_transaction!(self, |tx| {
+            insert(tx, session).await?;
+            Ok(())
+        })
     }
 
     async fn session(&self, token_hash: Digest) -> Result<Option<LiveSession>, Error> {
         let row = sqlx::query(
             "SELECT s.*, a.epoch AS account_epoch, a.two_factor FROM sessions s
-             JOIN accounts a ON a.id = s.account_id AND a.state = 'active' WHERE s.token_hash = ?",
+             JOIN accounts a ON a.id = s.account_id AND a.state = 'active' WHERE s.token_hash = $1",
         )
         .bind(&token_hash[..])
         .fetch_optional(&self.readers)
@@ -38,25 +39,29 @@ impl Sessions for SqliteStore {
     }
 
     async fn touch_session(&self, token_hash: Digest, seen_at: Millis) -> Result<(), Error> {
-        sqlx::query("UPDATE sessions SET seen_at = ? WHERE token_hash = ? AND seen_at < ?")
-            .bind(seen_at)
-            .bind(&token_hash[..])
-            .bind(seen_at)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        in_transaction!(self, |tx| {
+            sqlx::query("UPDATE sessions SET seen_at = $1 WHERE token_hash = $2 AND seen_at < $3")
+                .bind(seen_at)
+                .bind(&token_hash[..])
+                .bind(seen_at)
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
     }
 
     async fn end_session(&self, token_hash: Digest) -> Result<(), Error> {
-        sqlx::query("DELETE FROM sessions WHERE token_hash = ?").bind(&token_hash[..]).execute(&self.writer).await?;
-        Ok(())
+        in_transaction!(self, |tx| {
+            sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(&token_hash[..]).execute(&mut *tx).await?;
+            Ok(())
+        })
     }
 }
 
-pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Result<(), Error> {
+pub(super) async fn insert(tx: &mut Connection, session: &Session) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(&session.token_hash[..])
     .bind(&session.account_id.as_bytes()[..])
@@ -78,19 +83,19 @@ pub(super) async fn insert(tx: &mut SqliteConnection, session: &Session) -> Resu
 
 /// After a change of factors or password: the account's next epoch begins, every session ends, and the one that asked
 /// goes on under a new token.
-pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: &Session) -> Result<(), Error> {
+pub(super) async fn begin_epoch(tx: &mut Connection, from: &Digest, next: &Session) -> Result<(), Error> {
     let account = &next.account_id.as_bytes()[..];
     let ended = sqlx::query(
-        "DELETE FROM sessions WHERE token_hash = ?1 AND account_id = ?2
-           AND epoch = (SELECT epoch FROM accounts WHERE id = ?2)",
+        "DELETE FROM sessions WHERE token_hash = $1 AND account_id = $2
+           AND epoch = (SELECT epoch FROM accounts WHERE id = $2)",
     )
     .bind(&from[..])
     .bind(account)
     .execute(&mut *tx)
     .await?;
     exactly_one(&ended, Refusal::Session)?;
-    sqlx::query("DELETE FROM sessions WHERE account_id = ?").bind(account).execute(&mut *tx).await?;
-    let row = sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ? RETURNING epoch")
+    sqlx::query("DELETE FROM sessions WHERE account_id = $1").bind(account).execute(&mut *tx).await?;
+    let row = sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch")
         .bind(account)
         .fetch_one(&mut *tx)
         .await?;
@@ -98,10 +103,10 @@ pub(super) async fn begin_epoch(tx: &mut SqliteConnection, from: &Digest, next: 
 }
 
 /// The account's next epoch begins, and nobody goes on.
-pub(super) async fn end_all(tx: &mut SqliteConnection, account: AccountId) -> Result<(), Error> {
+pub(super) async fn end_all(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
     let account = &account.as_bytes()[..];
-    sqlx::query("DELETE FROM sessions WHERE account_id = ?").bind(account).execute(&mut *tx).await?;
-    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?").bind(account).execute(tx).await?;
+    sqlx::query("DELETE FROM sessions WHERE account_id = $1").bind(account).execute(&mut *tx).await?;
+    sqlx::query("UPDATE accounts SET epoch = epoch + 1 WHERE id = $1").bind(account).execute(tx).await?;
     Ok(())
 }
 

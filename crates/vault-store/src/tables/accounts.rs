@@ -1,36 +1,36 @@
 //! Tables `accounts`, `key_statements`, `slots`, `invites`.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{SqliteStore, audit, ceremonies, exactly_one, row, sessions, unique};
+use super::{Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, in_transaction, row, sessions, unique};
 use crate::{
     Account, AccountId, Accounts, ChainHead, Digest, Error, KeyStatement, LinkMaker, Millis, NewAccount, Refusal, Slot,
     SlotId,
 };
 
 #[async_trait]
-impl Accounts for SqliteStore {
+impl Accounts for SqlStore {
     async fn create_account(&self, new: &NewAccount, now: Millis, link: LinkMaker<'_>) -> Result<(), Error> {
-        let mut tx = self.write().await?;
-        ceremonies::end(&mut tx, new.ceremony, "signup", now).await?;
-        if let Some(invite) = &new.invite {
-            spend_invite(&mut tx, invite, now).await?;
-        }
-        insert_account(&mut tx, &new.account).await?;
-        insert_statement(&mut tx, &new.statement).await?;
-        for slot in &new.slots {
-            insert_slot(&mut tx, slot).await?;
-        }
-        audit::begin_chain(&mut tx, new.account.id, &ChainHead { seq: 0, hash: [0; 32] }).await?;
-        audit::append(&mut tx, new.account.id, link).await?;
-        sessions::insert(&mut tx, &new.session).await?;
-        Ok(tx.commit().await?)
+        in_transaction!(self, |tx| {
+            ceremonies::end(tx, new.ceremony, "signup", now).await?;
+            if let Some(invite) = &new.invite {
+                spend_invite(tx, invite, now).await?;
+            }
+            insert_account(tx, &new.account).await?;
+            insert_statement(tx, &new.statement).await?;
+            for slot in &new.slots {
+                insert_slot(tx, slot).await?;
+            }
+            audit::begin_chain(tx, new.account.id, &ChainHead { seq: 0, hash: [0; 32] }).await?;
+            audit::append(tx, new.account.id, link).await?;
+            sessions::insert(tx, &new.session).await?;
+            Ok(())
+        })
     }
 
     async fn account_by_email(&self, email_norm: &str) -> Result<Option<Account>, Error> {
-        let row = sqlx::query("SELECT * FROM accounts WHERE email_norm = ? AND state = 'active'")
+        let row = sqlx::query("SELECT * FROM accounts WHERE email_norm = $1 AND state = 'active'")
             .bind(email_norm)
             .fetch_optional(&self.readers)
             .await?;
@@ -38,7 +38,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<Account>, Error> {
-        let row = sqlx::query("SELECT * FROM accounts WHERE id = ? AND state = 'active'")
+        let row = sqlx::query("SELECT * FROM accounts WHERE id = $1 AND state = 'active'")
             .bind(&id.as_bytes()[..])
             .fetch_optional(&self.readers)
             .await?;
@@ -46,7 +46,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn key_statement(&self, account: AccountId, generation: i64) -> Result<Option<KeyStatement>, Error> {
-        let row = sqlx::query("SELECT * FROM key_statements WHERE account_id = ? AND generation = ?")
+        let row = sqlx::query("SELECT * FROM key_statements WHERE account_id = $1 AND generation = $2")
             .bind(&account.as_bytes()[..])
             .bind(generation)
             .fetch_optional(&self.readers)
@@ -56,7 +56,7 @@ impl Accounts for SqliteStore {
 
     async fn slots(&self, account: AccountId) -> Result<Vec<Slot>, Error> {
         let rows =
-            sqlx::query("SELECT * FROM slots WHERE account_id = ? AND retired_at IS NULL ORDER BY created_at, id")
+            sqlx::query("SELECT * FROM slots WHERE account_id = $1 AND retired_at IS NULL ORDER BY created_at, id")
                 .bind(&account.as_bytes()[..])
                 .fetch_all(&self.readers)
                 .await?;
@@ -64,19 +64,20 @@ impl Accounts for SqliteStore {
     }
 
     async fn add_invite(&self, hash: Digest, now: Millis, expires_at: Millis) -> Result<(), Error> {
-        let mut tx = self.write().await?;
-        sqlx::query("INSERT INTO invites (hash, created_at, expires_at) VALUES (?, ?, ?)")
-            .bind(&hash[..])
-            .bind(now)
-            .bind(expires_at)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| unique(error, Refusal::IdTaken))?;
-        Ok(tx.commit().await?)
+        in_transaction!(self, |tx| {
+            sqlx::query("INSERT INTO invites (hash, created_at, expires_at) VALUES ($1, $2, $3)")
+                .bind(&hash[..])
+                .bind(now)
+                .bind(expires_at)
+                .execute(&mut *tx)
+                .await
+                .map_err(|error| unique(error, Refusal::IdTaken))?;
+            Ok(())
+        })
     }
 
     async fn invite_is_open(&self, hash: Digest, now: Millis) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT 1 FROM invites WHERE hash = ? AND used_at IS NULL AND expires_at > ?")
+        let row = sqlx::query("SELECT 1 FROM invites WHERE hash = $1 AND used_at IS NULL AND expires_at > $2")
             .bind(&hash[..])
             .bind(now)
             .fetch_optional(&self.readers)
@@ -85,8 +86,8 @@ impl Accounts for SqliteStore {
     }
 }
 
-async fn spend_invite(tx: &mut SqliteConnection, invite: &Digest, now: Millis) -> Result<(), Error> {
-    let done = sqlx::query("UPDATE invites SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?")
+async fn spend_invite(tx: &mut Connection, invite: &Digest, now: Millis) -> Result<(), Error> {
+    let done = sqlx::query("UPDATE invites SET used_at = $1 WHERE hash = $2 AND used_at IS NULL AND expires_at > $3")
         .bind(now)
         .bind(&invite[..])
         .bind(now)
@@ -95,11 +96,11 @@ async fn spend_invite(tx: &mut SqliteConnection, invite: &Digest, now: Millis) -
     exactly_one(&done, Refusal::Invite)
 }
 
-async fn insert_account(tx: &mut SqliteConnection, account: &Account) -> Result<(), Error> {
+async fn insert_account(tx: &mut Connection, account: &Account) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO accounts
            (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8)",
     )
     .bind(&account.id.as_bytes()[..])
     .bind(&account.email_norm)
@@ -115,10 +116,10 @@ async fn insert_account(tx: &mut SqliteConnection, account: &Account) -> Result<
     Ok(())
 }
 
-async fn insert_statement(tx: &mut SqliteConnection, statement: &KeyStatement) -> Result<(), Error> {
+async fn insert_statement(tx: &mut Connection, statement: &KeyStatement) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO key_statements (account_id, generation, body, signature, previous_signature, hash)
-         VALUES (?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(&statement.account_id.as_bytes()[..])
     .bind(statement.generation)
@@ -132,11 +133,11 @@ async fn insert_statement(tx: &mut SqliteConnection, statement: &KeyStatement) -
     Ok(())
 }
 
-pub(super) async fn insert_slot(tx: &mut SqliteConnection, slot: &Slot) -> Result<(), Error> {
+pub(super) async fn insert_slot(tx: &mut Connection, slot: &Slot) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO slots
            (id, account_id, kind, salt, wrap_c, wrap_v, credential_id, proof_hash, generation, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&slot.id.as_bytes()[..])
     .bind(&slot.account_id.as_bytes()[..])
@@ -154,7 +155,7 @@ pub(super) async fn insert_slot(tx: &mut SqliteConnection, slot: &Slot) -> Resul
     Ok(())
 }
 
-fn account_of(row: &SqliteRow) -> Result<Account, Error> {
+fn account_of(row: &SqlRow) -> Result<Account, Error> {
     Ok(Account {
         id: AccountId::from_bytes(row::bytes(row, "accounts", "id")?),
         email_norm: row.try_get("email_norm")?,
@@ -167,7 +168,7 @@ fn account_of(row: &SqliteRow) -> Result<Account, Error> {
     })
 }
 
-fn statement_of(row: &SqliteRow) -> Result<KeyStatement, Error> {
+fn statement_of(row: &SqlRow) -> Result<KeyStatement, Error> {
     Ok(KeyStatement {
         account_id: AccountId::from_bytes(row::bytes(row, "key_statements", "account_id")?),
         generation: row.try_get("generation")?,
@@ -178,7 +179,7 @@ fn statement_of(row: &SqliteRow) -> Result<KeyStatement, Error> {
     })
 }
 
-fn slot_of(row: &SqliteRow) -> Result<Slot, Error> {
+fn slot_of(row: &SqlRow) -> Result<Slot, Error> {
     Ok(Slot {
         id: SlotId::from_bytes(row::bytes(row, "slots", "id")?),
         account_id: AccountId::from_bytes(row::bytes(row, "slots", "account_id")?),

@@ -1,0 +1,95 @@
+//! The implementation on PostgreSQL 15 or newer, and on engines that speak its protocol: several service processes share one
+//! database, and any of them may go away at any time.
+//!
+//! Every write is one serialisable transaction, tried again when it met another one. No extension, no advisory lock, no
+//! `LISTEN`, no sequence is used.
+
+mod open;
+
+// The modules of the tables, in this engine's types: the same files make the other implementation.
+#[path = "../tables/accounts.rs"]
+mod accounts;
+#[path = "../tables/audit.rs"]
+mod audit;
+#[path = "../tables/backup_codes.rs"]
+mod backup_codes;
+#[path = "../tables/ceremonies.rs"]
+mod ceremonies;
+#[path = "../tables/counters.rs"]
+mod counters;
+#[path = "../tables/devices.rs"]
+mod devices;
+#[path = "../tables/factors.rs"]
+mod factors;
+#[path = "../tables/grants.rs"]
+mod grants;
+#[path = "../tables/passwords.rs"]
+mod passwords;
+#[path = "../tables/records.rs"]
+mod records;
+#[path = "../tables/row.rs"]
+mod row;
+#[path = "../tables/sessions.rs"]
+mod sessions;
+#[path = "../tables/shared.rs"]
+mod shared;
+
+use shared::{EMPTY, exactly_one, unique};
+use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use self::PostgresStore as SqlStore;
+use crate::Error;
+use crate::transaction::in_transaction;
+
+/// The vault's tables in a PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    /// Also the connections that write: the database keeps transactions apart.
+    readers: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects, and brings the schema up to date. `url` is `postgres://user@host/database`; it may hold a password and is never
+    /// shown.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`] when the database would not write through to the disk; [`Error::Migration`] when its schema is of a
+    /// newer version; [`Error::Database`] when it cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        open::open(url).await
+    }
+
+    /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+
+    async fn begin(&self) -> Result<Turn, Error> {
+        Ok(Turn(self.readers.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await?))
+    }
+}
+
+/// A transaction.
+struct Turn(Transaction<'static, Postgres>);
+
+impl Turn {
+    #[allow(clippy::unnecessary_wraps, reason = "a turn of the other engine may find its store closed")]
+    fn connection(&mut self) -> Result<&mut Connection, Error> {
+        Ok(&mut self.0)
+    }
+
+    async fn end<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Ok(value) => {
+                self.0.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // A connection that fails here is given up, and the transaction with it.
+                let _ = self.0.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}

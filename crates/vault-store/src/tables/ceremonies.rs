@@ -1,0 +1,90 @@
+//! Table `ceremonies`.
+
+use async_trait::async_trait;
+use sqlx::Row;
+
+use super::{Connection, EMPTY, SqlStore, exactly_one, in_transaction, row, unique};
+use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, Millis, Refusal};
+
+#[async_trait]
+impl Ceremonies for SqlStore {
+    async fn add_ceremony(&self, ceremony: &Ceremony) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            sqlx::query(
+                "INSERT INTO ceremonies (id, kind, account_id, state_sealed, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&ceremony.id.as_bytes()[..])
+            .bind(&ceremony.kind)
+            .bind(ceremony.account_id.as_ref().map(|id| &id.as_bytes()[..]))
+            .bind(&ceremony.state_sealed)
+            .bind(ceremony.expires_at)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| unique(error, Refusal::IdTaken))?;
+            Ok(())
+        })
+    }
+
+    async fn try_ceremony(&self, id: CeremonyId, kind: &str, now: Millis, max_tries: i64) -> Result<Ceremony, Error> {
+        in_transaction!(self, |tx| {
+            let row = sqlx::query(
+                "UPDATE ceremonies SET tries = tries + 1
+                 WHERE id = $1 AND kind = $2 AND NOT used AND expires_at > $3 AND tries < $4
+                 RETURNING account_id, state_sealed, expires_at",
+            )
+            .bind(&id.as_bytes()[..])
+            .bind(kind)
+            .bind(now)
+            .bind(max_tries)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Refusal::Ceremony)?;
+            Ok(Ceremony {
+                id,
+                kind: kind.to_owned(),
+                account_id: row::optional_bytes(&row, "ceremonies", "account_id")?.map(AccountId::from_bytes),
+                state_sealed: row.try_get("state_sealed")?,
+                expires_at: row.try_get("expires_at")?,
+            })
+        })
+    }
+
+    async fn advance_ceremony(&self, next: &Ceremony, from: &str, now: Millis) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            let done = sqlx::query(
+                "UPDATE ceremonies SET kind = $1, state_sealed = $2, expires_at = $3, tries = 0
+                 WHERE id = $4 AND kind = $5 AND NOT used AND expires_at > $6",
+            )
+            .bind(&next.kind)
+            .bind(&next.state_sealed)
+            .bind(next.expires_at)
+            .bind(&next.id.as_bytes()[..])
+            .bind(from)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            exactly_one(&done, Refusal::Ceremony)
+        })
+    }
+
+    async fn end_ceremony(&self, id: CeremonyId, kind: &str, now: Millis) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            end(tx, id, kind, now).await?;
+            Ok(())
+        })
+    }
+}
+
+/// Ends an open ceremony inside a transaction. Its state is dropped: nothing needs it any more.
+pub(super) async fn end(tx: &mut Connection, id: CeremonyId, kind: &str, now: Millis) -> Result<(), Error> {
+    let done = sqlx::query(
+        "UPDATE ceremonies SET used = TRUE, state_sealed = $1 WHERE id = $2 AND kind = $3 AND NOT used AND expires_at > $4",
+    )
+    .bind(EMPTY)
+    .bind(&id.as_bytes()[..])
+    .bind(kind)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    exactly_one(&done, Refusal::Ceremony)
+}
