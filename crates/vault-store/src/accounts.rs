@@ -21,6 +21,9 @@ pub struct Account {
     pub epoch: i64,
     /// Whether a second factor is asked for.
     pub two_factor: bool,
+    /// With two-factor on: when it goes off, unless that is cancelled. With two-factor off: since when, by the owner's
+    /// will; without, there was no factor so far.
+    pub off_at: Option<Millis>,
     /// When the account was made.
     pub created_at: Millis,
 }

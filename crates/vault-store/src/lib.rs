@@ -25,6 +25,7 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod outbox;
 mod passwords;
 mod postgres;
 mod records;
@@ -32,6 +33,7 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod waits;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
 pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
@@ -42,14 +44,16 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
-pub use passwords::{NewPassword, Passwords};
+pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId, WaitId};
+pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];
@@ -64,9 +68,11 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Outbox
     + Passwords
     + Records
     + Sessions
+    + Waits
     + Send
     + Sync
 {
@@ -81,9 +87,11 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Outbox
         + Passwords
         + Records
         + Sessions
+        + Waits
         + Send
         + Sync
 {

@@ -29,6 +29,8 @@ const STEPS: &[Step] = &[
     step!(3, "0003_records"),
     step!(4, "0004_backup_codes"),
     step!(5, "0005_confirmed_by"),
+    step!(8, "0008_waits"),
+    step!(9, "0009_outbox_mail"),
 ];
 
 /// For SQLite.

@@ -23,6 +23,8 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -33,6 +35,8 @@ mod row;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
