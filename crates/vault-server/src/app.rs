@@ -11,7 +11,7 @@ use vault_protocol::messages::ServerIdentity;
 use vault_store::{AccountId, Ceremony, Millis, Store};
 
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Delays, Limits};
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
 use crate::notices::Notices;
@@ -34,6 +34,9 @@ pub(crate) struct Inner {
     limits: Limits,
     origin: String,
     notices: Option<Arc<dyn Notices>>,
+    delays: Delays,
+    /// Wakes the background task that sends notices.
+    pub(crate) mail_made: tokio::sync::Notify,
 }
 
 impl std::ops::Deref for App {
@@ -51,8 +54,10 @@ impl App {
         limits: Limits,
         origin: String,
         notices: Option<Arc<dyn Notices>>,
+        delays: Delays,
     ) -> Self {
-        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices }))
+        let mail_made = tokio::sync::Notify::new();
+        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices, delays, mail_made }))
     }
 }
 
@@ -75,6 +80,11 @@ impl Inner {
     /// How owners are told, where they are.
     pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
         self.notices.clone()
+    }
+
+    /// How long things wait that are announced first.
+    pub(crate) fn delays(&self) -> Delays {
+        self.delays
     }
 
     /// Whether codes can be mailed.

@@ -11,8 +11,10 @@
 //! - Answers are problem documents of the catalogue; what went wrong inside goes to the log, which holds no addresses,
 //!   no identifiers of people and no secrets.
 //!
-//! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), sending mail
-//! (notices go to [`Notices`], of which there is a folder of files).
+//! - A notice of an act is stored, sealed, in the transaction of the act; sending it may take its time.
+//!
+//! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), delivering mail (notices
+//! go to a mail server or into a folder of files).
 
 mod app;
 mod audit;
@@ -26,17 +28,21 @@ mod keys;
 mod limits;
 mod notices;
 mod opaque;
+mod outbox;
 mod presence;
 mod routes;
 mod seal;
 mod secret_field;
 mod server;
+mod smtp;
 mod tokens;
 mod totp;
+mod waits;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Config, Limits};
+pub use config::{Config, Delays, Limits, Smtp, SmtpSecurity};
 pub use keys::KeyFileError;
 pub use notices::{Notice, NoticeFolder, Notices};
 pub use seal::OpenError;
-pub use server::{Server, StartError, create_invite};
+pub use server::{Server, StartError, begin_reset, create_invite};
+pub use smtp::SmtpError;

@@ -15,10 +15,17 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KeyFileError, ServerKeys};
 use crate::notices::{NoticeFolder, Notices};
-use crate::{routes, tokens};
+use crate::smtp::{SmtpError, SmtpNotices};
+use crate::{outbox, routes, tokens, waits};
 
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
+/// How long a commit usually takes.
+const COMMIT: Duration = Duration::from_millis(20);
+/// Looks at the outbox after which the time is noted.
+const LOOKS_PER_TIME: u32 = 60;
+/// How long the end of the service waits for notices that are under way.
+const LAST_MAIL: Duration = Duration::from_secs(10);
 const ORIGIN: &str = "origin";
 
 /// Why the service does not start, or stopped.
@@ -52,6 +59,24 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The mail server cannot be used as it is described.
+    #[error("mail cannot be sent by {host}")]
+    Smtp {
+        /// Which server.
+        host: String,
+        /// The cause.
+        #[source]
+        source: SmtpError,
+    },
+    /// A delay that protects accounts is shorter than its default.
+    #[error("a safety delay is shorter than it may be")]
+    Delays,
+    /// Nobody could be told of what is to begin.
+    #[error("the service sends no notices, and this must not begin without one")]
+    NoNotices,
+    /// The reset was not begun.
+    #[error("the reset was not begun: the database failed, or too many were begun this month")]
+    Reset,
     /// The database.
     #[error("the database {path} cannot be used")]
     Database {
@@ -128,13 +153,8 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let origin = settle_origin(&config, &store, address).await?;
-        let notices = match &config.notices {
-            Some(folder) => Some(Arc::new(
-                NoticeFolder::open(folder).map_err(|source| StartError::Notices { path: folder.clone(), source })?,
-            ) as Arc<dyn Notices>),
-            None => None,
-        };
-        let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin, notices);
+        let notices = way_out(&config)?;
+        let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin, notices, config.delays);
         Ok(Self { app, store, listener, address })
     }
 
@@ -157,11 +177,15 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let (stop_sweeping, stopped) = tokio::sync::oneshot::channel();
         let sweeper = tokio::spawn(sweep(self.app.clone(), stopped));
+        let (stop_attending, attending_stopped) = tokio::sync::oneshot::channel();
+        let attendant = tokio::spawn(attend(self.app.clone(), attending_stopped));
         let service = routes::router(self.app).into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(self.listener, service).with_graceful_shutdown(shutdown).await;
         // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
         drop(stop_sweeping);
+        drop(stop_attending);
         let _ = sweeper.await;
+        let _ = attendant.await;
         self.store.close().await;
         served.map_err(StartError::Serve)
     }
@@ -183,6 +207,43 @@ pub async fn create_invite(config: &Config, lifetime: Duration) -> Result<String
     added.map_err(|source| StartError::Database { path: config.database_file(), source })?;
     store.close().await;
     Ok(invite)
+}
+
+/// Begins the delayed reset of an account's second factors in the name of whoever runs the service; gives when it can be
+/// finished. That takes the owner's password or kit and a mailed code, as every reset does: an operator can neither finish it
+/// nor shorten it, and the owner is told and can cancel it.
+///
+/// May be called while the service runs, which sends the notice. `None`: there is no such account, or two-factor is off.
+///
+/// # Errors
+/// [`StartError`]; [`StartError::NoNotices`] where the service sends none.
+pub async fn begin_reset(config: &Config, email: &str) -> Result<Option<i64>, StartError> {
+    let (keys, store) = open_files(config).await?;
+    let notices = way_out(config)?.ok_or(StartError::NoNotices)?;
+    let (clock, limits) = (Arc::new(SystemClock), config.limits);
+    let app = App::new(Arc::new(store.clone()), keys, clock, limits, String::new(), Some(notices), config.delays);
+    let begun = waits::begin_by_operator(&app, email).await;
+    store.close().await;
+    begun.map_err(|_| StartError::Reset)
+}
+
+/// Where notices go.
+fn way_out(config: &Config) -> Result<Option<Arc<dyn Notices>>, StartError> {
+    if !config.delays.are_long_enough() {
+        return Err(StartError::Delays);
+    }
+    if let Some(smtp) = &config.smtp {
+        let way = SmtpNotices::new(smtp).map_err(|source| StartError::Smtp { host: smtp.host.clone(), source })?;
+        return Ok(Some(Arc::new(way)));
+    }
+    let folder = |folder: &PathBuf| {
+        let opened = NoticeFolder::open(folder);
+        opened.map_err(|source| StartError::Notices { path: folder.clone(), source })
+    };
+    Ok(match &config.notices {
+        Some(path) => Some(Arc::new(folder(path)?)),
+        None => None,
+    })
 }
 
 async fn open_files(config: &Config) -> Result<(ServerKeys, SqliteStore), StartError> {
@@ -229,5 +290,35 @@ async fn sweep(app: App, mut stopped: tokio::sync::oneshot::Receiver<()>) {
         if let Err(error) = app.store.sweep(app.now()).await {
             tracing::warn!(%error, "what is over could not be forgotten; trying again later");
         }
+    }
+}
+
+/// Looks after delays and the outbox until the other end of `stopped` is gone.
+async fn attend(app: App, mut stopped: tokio::sync::oneshot::Receiver<()>) {
+    let mut under_way = tokio::task::JoinSet::new();
+    let mut looks: u32 = 0;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(outbox::LOOK) => {}
+            // Told while the act is being committed; should that take longer, the next look finds it.
+            () = app.mail_made.notified() => tokio::time::sleep(COMMIT).await,
+            _ = &mut stopped => break,
+        }
+        if looks.is_multiple_of(LOOKS_PER_TIME)
+            && let Err(error) = app.store.latest_time(app.now()).await
+        {
+            tracing::warn!(%error, "the time could not be noted; trying again later");
+        }
+        looks = looks.wrapping_add(1);
+        if let Err(failure) = waits::attend(&app).await {
+            tracing::warn!(cause = ?failure, "delays could not be looked at; trying again later");
+        }
+        if let Err(failure) = outbox::send_waiting(&app, &mut under_way).await {
+            tracing::warn!(cause = ?failure, "the outbox could not be looked at; trying again later");
+        }
+    }
+    let last = async { while under_way.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_MAIL, last).await.is_err() {
+        tracing::warn!("a notice was on its way when the service stopped; it is sent again after the next start");
     }
 }

@@ -28,6 +28,14 @@ pub struct Account {
     pub created_at: Millis,
 }
 
+impl Account {
+    /// Whether it asks for no second factor because its owner wanted that, and not because there was none so far.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        !self.two_factor && self.off_at.is_some()
+    }
+}
+
 /// One row of `key_statements`: the signed public keys of one generation.
 #[derive(Debug, Clone)]
 pub struct KeyStatement {

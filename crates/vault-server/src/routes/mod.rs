@@ -6,13 +6,18 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+mod kit;
 mod password;
 mod records;
 mod recover;
+mod reset;
 mod reveal;
 mod sign_in;
 mod sign_up;
 mod step_up;
+mod waits;
+
+pub(crate) use sign_up::normalise_email;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -56,6 +61,11 @@ fn accounts() -> Router<App> {
         .route(paths::RECOVER_START, post(recover::start))
         .route(paths::RECOVER_PROVE, post(recover::prove))
         .route(paths::RECOVER_FINISH, post(recover::finish))
+        .route(paths::RESET_START, post(reset::start))
+        .route(paths::RESET_PROVE, post(reset::prove))
+        .route(paths::RESET_PASSWORD, post(reset::password))
+        .route(paths::KIT_START, post(kit::start))
+        .route(paths::KIT_FINISH, post(kit::finish))
         .route(paths::ACCOUNT, get(account::show))
         .route(paths::PASSWORD_START, post(password::start))
         .route(paths::PASSWORD_FINISH, post(password::finish))
@@ -70,6 +80,9 @@ fn presence() -> Router<App> {
         .route(paths::BACKUP_CODES_START, post(backup_codes::start))
         .route(paths::BACKUP_CODES_FINISH, post(backup_codes::finish))
         .route(paths::FACTOR_REMOVE, post(factors::remove))
+        .route(paths::FACTORS_OFF, post(waits::off))
+        .route(paths::WAITS, get(waits::list))
+        .route(paths::WAIT_CANCEL, post(waits::cancel))
         .route(paths::STEP_UP_START, post(step_up::start))
         .route(paths::STEP_UP_FINISH, post(step_up::finish))
 }

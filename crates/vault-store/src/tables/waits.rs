@@ -67,10 +67,7 @@ impl Waits for SqlStore {
 
     async fn cancel_wait(&self, wait: &Wait, now: Millis, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            sqlx::query("DELETE FROM sessions WHERE token_hash = (SELECT session_hash FROM waits WHERE id = $1)")
-                .bind(&wait.id.as_bytes()[..])
-                .execute(&mut *tx)
-                .await?;
+            end_session(tx, wait).await?;
             end(tx, wait, "cancelled", now).await?;
             if wait.kind == WaitKind::Off {
                 stays_on(tx, wait.account_id).await?;
@@ -107,6 +104,7 @@ impl Waits for SqlStore {
 
     async fn lapse_wait(&self, wait: &Wait, now: Millis, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
+            end_session(tx, wait).await?;
             end(tx, wait, "lapsed", now).await?;
             audit::append(tx, wait.account_id, link).await?;
             Ok(())
@@ -145,10 +143,7 @@ impl Waits for SqlStore {
                 ceremonies::end(tx, ceremony, kind, now).await?;
             }
             due(tx, wait, WaitKind::Reset, now).await?;
-            sqlx::query("DELETE FROM sessions WHERE token_hash = (SELECT session_hash FROM waits WHERE id = $1)")
-                .bind(&wait.id.as_bytes()[..])
-                .execute(&mut *tx)
-                .await?;
+            end_session(tx, wait).await?;
             let done = sqlx::query("UPDATE waits SET session_hash = $1 WHERE id = $2 AND state = 'running'")
                 .bind(&session.token_hash[..])
                 .bind(&wait.id.as_bytes()[..])
@@ -208,6 +203,15 @@ pub(super) async fn factor_comes(
     .bind(WaitKind::Reset.name())
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Ends the session that was to finish a reset.
+async fn end_session(tx: &mut Connection, wait: &Wait) -> Result<(), Error> {
+    sqlx::query("DELETE FROM sessions WHERE token_hash = (SELECT session_hash FROM waits WHERE id = $1)")
+        .bind(&wait.id.as_bytes()[..])
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
