@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use secret::{SecretBytes, SecretVec};
+use secret::{SecretBytes, SecretString, SecretVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vault_crypto::CatalogueRoot;
@@ -21,7 +21,11 @@ pub struct Client<T> {
     pub(crate) state: State,
     clock: fn() -> Millis,
     backup_code_used: fn(u32),
+    mailed_code: Box<AskForMailedCode>,
 }
+
+/// Asks for the code of a mail that was just sent. `None` gives up.
+pub(crate) type AskForMailedCode = dyn Fn() -> Option<SecretString> + Send + Sync;
 
 /// A signed-in owner.
 pub(crate) struct Owner {
@@ -34,7 +38,7 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
-        Self { transport, state, clock: system_clock, backup_code_used: |_| {} }
+        Self { transport, state, clock: system_clock, backup_code_used: |_| {}, mailed_code: Box::new(|| None) }
     }
 
     /// The same client with another clock, for tests.
@@ -47,6 +51,16 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn telling_backup_codes(self, told: fn(u32)) -> Self {
         Self { backup_code_used: told, ..self }
+    }
+
+    /// The same client that calls `ask` for the code of a mail, where one stands in for a second factor.
+    #[must_use]
+    pub fn asking_for_mailed_codes(self, ask: impl Fn() -> Option<SecretString> + Send + Sync + 'static) -> Self {
+        Self { mailed_code: Box::new(ask), ..self }
+    }
+
+    pub(crate) fn mailed_code(&self) -> Option<SecretString> {
+        (self.mailed_code)()
     }
 
     pub(crate) fn tell_backup_codes(&self, left: Option<u32>) {
@@ -110,6 +124,12 @@ impl<T: Transport> Client<T> {
         let bearer = token.as_ref().map(|token| token.as_str());
         let response = self.transport.send(Request { method, path, bearer, body })?;
         let answer = Zeroizing::new(response.body);
+        // A delay that runs is told with a status of success: nothing is wrong, and nothing was done so far.
+        if response.status == 202
+            && let Ok(problem) = serde_json::from_slice::<Problem>(&answer)
+        {
+            return Err(Error::Problem(Box::new(problem)));
+        }
         if (200..300).contains(&response.status) {
             let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
             return serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"));

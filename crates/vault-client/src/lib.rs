@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
 //! | `step_up` | fresh proof of presence for one act |
+//! | `recover`, `reset`, `kit` | what to do when password, factors or kit are lost |
+//! | `waits` | the delays before weighty changes, and cancelling them |
 //! | `enrol` | a device joins: by code, or directly from a program that is signed in |
 //! | `save` | seal, put in the outbox, deliver, verify the receipt |
 //! | `import` | keys from elsewhere: which are there already, saving the others |
@@ -23,8 +25,10 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
+mod kit;
 mod password;
 mod recover;
+mod reset;
 mod reveal;
 mod save;
 mod sign_in;
@@ -32,6 +36,7 @@ mod sign_up;
 mod state;
 mod step_up;
 mod transport;
+mod waits;
 
 pub use audit::{AuditReport, AuditTrail};
 pub use backup_codes::NewBackupCodes;
@@ -43,6 +48,7 @@ pub use factors::{AskForCodes, NewTotp};
 pub use http::HttpTransport;
 pub use import::KnownKeys;
 pub use recover::Recovery;
+pub use reset::LostFactors;
 pub use reveal::{ExportedKey, RecordSummary, RevealedKey};
 pub use save::{Delivery, KeyToSave, Outcome, Standing};
 pub use sign_in::{SignInFactor, SignedIn};
@@ -54,5 +60,7 @@ pub use transport::{Method, Request, Response, Transport, TransportError};
 pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::limits::MAX_EXPORT;
-pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
-pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, problem};
+pub use vault_protocol::messages::{
+    AccountView, FactorList, FactorView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
+};
+pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, WaitId, problem};

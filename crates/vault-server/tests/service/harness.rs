@@ -15,7 +15,7 @@ use vault_client::{
     Client, Error, HttpTransport, KeyToSave, Meta, Method, NewAccount, Presence, RecordSummary, Request, SignInFactor,
     SignedIn, State, Transport,
 };
-use vault_server::{Clock, Config, Limits, ManualClock, Server, create_invite};
+use vault_server::{Clock, Config, Limits, ManualClock, Server, Smtp, create_invite};
 
 /// A password that tests use.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -28,6 +28,7 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<ManualClock>,
     limits: Limits,
     notices: bool,
+    smtp: Option<Smtp>,
     address: SocketAddr,
     running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -44,6 +45,7 @@ impl Service {
             clock: Arc::new(ManualClock::new(now)),
             limits,
             notices: false,
+            smtp: None,
             address: "127.0.0.1:0".parse().unwrap(),
             running: None,
         };
@@ -58,6 +60,50 @@ impl Service {
         service.notices = true;
         service.run();
         service
+    }
+
+    /// This one, stopped before, with notices in a folder.
+    pub(crate) fn telling(mut self) -> Self {
+        self.notices = true;
+        self.run();
+        self
+    }
+
+    /// A service that hands notices to a mail server.
+    pub(crate) fn with_smtp(smtp: Smtp) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.smtp = Some(smtp);
+        service.run();
+        service
+    }
+
+    /// Another mail server from the next start on.
+    pub(crate) fn smtp(&mut self, smtp: Smtp) {
+        self.smtp = Some(smtp);
+    }
+
+    /// Asks for codes of mails that were not there when this was called: each once, waiting until it is there.
+    pub(crate) fn mailed_codes(&self) -> impl Fn() -> Option<SecretString> + Send + Sync + 'static {
+        let folder = self.notices_folder();
+        let seen = std::sync::Mutex::new(files_of(&folder));
+        move || {
+            let mut seen = seen.lock().unwrap();
+            for _ in 0..300 {
+                for file in files_of(&folder) {
+                    if !seen.insert(file.clone()) {
+                        continue;
+                    }
+                    let text = std::fs::read_to_string(&file).unwrap();
+                    if text.contains("\nSubject: Your Keyhaven code\n") {
+                        let code = text.lines().map(str::trim).find(|line| line.len() == 6).unwrap();
+                        return Some(SecretString::from(code));
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            panic!("no code was mailed")
+        }
     }
 
     pub(crate) fn notices_folder(&self) -> std::path::PathBuf {
@@ -112,7 +158,7 @@ impl Service {
 
     pub(crate) fn config(&self) -> Config {
         let notices = self.notices.then(|| self.notices_folder());
-        Config { limits: self.limits, notices, ..Config::in_folder(self.folder.path()) }
+        Config { limits: self.limits, notices, smtp: self.smtp.clone(), ..Config::in_folder(self.folder.path()) }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -164,6 +210,17 @@ impl Drop for Service {
             let _ = thread.join();
         }
     }
+}
+
+fn files_of(folder: &Path) -> std::collections::BTreeSet<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "txt")).collect()
+}
+
+/// The code of a notice that cancels a delay.
+pub(crate) fn cancel_code(notice: &str) -> String {
+    let is_code = |line: &&str| line.len() == 26 + 6 && line.split('-').all(|group| group.len() <= 4);
+    notice.lines().map(str::trim).find(is_code).unwrap_or_else(|| panic!("no code: {notice}")).to_owned()
 }
 
 /// An answer as it came.
