@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use secret::SecretString;
 use serde_json::json;
 use tokio::runtime::Runtime;
-use vault_server::{Config, KeyFileError, Server, StartError, create_invite};
+use vault_server::{Config, KeyFileError, Server, Smtp, SmtpSecurity, StartError, begin_reset, create_invite};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Outcome};
-use crate::{files, output};
+use crate::times::time;
+use crate::{files, output, secrets};
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,10 +36,106 @@ pub(crate) struct ServeArgs {
     /// sends them on
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, env = "KEYHAVEN_NOTICES")]
     notices: Option<PathBuf>,
+    #[command(flatten)]
+    mail: MailArgs,
+}
+
+/// The mail server that notices go to.
+#[derive(Debug, Args)]
+struct MailArgs {
+    /// Mail server that notices are handed to: smtps://HOST (TLS), smtp://HOST (STARTTLS), or smtp+plain://127.0.0.1 on this
+    /// computer
+    #[arg(long, global = true, value_name = "URL", value_parser = parse_smtp, env = "KEYHAVEN_SMTP", requires = "smtp_from",
+        conflicts_with = "notices")]
+    smtp: Option<(SmtpSecurity, String, u16)>,
+    /// Address that mails come from
+    #[arg(long, global = true, value_name = "ADDRESS", env = "KEYHAVEN_SMTP_FROM")]
+    smtp_from: Option<String>,
+    /// File with user name and password for the mail server, one line each (else KEYHAVEN_SMTP_USER and
+    /// KEYHAVEN_SMTP_PASSWORD)
+    #[arg(long, global = true, value_name = "FILE")]
+    smtp_credentials_file: Option<PathBuf>,
+    /// Certificates (PEM) that the mail server is checked with, in place of the public ones
+    #[arg(long, global = true, value_name = "FILE", env = "KEYHAVEN_SMTP_CA_FILE")]
+    smtp_ca_file: Option<PathBuf>,
+}
+
+impl MailArgs {
+    fn smtp(&self) -> Outcome<Option<Smtp>> {
+        let Some((security, host, port)) = &self.smtp else { return Ok(None) };
+        Ok(Some(Smtp {
+            host: host.clone(),
+            port: *port,
+            security: *security,
+            credentials: self.credentials()?,
+            from: self.smtp_from.clone().unwrap_or_default(),
+            ca_file: self.smtp_ca_file.clone(),
+        }))
+    }
+
+    fn credentials(&self) -> Outcome<Option<(String, SecretString)>> {
+        let Some(path) = &self.smtp_credentials_file else {
+            let user = secrets::variable("KEYHAVEN_SMTP_USER")?;
+            let password = secrets::variable("KEYHAVEN_SMTP_PASSWORD")?;
+            return Ok(user.map(|user| user.expose().trim().to_owned()).zip(password));
+        };
+        let bytes = secrets::read_secret_file(path)?;
+        let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
+        match (lines.next(), lines.next()) {
+            (Some(user), Some(password)) if !user.is_empty() => {
+                Ok(Some((user.to_owned(), SecretString::from(password))))
+            }
+            _ => Err(Failure::could_not(format!("{} does not hold a user name and a password", path.display()))
+                .hint("write the user name into its first line and the password into the second")),
+        }
+    }
+}
+
+fn parse_smtp(url: &str) -> Result<(SmtpSecurity, String, u16), String> {
+    let (scheme, rest) = url.split_once("://").ok_or("say smtps://HOST, smtp://HOST or smtp+plain://HOST")?;
+    let (security, port) = match scheme {
+        "smtps" => (SmtpSecurity::Tls, 465),
+        "smtp" => (SmtpSecurity::StartTls, 587),
+        "smtp+plain" => (SmtpSecurity::Plain, 25),
+        _ => return Err("say smtps://HOST, smtp://HOST or smtp+plain://HOST".to_owned()),
+    };
+    let rest = rest.trim_end_matches('/');
+    if rest.contains('@') {
+        return Err("user name and password do not belong here: use --smtp-credentials-file".to_owned());
+    }
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, port),
+        Some((host, rest)) => (host, number(rest.strip_prefix(':').unwrap_or_default())?),
+        None => match rest.rsplit_once(':') {
+            Some((host, number_text)) => (host, number(number_text)?),
+            None => (rest, port),
+        },
+    };
+    if host.is_empty() { Err("the host is missing".to_owned()) } else { Ok((security, host.to_owned(), port)) }
+}
+
+fn number(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a port"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven serve reset-factors --data /var/lib/keyhaven --email ada@example.org\n\n\
+    For somebody who lost every second factor. It begins the same delay that the owner could begin, is announced to the owner, \
+    stands in the audit trail, and can be cancelled. Finishing takes the owner's password or emergency kit and a mailed code; \
+    nothing here can do it or make it come sooner.")]
+struct ResetFactorsArgs {
+    /// E-mail address of the account
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    /// Folder that gets a file for each notice, as the service has it
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, env = "KEYHAVEN_NOTICES")]
+    notices: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum ServeCommand {
+    /// Begin the delayed reset of an account's second factors, which only its owner can finish
+    ResetFactors(ResetFactorsArgs),
     /// Make an invite: whoever has it can make one account
     Invite(InviteArgs),
 }
@@ -73,6 +171,11 @@ impl DataArgs {
 pub(crate) fn run(arguments: ServeArgs, json: bool) -> Outcome {
     let runtime = Runtime::new().map_err(|error| Failure::could_not("cannot start the service").because(&error))?;
     match &arguments.command {
+        Some(ServeCommand::ResetFactors(reset)) => {
+            let smtp = arguments.mail.smtp()?;
+            let config = Config { notices: reset.notices.clone(), smtp, ..arguments.data.config() };
+            runtime.block_on(reset_factors(reset, &config, json))
+        }
         Some(ServeCommand::Invite(invited)) => runtime.block_on(invite(invited, &arguments.data.config(), json)),
         None => {
             start_log();
@@ -82,7 +185,8 @@ pub(crate) fn run(arguments: ServeArgs, json: bool) -> Outcome {
 }
 
 async fn serve(arguments: ServeArgs, json: bool) -> Outcome {
-    let config = Config { origin: arguments.origin, notices: arguments.notices, ..arguments.data.config() };
+    let smtp = arguments.mail.smtp()?;
+    let config = Config { origin: arguments.origin, notices: arguments.notices, smtp, ..arguments.data.config() };
     let database = config.database_file();
     // Before the address is told: whoever reads it may stop the service at once.
     let stop = StopSignal::new().map_err(|error| Failure::could_not("cannot watch for signals").because(&error))?;
@@ -117,6 +221,18 @@ async fn invite(arguments: &InviteArgs, config: &Config, json: bool) -> Outcome 
     let document = json!({ "invite": *invite, "hours": arguments.hours });
     let text = Zeroizing::new(format!("{}\n", *invite));
     output::report(json, &document, &text)
+}
+
+async fn reset_factors(arguments: &ResetFactorsArgs, config: &Config, json: bool) -> Outcome {
+    let begun = begin_reset(config, &arguments.email).await.map_err(|error| explain(&error))?;
+    let Some(due_at) = begun else {
+        return Err(Failure::no("there is no such account with two-factor on").hint("check the address"));
+    };
+    let text = format!(
+        "The reset has begun. From {} on, and for a week, the owner can finish it:\n  keyhaven account reset-factors --finish\n",
+        time(due_at)
+    );
+    output::report(json, &json!({ "finish_after": time(due_at) }), &text)
 }
 
 /// One line per request to standard error: no addresses, no identifiers, no bodies.
@@ -172,6 +288,9 @@ fn explain(error: &StartError) -> Failure {
         StartError::OriginChanged { stored, .. } => {
             failure.hint(format!("start it with --origin {stored}, or with an empty --data folder"))
         }
+        StartError::Smtp { .. } => failure.hint("check --smtp, --smtp-from and --smtp-ca-file"),
+        StartError::NoNotices => failure.hint("give the service a way to send mail: --smtp or --notices"),
+        StartError::Delays => failure.hint("delays may be longer than the defaults, and never shorter"),
         StartError::Notices { .. } => failure.hint("check the folder (--notices), its owner and the free space"),
         StartError::Folder { .. } | StartError::Database { .. } => {
             failure.hint("check the folder (--data), its owner and the free space")

@@ -83,15 +83,20 @@ impl Service {
         self.smtp = Some(smtp);
     }
 
-    /// Asks for codes of mails that were not there when this was called: each once, waiting until it is there.
+    /// Asks for codes of mails that are made from now on: each once, waiting until it is there.
     pub(crate) fn mailed_codes(&self) -> impl Fn() -> Option<SecretString> + Send + Sync + 'static {
         let folder = self.notices_folder();
-        let seen = std::sync::Mutex::new(files_of(&folder));
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        // What was made before may still be on its way.
+        self.clock.advance_ms(1);
+        let since = self.clock.now_ms();
         move || {
             let mut seen = seen.lock().unwrap();
             for _ in 0..300 {
                 for file in files_of(&folder) {
-                    if !seen.insert(file.clone()) {
+                    let name = file.file_stem().unwrap().to_str().unwrap();
+                    let made: i64 = name.split('-').next().unwrap().parse().unwrap();
+                    if made < since || !seen.insert(file.clone()) {
                         continue;
                     }
                     let text = std::fs::read_to_string(&file).unwrap();
