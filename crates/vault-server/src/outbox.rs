@@ -137,6 +137,7 @@ async fn send(app: &App, notices: Arc<dyn Notices>, queued: &QueuedMail) -> Resu
     match sent {
         Ok(Ok(())) => Ok(app.store.mail_done(id, tries).await?),
         Ok(Err(error)) => {
+            app.operation().metrics.happened(crate::metrics::Event::NoticeFailed);
             tracing::error!(kind = %error.kind(), tries, "a notice could not be sent; trying again later");
             Ok(app.store.mail_failed(id, tries, app.now() + pause(tries)).await?)
         }

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup;
 mod backup_codes;
+mod clock_back;
+mod connections;
+mod disk_full;
 mod enrolment;
 mod expiry;
 mod export;
@@ -15,11 +19,15 @@ mod kit;
 mod limits;
 mod mail;
 mod main_path;
+mod metrics;
 mod outbox;
 mod password;
+mod proxied;
 mod races;
 mod recover;
 mod reset;
+mod shutdown;
 mod start;
 mod strangers;
+mod tls;
 mod waits;

@@ -381,6 +381,26 @@ fn an_operator_begins_and_neither_shortens_nor_finishes() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_shortens_nothing() {
+    let mut service = Service::with_notices();
+    let owner = service.account("ada@example.org");
+    let now = service.clock.now_ms();
+    service.notices("A second factor was added", 1);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // A start with a clock that is three days behind what the service has seen.
+    service.stop();
+    service.clock.set_ms(now - 3 * DAY);
+    service.run();
+    let at = waiting(&service, &owner, &by_password(), true).at.unwrap();
+    assert!(at >= now + 7 * DAY, "{at} {now}");
+    // The clock is put right: it is not due sooner, and no sooner for being set back while it runs.
+    service.clock.set_ms(now + 7 * DAY - 60_000);
+    assert_eq!(waiting(&service, &owner, &by_password(), false).at, Some(at));
+    service.clock.set_ms(now);
+    assert_eq!(waiting(&service, &owner, &by_password(), false).at, Some(at));
+}
+
+#[test]
 fn without_mail_there_is_no_reset() {
     let service = Service::start();
     let owner = service.account("ada@example.org");

@@ -225,41 +225,6 @@ fn only_a_fresh_grant_for_exactly_this_begins_it() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_shortens_nothing() {
-    let mut service = Service::with_notices();
-    let owner = service.account("ada@example.org");
-    let now = service.clock.now_ms();
-    // Noted by a service that starts now.
-    service.stop();
-    service.run();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    service.clock.advance_ms(-3 * DAY);
-    let phone = service.computer();
-    // Codes of that time: the owner's clock is wrong in the same way. The ones used before are later and void these.
-    service.clock.advance_ms(3 * DAY);
-    owner.sign_in(&phone.client).unwrap();
-    let grant = {
-        let token = token(phone.folder.path());
-        let start = json!({ "purpose": "factors", "target": "off" });
-        let started = service.raw(Post, routes::STEP_UP_START, Some(&token), &start);
-        let finish = json!({ "step_id": started.body["step_id"], "kind": "totp", "code": owner.fresh_code() });
-        let finished = service.raw(Post, routes::STEP_UP_FINISH, Some(&token), &finish);
-        finished.body["grant"].as_str().unwrap().to_owned()
-    };
-    service.clock.advance_ms(-3 * DAY);
-    let token = token(phone.folder.path());
-    let begun = service.raw(Post, routes::FACTORS_OFF, Some(&token), &json!({ "grant": grant }));
-    assert!(begun.body["due_at"].as_i64().unwrap() >= now + DAY, "{begun:?}");
-    // The clock is put right: the day has only begun.
-    service.clock.advance_ms(3 * DAY);
-    owner.sign_in(&service.computer().client).expect("a factor is asked for");
-    // And set back while it runs: then it takes longer.
-    service.clock.advance_ms(-DAY);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    assert!(service.all_notices().iter().all(|text| !text.contains(OFF_DONE)));
-}
-
-#[test]
 fn an_account_without_a_second_factor_confirms_everything_by_mail() {
     let service = Service::with_notices();
     let owner = off(&service);

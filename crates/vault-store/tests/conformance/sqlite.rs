@@ -69,7 +69,7 @@ async fn the_end_of_a_delay_cannot_be_moved() {
         "UPDATE waits SET begun_at = 0",
         "UPDATE waits SET kind = 'two-factor-off'",
         "UPDATE waits SET begun_by = 'owner'",
-        "UPDATE waits SET cancel_hash = zeroblob(31) || x'01'",
+        "UPDATE waits SET cancel_hash = randomblob(32)",
         "DELETE FROM waits",
     ] {
         let error = sqlx::query(sql).execute(&mut raw).await.expect_err(sql);
