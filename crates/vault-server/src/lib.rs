@@ -15,6 +15,7 @@
 //!
 //! What is not done here: delivering mail (notices go to a mail server or into a folder of files).
 
+mod api;
 mod app;
 mod audit;
 mod authority;
@@ -23,6 +24,7 @@ mod clock;
 mod config;
 mod database;
 mod failure;
+mod help;
 mod http;
 mod key_command;
 mod keys;

@@ -118,6 +118,8 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
             Some(wait) => Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at }),
             None => Err(Code::ServerBusy.into()),
         },
+        // Two-factor went off meanwhile: there is nothing to delay.
+        Err(vault_store::Error::Refused(Refusal::NotFound)) => Err(Code::WaitOver.into()),
         Err(vault_store::Error::Refused(Refusal::WaitQuota)) => Err(Failure::Wait(Code::LimitRate, MONTH)),
         Err(error) => Err(error.into()),
     }

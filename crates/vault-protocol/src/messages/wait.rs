@@ -22,6 +22,7 @@ pub mod wait_kind {
 
 /// A delay as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitView {
     /// Which one.
     pub wait_id: WaitId,
@@ -39,6 +40,7 @@ pub struct WaitView {
 
 /// Answer of `GET /v1/waits`: the delays that run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitList {
     /// Oldest first.
     pub waits: Vec<WaitView>,
@@ -46,6 +48,7 @@ pub struct WaitList {
 
 /// `POST /v1/waits/cancel`: by a session with `wait_id`, or without one by the code of the mail.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitCancelRequest {
     /// Which one, of the session's account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,7 @@ pub struct WaitCancelRequest {
 
 /// A delay that began, or ran already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitBegun {
     /// Which one.
     pub wait_id: WaitId,
@@ -66,6 +70,7 @@ pub struct WaitBegun {
 
 /// `POST /v1/factors/off`. Answered with [`WaitBegun`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorsOffRequest {
     /// Step-up grant (purpose `factors`, target [`OFF_TARGET`]).
     pub grant: Bytes,
@@ -73,6 +78,7 @@ pub struct FactorsOffRequest {
 
 /// `POST /v1/reset/start`: every factor is lost. A code is mailed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResetStartRequest {
     /// Mail address.
     pub email: String,
@@ -83,6 +89,7 @@ pub struct ResetStartRequest {
 
 /// Answer of `POST /v1/reset/start`; for an unknown address one of the same form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResetStarted {
     /// Names the visit.
     pub reset_id: CeremonyId,
@@ -100,6 +107,7 @@ pub struct ResetStarted {
 /// `POST /v1/reset/prove`. While the delay runs it is answered with `recover.waiting`, status 202. Lacks `Debug`, which
 /// would print the proof.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResetProveRequest {
     /// From the start.
     pub reset_id: CeremonyId,
@@ -120,6 +128,7 @@ pub struct ResetProveRequest {
 
 /// Answer of `POST /v1/reset/prove` once the delay is over; one of the two.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResetProven {
     /// The password was proven: a session that may add a factor, and nothing else. With the new factor the lost ones go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +140,7 @@ pub struct ResetProven {
 
 /// `POST /v1/account/kit/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KitStartRequest {
     /// Step-up grant (purpose `password`, target [`KIT_TARGET`]).
     pub grant: Bytes,
@@ -141,6 +151,7 @@ pub const KIT_TARGET: &str = "kit";
 
 /// Answer of `POST /v1/account/kit/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KitStarted {
     /// Names the change.
     pub ceremony_id: CeremonyId,
@@ -149,6 +160,7 @@ pub struct KitStarted {
 /// `POST /v1/account/kit/finish`: the new kit is kept, and from now on it counts. Answered with
 /// [`PasswordChanged`](super::PasswordChanged).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KitFinishRequest {
     /// From the start.
     pub ceremony_id: CeremonyId,
