@@ -330,3 +330,89 @@ fn a_code_that_is_too_late_is_not_sent() {
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!((server.count(), mails[0].header("Subject")), (1, "A second factor was added"));
 }
+
+/// Another implementation's mail server: it asks for TLS, by STARTTLS or from the first byte, and then for user name and
+/// password; keeps each mail in a file.
+const OTHER_SERVER: &str = r#"
+import asyncio, pathlib, ssl, sys
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult
+folder, implicit = pathlib.Path(sys.argv[1]), sys.argv[2] == "tls"
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+class Keep:
+    n = 0
+    async def handle_DATA(self, server, session, envelope):
+        Keep.n += 1
+        (folder / f"{Keep.n}.part").write_bytes(envelope.content)
+        (folder / f"{Keep.n}.part").rename(folder / f"{Keep.n}.eml")
+        return "250 taken"
+def who(server, session, envelope, mechanism, data):
+    fits = (data.login, data.password) == (b"keyhaven", b"mail password")
+    return AuthResult(success=fits)
+words = dict(authenticator=who, auth_required=True, auth_require_tls=not implicit)
+if implicit:
+    controller = Controller(Keep(), hostname="127.0.0.1", port=0, ssl_context=context, **words)
+else:
+    controller = Controller(Keep(), hostname="127.0.0.1", port=0, tls_context=context, require_starttls=True, **words)
+async def main():
+    server = await asyncio.get_running_loop().create_server(controller.factory, host="127.0.0.1", port=0,
+        ssl=context if implicit else None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.sleep(120)
+asyncio.run(main())
+"#;
+
+#[test]
+fn another_implementations_mail_server_takes_mails_over_tls() {
+    let Some(python) = testkit::judges_python("aiosmtpd") else { return };
+    if !testkit::programs(&["openssl"]) {
+        return;
+    }
+    for (word, security) in [("starttls", SmtpSecurity::StartTls), ("tls", SmtpSecurity::Tls)] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("openssl")
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost".split(' '))
+            .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key.pem", "-out", "cert.pem"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut server = std::process::Command::new(&python)
+            .args(["-c", OTHER_SERVER])
+            .arg(folder.path())
+            .arg(word)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let smtp = Smtp {
+            host: "localhost".to_owned(),
+            port: port.trim().parse().unwrap(),
+            security,
+            credentials: Some(("keyhaven".to_owned(), "mail password".into())),
+            from: "keys@example.org".to_owned(),
+            ca_file: Some(folder.path().join("cert.pem")),
+        };
+        // One that is not trusted gets nothing.
+        let mut service = Service::with_smtp(Smtp { ca_file: None, ..smtp.clone() });
+        service.account("ada@example.org");
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(!folder.path().join("1.eml").exists(), "{word}");
+        service.stop();
+        service.smtp(smtp);
+        service.run();
+        service.clock.advance_ms(60_000);
+        let begun = Instant::now();
+        while !folder.path().join("1.eml").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{word}: no mail");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mail = std::fs::read_to_string(folder.path().join("1.eml")).unwrap();
+        assert!(mail.contains("Subject: A second factor was added") && mail.contains("To: ada@example.org"), "{mail}");
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+}
