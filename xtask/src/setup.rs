@@ -111,6 +111,7 @@ fn installed(program: &str) -> bool {
 /// What the Python environment has: a newer libbde than Debian's, and judges of the service's interface. Module, package.
 const JUDGES: &[(&str, &str)] = &[
     ("pybde", "libbde-python"),
+    ("aiosmtpd", "aiosmtpd==1.4.6"),
     ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
     ("schemathesis", "schemathesis==4.32.5"),
 ];

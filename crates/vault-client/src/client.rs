@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use secret::{SecretBytes, SecretVec};
+use secret::{SecretBytes, SecretString, SecretVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vault_crypto::CatalogueRoot;
@@ -27,7 +27,11 @@ pub struct Client<T> {
     log_fault_found: fn(&Error),
     /// How long a new entry may take into the log while somebody waits.
     pub(crate) patience: Duration,
+    mailed_code: Box<AskForMailedCode>,
 }
+
+/// Asks for the code of a mail that was just sent. `None` gives up.
+pub(crate) type AskForMailedCode = dyn Fn() -> Option<SecretString> + Send + Sync;
 
 /// A signed-in owner.
 pub(crate) struct Owner {
@@ -41,7 +45,8 @@ impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
         let (backup_code_used, log_fault_found) = (|_| {}, |_: &Error| {});
-        Self { transport, state, clock: system_clock, backup_code_used, log_fault_found, patience: PATIENCE }
+        let (clock, mailed_code) = (system_clock, Box::new(|| None));
+        Self { transport, state, clock, backup_code_used, log_fault_found, patience: PATIENCE, mailed_code }
     }
 
     /// The same client with another clock, for tests.
@@ -70,6 +75,16 @@ impl<T: Transport> Client<T> {
 
     pub(crate) fn tell_log_fault(&self, error: &Error) {
         (self.log_fault_found)(error);
+    }
+
+    /// The same client that calls `ask` for the code of a mail, where one stands in for a second factor.
+    #[must_use]
+    pub fn asking_for_mailed_codes(self, ask: impl Fn() -> Option<SecretString> + Send + Sync + 'static) -> Self {
+        Self { mailed_code: Box::new(ask), ..self }
+    }
+
+    pub(crate) fn mailed_code(&self) -> Option<SecretString> {
+        (self.mailed_code)()
     }
 
     pub(crate) fn tell_backup_codes(&self, left: Option<u32>) {
@@ -151,6 +166,12 @@ impl<T: Transport> Client<T> {
         let bearer = token.as_ref().map(|token| token.as_str());
         let response = self.transport.send(Request { method, path, bearer, body })?;
         let answer = Zeroizing::new(response.body);
+        // A delay that runs is told with a status of success: nothing is wrong, and nothing was done so far.
+        if response.status == 202
+            && let Ok(problem) = serde_json::from_slice::<Problem>(&answer)
+        {
+            return Err(Error::Problem(Box::new(problem)));
+        }
         if (200..300).contains(&response.status) {
             return Ok(answer);
         }

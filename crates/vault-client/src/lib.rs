@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
 //! | `step_up` | fresh proof of presence for one act |
+//! | `recover`, `reset`, `kit` | what to do when password, factors or kit are lost |
+//! | `waits` | the delays before weighty changes, and cancelling them |
 //! | `enrol` | a device joins: by code, or directly from a program that is signed in |
 //! | `save` | seal, put in the outbox, deliver, verify the receipt |
 //! | `import` | keys from elsewhere: which are there already, saving the others |
@@ -25,8 +27,10 @@ mod factors;
 mod http;
 mod import;
 mod log;
+mod kit;
 mod password;
 mod recover;
+mod reset;
 mod reveal;
 mod reveals;
 mod save;
@@ -35,6 +39,7 @@ mod sign_up;
 mod state;
 mod step_up;
 mod transport;
+mod waits;
 
 pub use audit::{AuditReport, AuditTrail, BundleTrust};
 pub use backup_codes::NewBackupCodes;
@@ -48,6 +53,7 @@ pub use http::HttpTransport;
 pub use import::KnownKeys;
 pub use log::ReceiptReport;
 pub use recover::Recovery;
+pub use reset::LostFactors;
 pub use reveal::{ExportedKey, RecordSummary, RevealedKey};
 pub use save::{Delivery, KeyToSave, Outcome, Standing};
 pub use sign_in::{SignInFactor, SignedIn};
@@ -60,5 +66,7 @@ pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::limits::MAX_EXPORT;
 pub use vault_protocol::log::VerifierKey;
-pub use vault_protocol::messages::{AccountView, FactorList, FactorView, REVEAL_REASONS};
-pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, problem};
+pub use vault_protocol::messages::{
+    AccountView, FactorList, FactorView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
+};
+pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, WaitId, problem};

@@ -51,6 +51,9 @@ pub(crate) struct SessionFile {
     pub(crate) expires_at: Millis,
     /// Catalogue root; absent until sign-in opened it.
     pub(crate) catalogue: Option<FixedBytes<32>>,
+    /// Whether the account asked for no second factor: then acts are confirmed by mail.
+    #[serde(default)]
+    pub(crate) confirms_by_mail: bool,
 }
 
 impl Drop for SessionFile {

@@ -31,5 +31,7 @@ pub const TOTP_DRIFT_STEPS: u64 = 1;
 pub const MAX_FACTORS: usize = 5;
 /// Backup codes of an account.
 pub const BACKUP_CODES: usize = 10;
+/// Letters of the code that cancels a delay.
+pub const CANCEL_LETTERS: usize = 26;
 /// Longest mail address.
 pub const MAX_EMAIL_BYTES: usize = 254;

@@ -55,6 +55,22 @@ pub const BACKUP_CODES_START: &str = "/v1/factors/backup-codes/start";
 pub const BACKUP_CODES_FINISH: &str = "/v1/factors/backup-codes/finish";
 /// `POST`: remove a factor.
 pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
+/// `POST`: begin the delay after which no second factor is asked for.
+pub const FACTORS_OFF: &str = "/v1/factors/off";
+/// `GET`: the safety delays that run.
+pub const WAITS: &str = "/v1/waits";
+/// `POST`, by a session or with the code of a mail: cancel one.
+pub const WAIT_CANCEL: &str = "/v1/waits/cancel";
+/// `POST`: every factor is lost; have a code mailed.
+pub const RESET_START: &str = "/v1/reset/start";
+/// `POST`: prove password or kit, and the code; begins the delay, or ends it.
+pub const RESET_PROVE: &str = "/v1/reset/prove";
+/// `POST`: after the delay, when the password is lost too: set a new one and a new kit.
+pub const RESET_PASSWORD: &str = "/v1/reset/password";
+/// `POST`: begin to make a new emergency kit.
+pub const KIT_START: &str = "/v1/account/kit/start";
+/// `POST`: it is kept, and counts.
+pub const KIT_FINISH: &str = "/v1/account/kit/finish";
 /// `POST`: begin a step-up.
 pub const STEP_UP_START: &str = "/v1/step-up/start";
 /// `POST`: prove presence.

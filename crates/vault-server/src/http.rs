@@ -37,6 +37,13 @@ pub(crate) struct Caller {
     pub(crate) client: String,
 }
 
+impl Caller {
+    /// For what no request asked for.
+    pub(crate) fn nobody() -> Self {
+        Self { net: String::new(), limit_net: String::new(), client: String::new() }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
 

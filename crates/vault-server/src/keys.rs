@@ -41,6 +41,10 @@ pub(crate) struct ServerKeys {
     pub(crate) ceremony_seal: SealKey,
     /// Names backup codes in the database.
     pub(crate) backup_code_key: SecretBytes<32>,
+    /// Seals notices that wait in the outbox.
+    pub(crate) outbox_seal: SealKey,
+    /// Makes the codes that cancel a delay.
+    pub(crate) cancel_key: SecretBytes<32>,
     /// Makes stable stand-ins for unknown mails, and the names of their counters.
     pub(crate) mail_key: SecretBytes<32>,
     receipt: SigningKey,
@@ -153,6 +157,8 @@ impl ServerKeys {
             factor_seal: SealKey::new(derived(&seal, "vault/1/server/factor")),
             ceremony_seal: SealKey::new(derived(&seal, "vault/1/server/ceremony")),
             backup_code_key: derived(&seal, "vault/1/server/backup-code"),
+            outbox_seal: SealKey::new(derived(&seal, "vault/1/server/outbox")),
+            cancel_key: derived(&seal, "vault/1/server/cancel"),
             mail_key: derived(&seal, "vault/1/server/mail"),
             receipt: SigningKey::from_bytes(key(text, "receipt")?.expose()),
             log: SigningKey::from_bytes(key(text, "log")?.expose()),

@@ -96,6 +96,15 @@ pub enum Refusal {
     /// Another process let the log grow meanwhile.
     #[error("the log has grown meanwhile")]
     LogMoved,
+    /// A delay of this kind runs already.
+    #[error("such a delay runs already")]
+    WaitRuns,
+    /// There is no such delay, it has ended, or its time has not come.
+    #[error("no such delay, or not now")]
+    Wait,
+    /// So many delays of this kind were begun that no other one may be for now.
+    #[error("too many delays of this kind were begun")]
+    WaitQuota,
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

@@ -27,6 +27,7 @@ mod error;
 mod factors;
 mod grants;
 mod log;
+mod outbox;
 mod passwords;
 mod postgres;
 mod records;
@@ -34,6 +35,7 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod waits;
 mod write_times;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
@@ -46,7 +48,8 @@ pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
 pub use log::{Log, LogHead, LogSigner};
-pub use passwords::{NewPassword, Passwords};
+pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
@@ -54,7 +57,8 @@ pub use records::{
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId, WaitId};
+pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
 pub use write_times::{BUCKETS_US, WriteTimes};
 
 /// A SHA-256 value.
@@ -71,9 +75,11 @@ pub trait Store:
     + Factors
     + Grants
     + Log
+    + Outbox
     + Passwords
     + Records
     + Sessions
+    + Waits
     + Send
     + Sync
 {
@@ -89,9 +95,11 @@ impl<T> Store for T where
         + Factors
         + Grants
         + Log
+        + Outbox
         + Passwords
         + Records
         + Sessions
+        + Waits
         + Send
         + Sync
 {

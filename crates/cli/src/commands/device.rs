@@ -99,7 +99,7 @@ fn enrol(arguments: &EnrolArgs, json: bool) -> Outcome {
             let hint = failure.hint.clone().unwrap_or_default();
             failure.hint(format!("{hint}; or use --by-code and approve it where you are signed in"))
         })?;
-        let mut person = arguments.person.person()?;
+        let mut person = arguments.person.person()?.at(&client);
         person.confirm(|presence| client.enrol_this_computer(&name, presence))?
     };
     let document = json!({ "device": device.to_string(), "name": name, "state": "active" });
@@ -137,7 +137,7 @@ fn approve(arguments: &ApproveArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     client.account().map_err(|error| explain(&error))?;
     let (user_code, check_code) = device_codes(arguments)?;
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let device = person.confirm(|presence| {
         client.approve_device(&OwnerApproval {
             user_code: user_code.clone(),
@@ -210,7 +210,7 @@ fn revoke(arguments: &RevokeArgs, json: bool) -> Outcome {
         }
         _ => return Err(Failure::no(format!("several devices are called {wanted:?}")).hint("use its identifier")),
     };
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     person.confirm(|presence| client.revoke_device(device, presence))?;
     let document = json!({ "device": device.to_string(), "state": "revoked" });
     output::report(json, &document, &format!("\"{wanted}\" saves no more. What it saved stays in the account.\n"))

@@ -148,7 +148,7 @@ fn show(arguments: &ShowArgs, json: bool) -> Outcome {
         return Err(Failure::no("who saved this key cannot be verified, so it is not shown")
             .hint("compare its key ID with the PC, and check the audit trail: `keyhaven audit verify`"));
     }
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let key = person.confirm(|presence| client.reveal(record.record_id, &arguments.reason, presence))?;
     if let Some(path) = &arguments.out {
         files::write_new_private(path, &recovery_file::encode(&key.meta.key_id, &key.password)).map_err(|failure| {

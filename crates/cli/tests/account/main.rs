@@ -7,6 +7,7 @@ mod backup;
 mod backup_codes;
 mod harness;
 mod import;
+mod lost;
 mod main_path;
 mod password;
 mod people;

@@ -9,6 +9,7 @@ mod recover;
 mod sign_in;
 mod sign_up;
 mod step_up;
+mod wait;
 
 pub use account::*;
 pub use device::*;
@@ -19,3 +20,4 @@ pub use recover::*;
 pub use sign_in::*;
 pub use sign_up::*;
 pub use step_up::*;
+pub use wait::*;

@@ -6,12 +6,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Required, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use vault_protocol::Signed;
+use vault_protocol::messages::WaitCancelRequest;
 use vault_protocol::problem::Code;
 use vault_protocol::record::SaveRequest;
 
 use super::{Answer, Authority, Operation, Part};
 use crate::app::App;
-use crate::authority::{AnySession, Session, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp};
+use crate::authority::{AnySession, MayCancel, Session, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp};
 use crate::failure::Failure;
 use crate::help::Language;
 use crate::http::{Caller, Html, Json, Path, Query, Stored, Text, Verbatim};
@@ -53,6 +54,20 @@ impl<A: ToSchema> Part for SteppedUp<A> {
         operation.for_callers(Authority::Grant);
         operation.takes::<A>();
         operation.may_say(&[Code::StepupRequired, Code::StepupGrantUsed]);
+    }
+}
+
+/// A session is one of two ways; the other is the code in the body.
+impl Part for MayCancel {
+    fn describe(operation: &mut Operation) {
+        operation.takes::<WaitCancelRequest>();
+        operation.may_say(&[
+            Code::AuthSessionExpired,
+            Code::FactorEnrolNeeded,
+            Code::LimitRate,
+            Code::WaitOver,
+            Code::ServerFault,
+        ]);
     }
 }
 

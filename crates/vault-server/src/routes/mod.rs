@@ -7,13 +7,18 @@ mod enrolment;
 mod export;
 mod factors;
 pub(crate) mod log;
+mod kit;
 mod password;
 mod records;
 mod recover;
+mod reset;
 mod reveal;
 mod sign_in;
 mod sign_up;
 mod step_up;
+mod waits;
+
+pub(crate) use sign_up::normalise_email;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -89,6 +94,37 @@ fn accounts() -> Routes {
             "Set a new password and a new kit",
             &[AuthInvalid, AuthSessionExpired, StepupGrantUsed],
         )
+        .post(
+            paths::RESET_START,
+            reset::start,
+            "Every second factor is lost: have a code mailed",
+            &[AuthInvalid, AuthLocked, LimitRate, FactorNoMail],
+        )
+        .post(
+            paths::RESET_PROVE,
+            reset::prove,
+            "Prove password or kit and the mailed code; begins the delay, or ends it",
+            &[
+                AuthInvalid,
+                AuthSessionExpired,
+                AuthEmailCodeInvalid,
+                FactorNoMail,
+                LimitRate,
+                RecoverWaiting,
+                RecoverCancelled,
+                ServerBusy,
+                StepupGrantUsed,
+                WaitOver,
+            ],
+        )
+        .post(
+            paths::RESET_PASSWORD,
+            reset::password,
+            "After the delay: set a new password and a new kit",
+            &[AuthInvalid, AuthSessionExpired, RecoverCancelled, StepupGrantUsed, WaitOver],
+        )
+        .post(paths::KIT_START, kit::start, "Begin to make a new emergency kit", &[])
+        .post(paths::KIT_FINISH, kit::finish, "The new emergency kit is kept", &[StepupGrantUsed])
         .get(paths::ACCOUNT, account::show, "The account", &[])
         .post(paths::PASSWORD_START, password::start, "Begin to change the password", &[])
         .post(paths::PASSWORD_FINISH, password::finish, "Set the new password", &[StepupGrantUsed])
@@ -131,7 +167,15 @@ fn presence() -> Routes {
         .post(paths::BACKUP_CODES_START, backup_codes::start, "Have new backup codes made", &[])
         .post(paths::BACKUP_CODES_FINISH, backup_codes::finish, "The new backup codes are kept", &[StepupGrantUsed])
         .post(paths::FACTOR_REMOVE, factors::remove, "Remove a factor", &[NotFound, FactorLastOne, FactorSame])
-        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, LimitRate])
+        .post(
+            paths::FACTORS_OFF,
+            waits::off,
+            "Begin the delay after which no second factor is asked for",
+            &[FactorNoMail, LimitRate, ServerBusy, WaitOver],
+        )
+        .get(paths::WAITS, waits::list, "The safety delays that run", &[])
+        .post(paths::WAIT_CANCEL, waits::cancel, "Cancel a safety delay", &[])
+        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, FactorNoMail, LimitRate])
         .post(paths::STEP_UP_FINISH, step_up::finish, "Prove presence for the act", SECOND_FACTOR)
 }
 

@@ -41,7 +41,10 @@ pub(super) async fn reveal(
     let (limits, over) = (app.limits(), Code::RevealLimit);
     let hour = app.take(format!("reveal/hour/{account}"), HOUR, limits.reveals_per_hour, over).await?;
     let day = app.take(format!("reveal/day/{account}"), DAY, limits.reveals_per_day, over).await?;
-    let act = Act::by_owner(account, &caller, app.now(), audit::action::REVEAL).on(record).because(reason);
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::REVEAL)
+        .on(record)
+        .because(reason)
+        .telling(app.notice_to(account, &Event::KeyReleased).await?);
     let released = match app.store.release(record, stepped_up.grant(), &|head| act.link(head)).await {
         Ok(released) => released,
         Err(error) => {
@@ -52,7 +55,6 @@ pub(super) async fn reveal(
         }
     };
     app.new_entries.notify_one();
-    app.tell_owner(account, Event::KeyReleased).await;
     Ok(Json(as_saved(released)?))
 }
 

@@ -25,6 +25,8 @@ mod factors;
 mod grants;
 #[path = "../tables/log.rs"]
 mod log;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -35,6 +37,8 @@ mod row;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};

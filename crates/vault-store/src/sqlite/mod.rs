@@ -26,6 +26,8 @@ mod factors;
 mod grants;
 #[path = "../tables/log.rs"]
 mod log;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -36,6 +38,8 @@ mod row;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use std::path::Path;
 

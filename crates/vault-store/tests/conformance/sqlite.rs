@@ -53,6 +53,36 @@ async fn records_and_audit_are_append_only() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_delay_cannot_be_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vault.sqlite");
+    let store = SqliteStore::open(&file).await.unwrap();
+    fixture::owner(&store, 1).await;
+    let mut raw = raw(&file).await;
+    let row =
+        "INSERT INTO waits (id, account_id, kind, target, begun_by, begun_at, due_at, next_at, cancel_hash, state)
+        SELECT zeroblob(16), id, 'factor-reset', '', 'operator', 1, 9, 9, zeroblob(32), 'running' FROM accounts";
+    sqlx::query(row).execute(&mut raw).await.unwrap();
+    for sql in [
+        "UPDATE waits SET due_at = 2",
+        "UPDATE waits SET due_at = 2, next_at = 2",
+        "UPDATE waits SET begun_at = 0",
+        "UPDATE waits SET kind = 'two-factor-off'",
+        "UPDATE waits SET begun_by = 'owner'",
+        "UPDATE waits SET cancel_hash = randomblob(32)",
+        "DELETE FROM waits",
+    ] {
+        let error = sqlx::query(sql).execute(&mut raw).await.expect_err(sql);
+        assert!(error.to_string().contains("stay as they are"), "{sql}: {error}");
+    }
+    sqlx::query("UPDATE waits SET state = 'cancelled', ended_at = 3").execute(&mut raw).await.unwrap();
+    sqlx::query("UPDATE waits SET state = 'running'")
+        .execute(&mut raw)
+        .await
+        .expect_err("what ended does not run again");
+}
+
+#[tokio::test]
 async fn an_open_purge_window_lets_one_record_go() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vault.sqlite");
