@@ -28,6 +28,10 @@ mod grants;
 mod log;
 #[path = "../tables/outbox.rs"]
 mod outbox;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
