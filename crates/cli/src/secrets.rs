@@ -180,7 +180,7 @@ fn from_account(protectors: &[KeyProtector], account: &AccountArgs, person: &Per
                 .hint("check the audit trail: `keyhaven audit verify`")
         });
     };
-    let mut person = person.person()?;
+    let mut person = person.person()?.at(&client);
     let key = person.confirm(|presence| client.reveal(record.record_id, "drive_access", presence))?;
     Ok(key.password)
 }

@@ -372,7 +372,7 @@ impl<T: Transport> Client<T> {
         let authors = self.authors(&owner)?;
         let mut found: BTreeMap<AuthorId, BTreeSet<u64>> = BTreeMap::new();
         for view in self.record_views(&owner)? {
-            if let Some(save) = verified_save(&owner, &authors, &view) {
+            if let Some(save) = verified_save(&view, owner.profile.account_id, &authors) {
                 found.entry(save.author_id).or_default().insert(save.seq);
             }
         }

@@ -35,6 +35,14 @@ pub enum Error {
     /// The service shows another history, or other keys, than before.
     #[error("the service's {0} differs from what was seen before")]
     Inconsistent(&'static str),
+    /// The service's global log contradicts what was seen, or itself.
+    #[error("the service's log {what}")]
+    Log {
+        /// What it does.
+        what: &'static str,
+        /// File with the service's statements that do not go together.
+        evidence: String,
+    },
     /// The service calls itself by another address than the one it was reached under.
     #[error("the service calls itself {found}, but it was reached as {expected}")]
     WrongOrigin {
@@ -104,7 +112,7 @@ impl Error {
             Self::Crypto(_) => Code::RevealSlotFailed,
             Self::Unverified { .. } => Code::RecordUnverified,
             Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
-            Self::Inconsistent(_) => Code::LogInconsistent,
+            Self::Inconsistent(_) | Self::Log { .. } => Code::LogInconsistent,
             Self::NotSignedIn => Code::AuthSessionExpired,
             Self::EnrolmentExpired => Code::DeviceCodeExpired,
             _ => return None,

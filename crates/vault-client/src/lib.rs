@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
 //! | `step_up` | fresh proof of presence for one act |
+//! | `recover`, `reset`, `kit` | what to do when password, factors or kit are lost |
+//! | `waits` | the delays before weighty changes, and cancelling them |
 //! | `enrol` | a device joins: by code, or directly from a program that is signed in |
 //! | `save` | seal, put in the outbox, deliver, verify the receipt |
 //! | `watch`, `orders` | what a device does besides: status, held records, drives, rotation orders |
@@ -18,6 +20,7 @@
 
 mod audit;
 mod backup_codes;
+mod bundle;
 mod client;
 mod enrol;
 mod error;
@@ -25,21 +28,27 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
+mod log;
+mod kit;
 mod key_store;
 mod orders;
 mod password;
 mod recover;
+mod reset;
 mod reveal;
+mod reveals;
 mod save;
 mod sign_in;
 mod sign_up;
 mod state;
 mod step_up;
 mod transport;
+mod waits;
 mod watch;
 
-pub use audit::{AuditReport, AuditTrail};
+pub use audit::{AuditReport, AuditTrail, BundleTrust};
 pub use backup_codes::NewBackupCodes;
+pub use bundle::AuditBundle;
 pub use client::Client;
 pub use enrol::{DeviceEnrolment, DeviceSummary, LinkApproval, OwnerApproval};
 pub use error::Error;
@@ -48,8 +57,10 @@ pub use factors::{AskForCodes, NewTotp};
 pub use http::HttpTransport;
 pub use import::KnownKeys;
 pub use key_store::{FileKeyStore, KeyStore};
+pub use log::ReceiptReport;
 pub use orders::{OrderSummary, OrderToDo, Ordered};
 pub use recover::Recovery;
+pub use reset::LostFactors;
 pub use reveal::{Afterwards, ExportedKey, RecordSummary, RevealedKey, RevealedSecret};
 pub use save::{Delivery, KeyToSave, Outcome, Standing, StartupKeyToSave, ToSave};
 pub use sign_in::{SignInFactor, SignedIn};
@@ -62,6 +73,11 @@ pub use watch::{DeviceStatus, DriveCheck, HeldReport};
 pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::{Meta, Secret, SecretRef};
 pub use vault_protocol::limits::MAX_EXPORT;
-pub use vault_protocol::messages::{AccountView, DeviceNotice, FactorList, FactorView, REVEAL_REASONS};
+pub use vault_protocol::log::VerifierKey;
+pub use vault_protocol::messages::{
+    AccountView, DeviceNotice, FactorList, FactorView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
+};
 pub use vault_protocol::note::Finding;
-pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, problem};
+pub use vault_protocol::{
+    AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem,
+};

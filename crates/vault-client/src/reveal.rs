@@ -11,7 +11,8 @@ use vault_protocol::messages::{
 };
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::record::{AuthorKind, Header, Save};
-use vault_protocol::{AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
+use vault_protocol::statement::KeyStatement;
+use vault_protocol::{AccountId, AuthorId, Bytes, DeviceId, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
 use crate::orders::Ordered;
@@ -84,7 +85,36 @@ pub struct ExportedKey {
 }
 
 /// Keys and names of those who may author records.
-pub(crate) type Authors = BTreeMap<AuthorId, (PublicKey, String)>;
+pub(crate) struct Authors(BTreeMap<AuthorId, (PublicKey, String)>);
+
+impl Authors {
+    /// The devices whose certificates are signed by the identity key, and the owner.
+    pub(crate) fn of(account: AccountId, statement: &KeyStatement, certificates: &[Signed]) -> Self {
+        let mut authors = BTreeMap::new();
+        for signed in certificates {
+            if let Ok(certificate) = verify::certificate(signed, account, &statement.identity_pk) {
+                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
+            }
+        }
+        authors.insert(account.into(), (statement.author_pk.clone(), "owner".to_owned()));
+        Self(authors)
+    }
+
+    /// The owner's own name for a device, in place of the one in its certificate.
+    fn rename(&mut self, device: DeviceId, label: String) {
+        if let Some((_, name)) = self.0.get_mut(&device.into()) {
+            *name = label;
+        }
+    }
+
+    /// Who made a record with this header.
+    fn author_of(&self, header: &[u8], account: AccountId) -> Option<&(PublicKey, String)> {
+        let header: Header = serde_json::from_slice(header).ok()?;
+        // A device must not pass for the owner, nor the other way round.
+        let is_owner = header.author_id == AuthorId::from(account);
+        (is_owner == (header.author_kind == AuthorKind::Account)).then(|| self.0.get(&header.author_id))?
+    }
+}
 
 impl<T: Transport> Client<T> {
     /// All saved keys, newest last.
@@ -144,6 +174,7 @@ impl<T: Transport> Client<T> {
         let path = routes::with_id(routes::REVEAL, &record.to_string());
         let body = RevealRequest { grant: confirmed.grant.clone(), reason: reason.to_owned() };
         let revealed: Revealed = self.post(&path, Some(owner.token()), &body)?;
+        self.remember_reveals(&owner, &[record]);
         let vault = confirmed.vault()?;
         let mut opened = open(&owner, &authors, vault, record, &revealed)?;
         // Startup keys lie on sticks that a computer cannot rewrite by itself.
@@ -169,6 +200,7 @@ impl<T: Transport> Client<T> {
         if exported.records.len() != records.len() {
             return Err(Error::Answer("another number of records than asked for"));
         }
+        self.remember_reveals(&owner, records);
         let each = records.iter().zip(exported.records);
         each.map(|(record, revealed)| {
             let key = open(&owner, &authors, confirmed.vault()?, *record, &revealed)?;
@@ -196,17 +228,15 @@ impl<T: Transport> Client<T> {
     pub(crate) fn authors(&self, owner: &Owner) -> Result<Authors, Error> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let account = owner.profile.account_id;
+        let certificates: Vec<Signed> = list.devices.iter().map(|device| device.certificate.clone()).collect();
+        let mut authors = Authors::of(account, &owner.statement, &certificates);
         let labels = owner.catalogue.label_key();
-        let mut authors = Authors::new();
         for device in list.devices {
-            if let Ok(certificate) = verify::certificate(&device.certificate, account, &owner.statement.identity_pk) {
-                let label = device.label_sealed.filter(|_| device.device_id == certificate.device_id);
-                let label = label.and_then(|label| labels.open(account, certificate.device_id, &label).ok());
-                let name = label.unwrap_or(certificate.name);
-                authors.insert(certificate.device_id.into(), (certificate.device_pk, name));
+            let label = device.label_sealed.and_then(|label| labels.open(account, device.device_id, &label).ok());
+            if let Some(label) = label {
+                authors.rename(device.device_id, label);
             }
         }
-        authors.insert(account.into(), (owner.statement.author_pk.clone(), "owner".to_owned()));
         Ok(authors)
     }
 }
@@ -221,7 +251,8 @@ fn open(
 ) -> Result<RevealedSecret, Error> {
     let request = &revealed.record;
     let unverified = Error::unverified("the record");
-    let author = author_of(&request.header, owner, authors).ok_or(Error::Answer("an unknown author"))?;
+    let author = authors.author_of(&request.header, owner.profile.account_id);
+    let author = author.ok_or(Error::Answer("an unknown author"))?;
     let save = verify::save(request, &author.0).map_err(unverified)?;
     if save.record_id != record || save.account_id != owner.profile.account_id {
         return Err(Error::Answer("another record than the one asked for"));
@@ -232,33 +263,27 @@ fn open(
     Ok(RevealedSecret { secret, meta, ordered: None })
 }
 
-fn author_of<'a>(header: &[u8], owner: &Owner, authors: &'a Authors) -> Option<&'a (PublicKey, String)> {
-    let header: Header = serde_json::from_slice(header).ok()?;
-    // A device must not pass for the owner, nor the other way round.
-    let is_owner = header.author_id == AuthorId::from(owner.profile.account_id);
-    (is_owner == (header.author_kind == AuthorKind::Account)).then(|| authors.get(&header.author_id))?
-}
-
-/// The save of a listed record, when its author's signature fits.
-pub(crate) fn verified_save(owner: &Owner, authors: &Authors, view: &RecordView) -> Option<Save> {
-    let (key, _) = author_of(&view.header, owner, authors)?;
+/// The save of a listed record, once it is its author's and of this record.
+pub(crate) fn verified_save(view: &RecordView, account: AccountId, authors: &Authors) -> Option<Save> {
+    let (key, _) = authors.author_of(&view.header, account)?;
     let save = verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok()?;
-    (save.record_id == view.record_id && save.account_id == owner.profile.account_id).then_some(save)
+    (save.record_id == view.record_id && save.account_id == account).then_some(save)
 }
 
 /// The newest note about a record, when it is signed by a device of the account.
 fn finding(view: &RecordView, authors: &Authors) -> Option<(Finding, Millis, String)> {
     let signed = view.note.as_ref()?;
     let claimed: Note = serde_json::from_slice(&signed.payload).ok()?;
-    let (key, name) = authors.get(&claimed.device_id.into())?;
+    let (key, name) = authors.0.get(&claimed.device_id.into())?;
     let note = verify::note(signed, key).ok()?;
     (note.record_id == Some(view.record_id)).then(|| (note.finding, note.at, name.clone()))
 }
 
 pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> RecordSummary {
     let header: Option<Header> = serde_json::from_slice(&view.header).ok();
-    let author = author_of(&view.header, owner, authors);
-    let save = verified_save(owner, authors, view);
+    let account = owner.profile.account_id;
+    let author = authors.author_of(&view.header, account);
+    let save = verified_save(view, account, authors);
     RecordSummary {
         record_id: view.record_id,
         kind: header.map(|header| header.kind).unwrap_or_default(),

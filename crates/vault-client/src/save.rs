@@ -20,6 +20,7 @@ struct Pins {
     origin: String,
     account_id: AccountId,
     receipt_pk: PublicKey,
+    log_pk: PublicKey,
 }
 
 /// A recovery password with its titles.
@@ -221,6 +222,9 @@ impl<T: Transport> Client<T> {
                 }
             }
         }
+        if let (false, Some(pins)) = (delivery.saved.is_empty(), pins.first()) {
+            self.check_log_daily(&pins.log_pk);
+        }
         Ok(delivery)
     }
 
@@ -241,11 +245,13 @@ impl<T: Transport> Client<T> {
             origin: device.origin.clone(),
             account_id: device.account_id,
             receipt_pk: device.receipt_pk.clone(),
+            log_pk: device.log_pk.clone(),
         });
         let owner = self.state.profile()?.map(|profile| Pins {
             origin: profile.origin,
             account_id: profile.account_id,
             receipt_pk: profile.receipt_pk,
+            log_pk: profile.log_pk,
         });
         Ok(device.into_iter().chain(owner).collect())
     }

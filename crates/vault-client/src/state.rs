@@ -7,6 +7,9 @@
 //! device.key            this device's key, unless it is kept elsewhere (`key_store`)
 //! outbox/RECORD.json    sealed saves that have no receipt yet
 //! receipts/RECORD.json  receipts, each verified before it was written
+//! log.json              newest checkpoint of the service's global log that was accepted
+//! reveals.json          releases of keys that this computer asked for and got
+//! evidence/NAME.json    statements of a service about its log that do not go together
 //! ```
 //!
 //! What an enrolled device keeps besides is told in `watch` and `orders`.
@@ -51,6 +54,9 @@ pub(crate) struct SessionFile {
     pub(crate) expires_at: Millis,
     /// Catalogue root; absent until sign-in opened it.
     pub(crate) catalogue: Option<FixedBytes<32>>,
+    /// Whether the account asked for no second factor: then acts are confirmed by mail.
+    #[serde(default)]
+    pub(crate) confirms_by_mail: bool,
 }
 
 impl Drop for SessionFile {

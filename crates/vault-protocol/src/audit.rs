@@ -76,6 +76,24 @@ pub mod action {
     pub const RECOVER_FAILED: &str = "recover_failed";
     /// A lost password was replaced, and the kit with it.
     pub const RECOVER_PASSWORD: &str = "recover_password";
+    /// The owner had the delay begun after which no second factor is asked for.
+    pub const OFF_BEGUN: &str = "factors_off_begun";
+    /// From here on the account asks for no second factor.
+    pub const OFF_DONE: &str = "factors_off";
+    /// The delayed reset of lost factors was begun.
+    pub const RESET_BEGUN: &str = "recover_reset_begun";
+    /// The owner was reminded of a delay that runs.
+    pub const WAIT_REMINDED: &str = "recover_reminded";
+    /// The delay of a reset is over; it can be finished for a while.
+    pub const RESET_DUE: &str = "recover_reset_due";
+    /// Password or kit and the mailed code were proven after the delay: a factor may be added.
+    pub const RESET_PROVEN: &str = "recover_reset_proven";
+    /// A reset that nobody finished is void.
+    pub const RESET_LAPSED: &str = "recover_reset_lapsed";
+    /// A delay was cancelled, and with it what it delayed.
+    pub const WAIT_CANCELLED: &str = "recover_cancelled";
+    /// A new emergency kit was made; the one before is void.
+    pub const KIT_REPLACED: &str = "kit_replaced";
     /// A step-up was confirmed.
     pub const STEPUP: &str = "stepup";
     /// A step-up failed.

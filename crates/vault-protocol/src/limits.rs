@@ -12,6 +12,8 @@ pub const MAX_PAGE: u32 = 200;
 pub const MAX_EXPORT: usize = 128;
 /// Audit entries in a page, at most.
 pub const MAX_AUDIT_PAGE: u32 = 1000;
+/// Entries that one answer has proofs for, at most.
+pub const MAX_PROOF_PAGE: u32 = 100;
 /// Rotation orders in one answer to a device, at most.
 pub const MAX_ORDERS: u32 = 50;
 /// How long a rotation order is good, in seconds.
@@ -33,5 +35,7 @@ pub const TOTP_DRIFT_STEPS: u64 = 1;
 pub const MAX_FACTORS: usize = 5;
 /// Backup codes of an account.
 pub const BACKUP_CODES: usize = 10;
+/// Letters of the code that cancels a delay.
+pub const CANCEL_LETTERS: usize = 26;
 /// Longest mail address.
 pub const MAX_EMAIL_BYTES: usize = 254;

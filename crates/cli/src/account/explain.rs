@@ -60,6 +60,9 @@ pub(crate) fn explain(error: &Error) -> Failure {
                 .because(error)
                 .hint(format!("if {found} is the right address, use it instead of {expected}; if not, do not go on"))
         }
+        Error::Log { evidence, .. } => Failure::no(error.to_string())
+            .cause(format!("what it signed is kept in {evidence}"))
+            .hint(Code::LogInconsistent.next()),
         Error::KitNotConfirmed => Failure::no("no account was made: the emergency kit was not confirmed")
             .hint("run it again, and keep the kit on paper or in a file"),
         Error::Cancelled => Failure::no("cancelled; nothing was changed"),
@@ -67,6 +70,11 @@ pub(crate) fn explain(error: &Error) -> Failure {
     };
     let code = error.code().map(|code| code.code().to_owned());
     let unknown = if let Error::Problem(problem) = error { Some(problem.code.clone()) } else { None };
+    if let Error::Problem(problem) = error
+        && problem.kind.starts_with("http")
+    {
+        failure.page = Some(problem.kind.clone());
+    }
     failure.code = code.or(unknown);
     failure
 }

@@ -142,7 +142,7 @@ fn enrol(arguments: &EnrolArgs, json: bool) -> Outcome {
             let hint = failure.hint.clone().unwrap_or_default();
             failure.hint(format!("{hint}; or use --by-code or --link and approve it where you are signed in"))
         })?;
-        let mut person = arguments.person.person()?;
+        let mut person = arguments.person.person()?.at(&client);
         person.confirm(|presence| client.enrol_this_computer(&name, presence))?
     };
     let document = json!({ "device": device.to_string(), "name": name, "state": "active" });
@@ -227,7 +227,7 @@ fn approve(arguments: &ApproveArgs, json: bool) -> Outcome {
         return tell_approved(device, json);
     }
     let (user_code, check_code) = device_codes(arguments)?;
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let device = person.confirm(|presence| {
         client.approve_device(&OwnerApproval {
             user_code: user_code.clone(),
@@ -379,7 +379,7 @@ fn revoke(arguments: &RevokeArgs, json: bool) -> Outcome {
     let devices = client.devices().map_err(|error| explain(&error))?;
     let wanted = arguments.device.as_str();
     let device = choose(&devices, wanted, |device| device.state == "active")?.device_id;
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     person.confirm(|presence| client.revoke_device(device, presence))?;
     let document = json!({ "device": device.to_string(), "state": "revoked" });
     output::report(json, &document, &format!("\"{wanted}\" saves no more. What it saved stays in the account.\n"))

@@ -196,7 +196,7 @@ fn show(arguments: &ShowArgs, json: bool) -> Outcome {
             .hint("choose another name; an existing file is never overwritten"));
     }
     let afterwards = if arguments.no_rotate { Afterwards::Leave } else { Afterwards::Rotate };
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let key =
         person.confirm(|presence| client.reveal_any(record.record_id, &arguments.reason, presence, afterwards))?;
     if let Some(path) = &out {

@@ -5,7 +5,7 @@
 use axum::extract::{FromRequest, Request};
 use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
 use vault_protocol::limits::MAX_RECORD_BYTES;
-use vault_protocol::messages::Held;
+use vault_protocol::messages::{Held, ProofQuestion};
 use vault_protocol::problem::Code;
 use vault_protocol::record::{AuthorKind, Header, Part, SUITE, Save, SaveRequest};
 use vault_protocol::statement::KeyStatement;
@@ -168,5 +168,34 @@ impl FromRequest<App> for SignedHeld {
             return Err(Code::RequestInvalid.into());
         }
         Ok(Self(held))
+    }
+}
+
+/// A question where the save of a record lies in the global log, signed by an active device.
+#[derive(Debug)]
+pub(crate) struct SignedProofQuestion(ProofQuestion);
+
+impl SignedProofQuestion {
+    /// The question.
+    pub(crate) fn question(&self) -> &ProofQuestion {
+        &self.0
+    }
+}
+
+impl FromRequest<App> for SignedProofQuestion {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let id: RecordId = path_id(&mut parts, Code::RecordNotFound).await?;
+        let Json(signed) = Json::<Signed>::from_request(Request::from_parts(parts, body), app).await?;
+        let claimed: ProofQuestion = serde_json::from_slice(&signed.payload).map_err(|_| Code::RequestInvalid)?;
+        let key = device_key(app, claimed.account_id, claimed.device_id).await?;
+        let question: ProofQuestion =
+            verify::open(&signed, ProofQuestion::KIND, &key).map_err(|_| Code::RecordSignature)?;
+        if question.v != vault_protocol::VERSION || question.record_id != id {
+            return Err(Code::RequestInvalid.into());
+        }
+        Ok(Self(question))
     }
 }

@@ -44,7 +44,9 @@ pub(super) async fn save(
         let receipt = receipt(&app, &new.record, &link);
         (link, receipt)
     };
-    match app.store.save_record(&new, &seal).await.map_err(Failure::of_save)? {
+    let saved = app.store.save_record(&new, &seal).await.map_err(Failure::of_save)?;
+    app.new_entries.notify_one();
+    match saved {
         Saved::New(receipt) => answer(&receipt, true),
         Saved::Before(receipt) => answer(&receipt, false),
     }

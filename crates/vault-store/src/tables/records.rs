@@ -14,7 +14,7 @@ impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
         let record = &new.record;
         let account = record.account_id;
-        in_transaction!(self, |tx| {
+        let saved = in_transaction!(self, |tx| {
             if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
                 return Ok(Saved::Before(receipt));
             }
@@ -37,12 +37,21 @@ impl Records for SqlStore {
             audit::insert(tx, account, &head, &link).await?;
             insert_receipt(tx, record, link.seq, &receipt).await?;
             Ok(Saved::New(receipt))
-        })
+        })?;
+        if matches!(saved, Saved::Before(_)) {
+            self.confirm(account, record.id).await?;
+        }
+        Ok(saved)
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
         let mut connection = self.readers.acquire().await?;
-        receipt_of(&mut connection, account, id, &body_sha256).await
+        let found = receipt_of(&mut connection, account, id, &body_sha256).await?;
+        drop(connection);
+        if found.is_some() {
+            self.confirm(account, id).await?;
+        }
+        Ok(found)
     }
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {

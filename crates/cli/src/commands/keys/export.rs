@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
         keys(ids.len()),
         if batches > 1 { format!("; {batches} codes are needed, one for each {MAX_EXPORT}") } else { String::new() }
     ));
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let mut released = Vec::with_capacity(ids.len());
     for batch in ids.chunks(MAX_EXPORT) {
         released.extend(person.confirm(|presence| client.export(batch, presence))?);
