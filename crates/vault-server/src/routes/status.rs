@@ -9,7 +9,7 @@ use vault_protocol::limits::{MAX_AUDIT_PAGE, MAX_ORDERS};
 use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, StatementChange, StatusQuestion};
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
-use vault_store::{AccountId, NewNote};
+use vault_store::{AccountId, NewNote, OutgoingMail};
 
 use crate::app::App;
 use crate::audit::Act;
@@ -104,7 +104,6 @@ pub(super) async fn note(
     if !said.is_whole() {
         return Err(Code::RequestInvalid.into());
     }
-    let act = |action| Act::by_device(said.device_id, &caller, app.now(), action);
     let (action, event) = match said.finding {
         // Weekly, for every key: the newest one is kept, and no entry made.
         Finding::Verified => (None, None),
@@ -113,14 +112,20 @@ pub(super) async fn note(
         Finding::Unknown => (Some(action::KEY_UNKNOWN), Some(Event::KeyUnknown)),
         Finding::Resent => (Some(action::KEY_RESENT), Some(Event::KeyResent)),
     };
-    if action.is_some() {
-        // Each of these is an entry in the trail.
-        app.take(format!("device/notes/{}", said.device_id), DAY, NOTES_A_DAY, Code::LimitRate).await?;
-    }
+    let act = match action {
+        Some(action) => {
+            // Each of these is an entry in the trail.
+            app.take(format!("device/notes/{}", said.device_id), DAY, NOTES_A_DAY, Code::LimitRate).await?;
+            let mail = mail(&app, said, event).await?;
+            Some(Act::by_device(said.device_id, &caller, app.now(), action).telling(mail))
+        }
+        None => None,
+    };
     let Some(record) = said.record_id else {
-        let act = act(action.unwrap_or(action::KEY_UNKNOWN));
-        app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
-        return tell(&app, said, event).await;
+        if let Some(act) = act {
+            app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
+        }
+        return Ok(Json(()));
     };
     let new = NewNote {
         account_id: said.account_id,
@@ -131,20 +136,19 @@ pub(super) async fn note(
         // A clock that is ahead must not keep later notes out.
         at: said.at.min(app.now()),
     };
-    match action.map(|action| act(action).on(record)) {
+    match act.map(|act| act.on(record)) {
         Some(act) => app.store.note_record(&new, Some(&|head| act.link(head))).await?,
         None => app.store.note_record(&new, None).await?,
     }
-    tell(&app, said, event).await
+    Ok(Json(()))
 }
 
 /// No device fills its owner's mailbox: what is beyond the limit is in the trail.
-async fn tell(app: &App, said: &Note, event: Option<Event>) -> Result<Json<()>, Failure> {
+async fn mail(app: &App, said: &Note, event: Option<Event>) -> Result<Option<OutgoingMail>, Failure> {
+    let Some(event) = event else { return Ok(None) };
     let bucket = format!("device/told/{}", said.device_id);
-    if let Some(event) = event
-        && app.take(bucket, DAY, TOLD_A_DAY, Code::LimitRate).await.is_ok()
-    {
-        app.tell_owner(said.account_id, event).await;
+    match app.take(bucket, DAY, TOLD_A_DAY, Code::LimitRate).await {
+        Ok(_) => app.notice_to(said.account_id, &event).await,
+        Err(_) => Ok(None),
     }
-    Ok(Json(()))
 }
