@@ -8,16 +8,13 @@
 use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64URL_NOPAD;
-use secret::SecretBytes;
 use serde_json::{Value, json};
 use vault_client::Method::{Get, Post, Put};
 use vault_client::{
     Client, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor, State,
     Transport, TransportError,
 };
-use vault_crypto::device::DeviceKeys;
-use vault_protocol::messages::Held;
-use vault_protocol::{FixedBytes, Signed, routes};
+use vault_protocol::routes;
 
 use crate::harness::{Computer, Owner, PASSWORD, Raw, Service, key_to_save, sign_up, token, two_codes};
 
@@ -114,11 +111,17 @@ fn table() -> Vec<Row> {
         row(Get, routes::DEVICES, Session, DONE),
         row(Post, routes::DEVICES, Grant(|it, to| drop(it.laptop(to).enrol_this_computer("laptop", &it.here()))), DONE),
         row(Post, routes::DEVICE_REVOKE, Grant(World::revoke), DONE),
+        row(Post, routes::DEVICE_RENAME, Session, MALFORMED),
+        row(Post, routes::DEVICE_STATUS, Signature(|it, to| drop(it.ada(to).device_status())), DONE),
+        row(Post, routes::DEVICE_NOTE, Signature(World::note), DONE),
+        row(Get, routes::ORDERS, Session, DONE),
+        row(Post, routes::ORDERS, Session, MALFORMED),
+        row(Post, routes::ORDER_REPORT, Signature(World::report), DONE),
         row(Get, routes::RECORDS, Session, DONE),
         row(Put, routes::RECORD, Signature(|it, to| drop(it.ada(to).save(&key_to_save()))), (201, "")),
         row(Post, routes::REVEAL, Grant(|it, to| drop(it.ada(to).reveal(it.records[0], "drill", &it.here()))), DONE),
         row(Post, routes::EXPORT, Grant(|it, to| drop(it.ada(to).export(&it.records, &it.here()))), DONE),
-        row(Post, routes::HELD, Signature(World::held), DONE),
+        row(Post, routes::HELD, Signature(|it, to| drop(it.ada(to).check_held())), DONE),
         row(Get, routes::AUDIT, Session, DONE),
     ]
 }
@@ -263,25 +266,22 @@ impl World {
         drop(self.ada(to).revoke_device(device, &self.here()));
     }
 
-    /// A device's question about a record of its own; the client does not ask so far.
-    fn held(&self, to: &Catch) {
-        let (owner, record_id) = (&self.ada, self.records[0]);
-        let state = owner.computer.folder.path().join("state/device.json");
-        let file: Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
-        let seed = BASE64URL_NOPAD.decode(file["seed"].as_str().unwrap().as_bytes()).unwrap();
-        let keys = DeviceKeys::from_seed(SecretBytes::from_fn(|out| out.copy_from_slice(&seed)));
-        let question = Held {
-            v: vault_protocol::VERSION,
-            account_id: owner.client().account().unwrap().account_id,
-            device_id: owner.client().devices().unwrap()[0].device_id,
-            record_id,
-            nonce: FixedBytes([7; 16]),
-            at: 0,
-        };
-        let signed: Signed = keys.signing_key().sign(Held::KIND, &question).unwrap();
-        let body = secret::SecretVec::new(serde_json::to_vec(&signed).unwrap());
-        let path = routes::with_id(routes::HELD, &record_id.to_string());
-        drop(to.send(Request { method: Post, path: &path, bearer: None, body }));
+    fn note(&self, to: &Catch) {
+        let client = self.ada(to);
+        client.note_unknown("0ABCDEF0-0000-4000-8000-000000000001").unwrap();
+        drop(client.deliver_reports());
+    }
+
+    /// A device's word that it has begun with an order.
+    fn report(&self, to: &Catch) {
+        let client = self.ada.client();
+        let ordered = client.reveal_any(self.records[0], "drill", &self.here(), vault_client::Afterwards::Rotate);
+        assert!(ordered.unwrap().ordered.is_some());
+        let order = client.device_status().unwrap().orders.remove(0);
+        // What else waits goes first.
+        client.deliver_reports().unwrap();
+        assert!(client.begin_order(&order, "D1").unwrap());
+        drop(self.ada(to).deliver_reports());
     }
 
     fn catch(&self, row: &Row, flow: Flow) -> Caught {
