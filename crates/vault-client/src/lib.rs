@@ -26,8 +26,8 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
-mod log;
 mod kit;
+mod log;
 mod password;
 mod recover;
 mod reset;
