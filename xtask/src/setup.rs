@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fusermount3", "fuse3"),
     ("setfattr", "attr"),
     ("xz", "xz-utils"),
+    ("sqlite3", "sqlite3"),
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("qemu-img", "qemu-utils"),

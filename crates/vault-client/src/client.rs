@@ -12,6 +12,7 @@ use vault_protocol::statement::{KeyStatement, fingerprint, statement_hash};
 use vault_protocol::{Bytes, Millis, Signed, routes, verify};
 use zeroize::Zeroizing;
 
+use crate::key_store::{FileKeyStore, KeyStore};
 use crate::state::{Profile, SessionFile};
 use crate::{Error, Method, Request, State, Transport};
 
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Client<T> {
     pub(crate) transport: T,
     pub(crate) state: State,
+    pub(crate) key_store: Box<dyn KeyStore>,
     clock: fn() -> Millis,
     backup_code_used: fn(u32),
     log_fault_found: fn(&Error),
@@ -44,9 +46,16 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
+        let key_store = Box::new(FileKeyStore::new(state.folder().join("device.key")));
         let (backup_code_used, log_fault_found) = (|_| {}, |_: &Error| {});
         let (clock, mailed_code) = (system_clock, Box::new(|| None));
-        Self { transport, state, clock, backup_code_used, log_fault_found, patience: PATIENCE, mailed_code }
+        Self { transport, state, key_store, clock, backup_code_used, log_fault_found, patience: PATIENCE, mailed_code }
+    }
+
+    /// The same client with the device key elsewhere than in a file of the state folder.
+    #[must_use]
+    pub fn with_key_store(self, key_store: Box<dyn KeyStore>) -> Self {
+        Self { key_store, ..self }
     }
 
     /// The same client with another clock, for tests.

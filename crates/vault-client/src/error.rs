@@ -77,6 +77,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The device key could be used by others than its owner.
+    #[error("others than its owner could use the device key {path} (mode {mode:o}{})", owned_by(*owner))]
+    KeyExposed {
+        /// Which file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner, when it is somebody else than who runs this.
+        owner: Option<u32>,
+    },
+    /// The record keeps another kind of secret than the one asked for.
+    #[error("the record keeps another kind of secret")]
+    OtherKind,
     /// A state file does not hold what it should.
     #[error("{path} is damaged")]
     DamagedState {
@@ -115,4 +128,8 @@ impl Error {
     pub(crate) fn unverified(what: &'static str) -> impl FnOnce(VerifyError) -> Self {
         move |source| Self::Unverified { what, source }
     }
+}
+
+fn owned_by(owner: Option<u32>) -> String {
+    owner.map(|owner| format!(", owned by user {owner}")).unwrap_or_default()
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use secret::RecoveryPassword;
 use vault_crypto::VaultRoot;
-use vault_crypto::record::{Meta, open_meta, open_recovery_password};
+use vault_crypto::record::{Meta, Secret, open_meta, open_secret};
 use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{
     DeviceList, ExportRequest, Exported, Purpose, RecordPage, RecordView, RevealRequest, Revealed, export_target,
 };
+use vault_protocol::note::{Finding, Note};
 use vault_protocol::record::{AuthorKind, Header, Save};
 use vault_protocol::statement::KeyStatement;
-use vault_protocol::{AccountId, AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
+use vault_protocol::{AccountId, AuthorId, Bytes, DeviceId, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
+use crate::orders::Ordered;
 use crate::{Client, Error, Presence, Transport};
 
 /// A saved key, without the key.
@@ -35,6 +37,8 @@ pub struct RecordSummary {
     pub received_at: Millis,
     /// When it was last revealed.
     pub revealed_at: Option<Millis>,
+    /// What a device found last: how the key stands, when, and the device's name.
+    pub finding: Option<(Finding, Millis, String)>,
     /// Number of the save among its author's.
     pub seq: u64,
 }
@@ -47,12 +51,31 @@ pub struct RevealedKey {
     pub meta: Meta,
 }
 
+/// A released key of any kind.
+pub struct RevealedSecret {
+    /// The key.
+    pub secret: Secret,
+    /// Titles.
+    pub meta: Meta,
+    /// What became of the wish to have it replaced.
+    pub ordered: Option<Ordered>,
+}
+
+/// Whether a key that is shown shall be replaced afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Order the computer that saved it to replace it.
+    Rotate,
+    /// Leave it as it is.
+    Leave,
+}
+
 /// A released key with what proves where it comes from.
 pub struct ExportedKey {
     /// Which record.
     pub record_id: RecordId,
-    /// The key and its titles.
-    pub key: RevealedKey,
+    /// The key, its titles.
+    pub key: RevealedSecret,
     /// What the author signed.
     pub save: Signed,
     /// Bytes of the header, which the save names by hash.
@@ -75,6 +98,13 @@ impl Authors {
         }
         authors.insert(account.into(), (statement.author_pk.clone(), "owner".to_owned()));
         Self(authors)
+    }
+
+    /// The owner's own name for a device, in place of the one in its certificate.
+    fn rename(&mut self, device: DeviceId, label: String) {
+        if let Some((_, name)) = self.0.get_mut(&device.into()) {
+            *name = label;
+        }
     }
 
     /// Who made a record with this header.
@@ -119,6 +149,25 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::Unverified`] when the record is not what its author signed; [`Error`].
     pub fn reveal(&self, record: RecordId, reason: &str, presence: &Presence) -> Result<RevealedKey, Error> {
+        let revealed = self.reveal_any(record, reason, presence, Afterwards::Leave)?;
+        match revealed.secret {
+            Secret::RecoveryPassword(password) => Ok(RevealedKey { password, meta: revealed.meta }),
+            Secret::ExternalKey(_) => Err(Error::OtherKind),
+        }
+    }
+
+    /// As [`Client::reveal`], for every kind of key; afterwards the key may be ordered to be replaced, while the vault is
+    /// open for that. An order that cannot be given takes nothing away from the key.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reveal_any(
+        &self,
+        record: RecordId,
+        reason: &str,
+        presence: &Presence,
+        afterwards: Afterwards,
+    ) -> Result<RevealedSecret, Error> {
         let owner = self.owner()?;
         let confirmed = self.step_up(Purpose::Reveal, &record.to_string(), presence)?;
         let authors = self.authors(&owner)?;
@@ -126,7 +175,15 @@ impl<T: Transport> Client<T> {
         let body = RevealRequest { grant: confirmed.grant.clone(), reason: reason.to_owned() };
         let revealed: Revealed = self.post(&path, Some(owner.token()), &body)?;
         self.remember_reveals(&owner, &[record]);
-        open(&owner, &authors, confirmed.vault()?, record, &revealed)
+        let vault = confirmed.vault()?;
+        let mut opened = open(&owner, &authors, vault, record, &revealed)?;
+        // Startup keys lie on sticks that a computer cannot rewrite by itself.
+        if afterwards == Afterwards::Rotate && matches!(opened.secret, Secret::RecoveryPassword(_)) {
+            let save: Save = serde_json::from_slice(&revealed.record.save.payload)
+                .map_err(|_| Error::Answer("a save that cannot be read"))?;
+            opened.ordered = Some(self.give_order(&owner, vault, record, &save));
+        }
+        Ok(opened)
     }
 
     /// Releases several keys after one fresh confirmation, at most [`MAX_EXPORT`](vault_protocol::limits::MAX_EXPORT). The
@@ -170,8 +227,17 @@ impl<T: Transport> Client<T> {
     /// The devices whose certificates are signed by the identity key, and the owner.
     pub(crate) fn authors(&self, owner: &Owner) -> Result<Authors, Error> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
-        let certificates: Vec<Signed> = list.devices.into_iter().map(|device| device.certificate).collect();
-        Ok(Authors::of(owner.profile.account_id, &owner.statement, &certificates))
+        let account = owner.profile.account_id;
+        let certificates: Vec<Signed> = list.devices.iter().map(|device| device.certificate.clone()).collect();
+        let mut authors = Authors::of(account, &owner.statement, &certificates);
+        let labels = owner.catalogue.label_key();
+        for device in list.devices {
+            let label = device.label_sealed.and_then(|label| labels.open(account, device.device_id, &label).ok());
+            if let Some(label) = label {
+                authors.rename(device.device_id, label);
+            }
+        }
+        Ok(authors)
     }
 }
 
@@ -182,7 +248,7 @@ fn open(
     vault: &VaultRoot,
     record: RecordId,
     revealed: &Revealed,
-) -> Result<RevealedKey, Error> {
+) -> Result<RevealedSecret, Error> {
     let request = &revealed.record;
     let unverified = Error::unverified("the record");
     let author = authors.author_of(&request.header, owner.profile.account_id);
@@ -193,8 +259,8 @@ fn open(
     }
     verify::receipt(&revealed.receipt, &owner.profile.receipt_pk).map_err(Error::unverified("the receipt"))?;
     let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
-    let password = open_recovery_password(&request.header, &request.secret, &vault.vault_key())?;
-    Ok(RevealedKey { password, meta })
+    let secret = open_secret(&request.header, &request.secret, &vault.vault_key())?;
+    Ok(RevealedSecret { secret, meta, ordered: None })
 }
 
 /// The save of a listed record, once it is its author's and of this record.
@@ -202,6 +268,15 @@ pub(crate) fn verified_save(view: &RecordView, account: AccountId, authors: &Aut
     let (key, _) = authors.author_of(&view.header, account)?;
     let save = verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok()?;
     (save.record_id == view.record_id && save.account_id == account).then_some(save)
+}
+
+/// The newest note about a record, when it is signed by a device of the account.
+fn finding(view: &RecordView, authors: &Authors) -> Option<(Finding, Millis, String)> {
+    let signed = view.note.as_ref()?;
+    let claimed: Note = serde_json::from_slice(&signed.payload).ok()?;
+    let (key, name) = authors.0.get(&claimed.device_id.into())?;
+    let note = verify::note(signed, key).ok()?;
+    (note.record_id == Some(view.record_id)).then(|| (note.finding, note.at, name.clone()))
 }
 
 pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> RecordSummary {
@@ -218,6 +293,7 @@ pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> Re
         state: view.state.clone(),
         received_at: view.received_at,
         revealed_at: view.revealed_at,
+        finding: finding(view, authors),
         seq: save.map_or(0, |save| save.seq),
     }
 }

@@ -102,6 +102,26 @@ pub mod action {
     pub const DEVICE_ENROLLED: &str = "device_enrolled";
     /// A device was revoked.
     pub const DEVICE_REVOKED: &str = "device_revoked";
+    /// A device got another name.
+    pub const DEVICE_RENAMED: &str = "device_renamed";
+    /// The owner ordered a key to be replaced.
+    pub const ROTATE_ORDERED: &str = "rotate_ordered";
+    /// A device has begun to replace it.
+    pub const ROTATE_TAKEN: &str = "rotate_taken";
+    /// It is replaced.
+    pub const ROTATE_DONE: &str = "rotate_done";
+    /// It could not be replaced.
+    pub const ROTATE_FAILED: &str = "rotate_failed";
+    /// A device found the key protector of a record gone from its drive.
+    pub const KEY_MISSING: &str = "key_missing";
+    /// A device removed the key protector of a record from its drive.
+    pub const KEY_RETIRED: &str = "key_retired";
+    /// A device found a key protector that nothing is saved for.
+    pub const KEY_UNKNOWN: &str = "key_unknown";
+    /// A device found that the service did not hold a record as it was saved, and sent it again.
+    pub const KEY_RESENT: &str = "key_resent";
+    /// A stored record that was damaged was stored anew.
+    pub const SAVE_REPAIRED: &str = "save_repaired";
     /// A record was saved.
     pub const SAVE: &str = "save";
     /// A record was revealed.
@@ -110,4 +130,25 @@ pub mod action {
     pub const EXPORT: &str = "export";
     /// A client sent what it never may.
     pub const CLIENT_FAULT: &str = "client_fault";
+}
+
+/// Beginnings of the names of actions that an owner is told of.
+const TOLD: [&str; 11] = [
+    "recover_",
+    "factor_",
+    "backup_code",
+    "two_factor_off",
+    "password_",
+    "reveal",
+    "rotate_",
+    "device_",
+    "export",
+    "delete_",
+    "key_",
+];
+
+/// Whether an owner is told of an action on their devices.
+#[must_use]
+pub fn is_told(action: &str) -> bool {
+    TOLD.iter().any(|start| action.starts_with(start))
 }

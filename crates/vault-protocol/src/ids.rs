@@ -75,6 +75,8 @@ identifiers! {
     CeremonyId;
     /// A safety delay that runs, or ran.
     WaitId;
+    /// A rotation order.
+    OrderId;
     /// Who signed a record: a device, or the account itself.
     AuthorId;
 }

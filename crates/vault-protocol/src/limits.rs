@@ -14,6 +14,10 @@ pub const MAX_EXPORT: usize = 128;
 pub const MAX_AUDIT_PAGE: u32 = 1000;
 /// Entries that one answer has proofs for, at most.
 pub const MAX_PROOF_PAGE: u32 = 100;
+/// Rotation orders in one answer to a device, at most.
+pub const MAX_ORDERS: u32 = 50;
+/// How long a rotation order is good, in seconds.
+pub const ORDER_SECONDS: u64 = 30 * 24 * 3600;
 /// How long an enrolment code lives, in seconds.
 pub const DEVICE_CODE_SECONDS: u64 = 600;
 /// How long a grant lives, in seconds.

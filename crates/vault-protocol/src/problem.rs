@@ -132,6 +132,10 @@ catalogue! {
     DeviceRevoked = "device.revoked", 403, "this device was revoked or is not known",
         "enrol it again; keys that wait here stay in the outbox";
     DeviceCapability = "device.capability", 403, "a device may only add keys", "read keys with an account session";
+    OrderInvalid = "order.invalid", 422, "the rotation order is malformed, or signed by another key than the account's",
+        "update the program, and show the key again";
+    OrderOver = "order.over", 409, "this rotation order is done, failed or not known", "nothing is left to do for it";
+    OrderOpen = "order.open", 409, "the key is ordered to be replaced already", "wait for its computer to do so";
     RecordInvalid = "record.invalid", 422, "the record is malformed", "update the program; the outbox keeps the item";
     RecordBadPasswordDigits = "record.bad_password_digits", 422, "a group of the recovery key fails its check digit",
         "correct that group";

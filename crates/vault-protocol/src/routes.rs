@@ -89,6 +89,16 @@ pub const DEVICE_TOKEN: &str = "/v1/device/token";
 pub const DEVICES: &str = "/v1/devices";
 /// `POST`: revoke a device.
 pub const DEVICE_REVOKE: &str = "/v1/devices/{id}/revoke";
+/// `POST`: give a device another name.
+pub const DEVICE_RENAME: &str = "/v1/devices/{id}/rename";
+/// `POST`, device: orders, changes of the account's keys, what the owner should know.
+pub const DEVICE_STATUS: &str = "/v1/device/status";
+/// `POST`, device: what it found out about a key.
+pub const DEVICE_NOTE: &str = "/v1/device/note";
+/// `GET`: list rotation orders; `POST`: give one.
+pub const ORDERS: &str = "/v1/orders";
+/// `POST`, device: how far an order is.
+pub const ORDER_REPORT: &str = "/v1/orders/{id}/report";
 /// `GET`: list records.
 pub const RECORDS: &str = "/v1/records";
 /// `PUT`: save a record.

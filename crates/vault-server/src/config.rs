@@ -263,6 +263,12 @@ pub struct Limits {
     pub user_codes: i64,
     /// Enrolments begun per network in an hour.
     pub device_codes_per_net: i64,
+    /// Questions and reports per device in an hour.
+    pub device_calls: i64,
+    /// Renamed devices per account in an hour.
+    pub device_renames: i64,
+    /// Rotation orders per account in a day.
+    pub orders_per_day: i64,
     /// New saves per device in an hour.
     pub saves_per_device: i64,
     /// New saves that the owner signs, per account in an hour: imports.
@@ -291,6 +297,9 @@ impl Default for Limits {
             resets_per_month: 3,
             user_codes: 20,
             device_codes_per_net: 60,
+            device_calls: 2000,
+            device_renames: 60,
+            orders_per_day: 100,
             saves_per_device: 60,
             saves_per_owner: 1000,
             new_keys_per_device: 10,

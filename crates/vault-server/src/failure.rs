@@ -67,6 +67,12 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        vault_store::Error::from(refusal).into()
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::Fault(error.into())
@@ -89,6 +95,8 @@ impl From<vault_store::Error> for Failure {
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
             Refusal::Quota => Code::RecordQuota,
+            Refusal::OrderOpen => Code::OrderOpen,
+            Refusal::OrderOver => Code::OrderOver,
             Refusal::DeviceCode => Code::DeviceCodeExpired,
             Refusal::Wait | Refusal::WaitRuns => Code::WaitOver,
             Refusal::WaitQuota => Code::LimitRate,

@@ -126,6 +126,20 @@ pub(crate) enum Event {
     KeyReleased,
     /// Several keys were released for an export.
     KeysExported,
+    /// A computer may save keys from now on.
+    DeviceEnrolled,
+    /// A computer may save keys no longer.
+    DeviceRevoked,
+    /// A computer replaced a key that was shown.
+    KeyReplaced,
+    /// A computer could not do so.
+    KeyNotReplaced,
+    /// A drive has a saved key no longer.
+    KeyMissing,
+    /// A drive has a key that is not saved.
+    KeyUnknown,
+    /// A computer found a saved key damaged or gone here, and sent it again.
+    KeyResent,
 }
 
 /// Of every mail with a code to be typed: the code is not in it, since subjects are shown on locked screens.
@@ -294,6 +308,38 @@ impl Event {
                 "Recovery keys were exported",
                 "Recovery keys of your account were released for an export, after a fresh second factor.",
             ),
+            Self::DeviceEnrolled => (
+                "A computer was enrolled",
+                "A computer was enrolled: it may add recovery keys to your account. It can read none.",
+            ),
+            Self::DeviceRevoked => {
+                ("A computer was revoked", "A computer may add keys to your account no longer. What it saved stays.")
+            }
+            Self::KeyReplaced => (
+                "A recovery key was replaced",
+                "A recovery key that had been shown was replaced by a new one, which is saved. The old one opens its drive no \
+                 longer.",
+            ),
+            Self::KeyNotReplaced => (
+                "A recovery key could not be replaced",
+                "A recovery key that had been shown could not be replaced; it still opens its drive. `keyhaven device list` \
+                 tells which computer it was.",
+            ),
+            Self::KeyMissing => (
+                "A saved key is gone from its drive",
+                "A computer found that a drive has one of your saved recovery keys no longer. Save its present key there: \
+                 `keyhaven backup DRIVE --to account`.",
+            ),
+            Self::KeyUnknown => (
+                "A recovery key is not saved",
+                "A computer found a recovery key on a drive that is not saved. Save it there: `keyhaven backup DRIVE --to \
+                 account`.",
+            ),
+            Self::KeyResent => (
+                "A saved key was damaged here",
+                "A computer found that this service did not hold a recovery key as it was saved, and sent it again. Look at \
+                 `keyhaven audit verify`.",
+            ),
         };
         let not_you = if matches!(self, Self::PasswordRecovered) { NOT_YOU_RECOVERED } else { NOT_YOU };
         (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
@@ -344,6 +390,13 @@ mod tests {
             (Event::BackupCodeUsed, false),
             (Event::KeyReleased, false),
             (Event::KeysExported, false),
+            (Event::DeviceEnrolled, false),
+            (Event::DeviceRevoked, false),
+            (Event::KeyReplaced, false),
+            (Event::KeyNotReplaced, false),
+            (Event::KeyMissing, false),
+            (Event::KeyUnknown, false),
+            (Event::KeyResent, false),
         ] {
             let (subject, text) = event.text();
             let all = format!("{subject} {}", *text).to_lowercase();

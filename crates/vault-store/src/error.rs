@@ -105,6 +105,12 @@ pub enum Refusal {
     /// So many delays of this kind were begun that no other one may be for now.
     #[error("too many delays of this kind were begun")]
     WaitQuota,
+    /// The record has a rotation order that is not done.
+    #[error("the record has an order that is not done")]
+    OrderOpen,
+    /// The rotation order is not the device's, or has ended.
+    #[error("the order is over")]
+    OrderOver,
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

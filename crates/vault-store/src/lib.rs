@@ -27,6 +27,8 @@ mod error;
 mod factors;
 mod grants;
 mod log;
+mod notes;
+mod orders;
 mod outbox;
 mod passwords;
 mod postgres;
@@ -48,6 +50,8 @@ pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
 pub use log::{Log, LogHead, LogSigner};
+pub use notes::{MAX_COPIES, NewNote, Notes};
+pub use orders::{Order, OrderProgress, Orders};
 pub use outbox::{Outbox, OutgoingMail, QueuedMail};
 pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
@@ -57,7 +61,9 @@ pub use records::{
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId, WaitId};
+pub use vault_protocol::{
+    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, OrderId, RecordId, SlotId, WaitId,
+};
 pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
 pub use write_times::{BUCKETS_US, WriteTimes};
 
@@ -76,6 +82,8 @@ pub trait Store:
     + Grants
     + Log
     + Outbox
+    + Notes
+    + Orders
     + Passwords
     + Records
     + Sessions
@@ -96,6 +104,8 @@ impl<T> Store for T where
         + Grants
         + Log
         + Outbox
+        + Notes
+        + Orders
         + Passwords
         + Records
         + Sessions

@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     step!(6, "0006_log"),
     step!(8, "0008_waits"),
     step!(9, "0009_outbox_mail"),
+    step!(10, "0010_devices_next"),
 ];
 
 /// For SQLite.

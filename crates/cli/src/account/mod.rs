@@ -20,7 +20,7 @@ pub(crate) use kept::{KeptFile, may_have_happened};
 pub(crate) use kit::{keep_kit, kit_code};
 pub(crate) use mailed_code::mailed_code;
 pub(crate) use person::{Person, PersonArgs};
-pub(crate) use totp::show_totp;
+pub(crate) use totp::{picture, show_totp};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;

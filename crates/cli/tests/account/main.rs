@@ -5,6 +5,7 @@
 mod audit;
 mod backup;
 mod backup_codes;
+mod device;
 mod harness;
 mod import;
 mod lost;
@@ -15,3 +16,4 @@ mod recover;
 mod rotate;
 mod secrecy;
 mod serve;
+mod startup_key;

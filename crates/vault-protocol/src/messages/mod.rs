@@ -8,6 +8,7 @@ mod record;
 mod recover;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
 mod wait;
 
@@ -19,5 +20,6 @@ pub use record::*;
 pub use recover::*;
 pub use sign_in::*;
 pub use sign_up::*;
+pub use status::*;
 pub use step_up::*;
 pub use wait::*;

@@ -12,7 +12,9 @@ use vault_protocol::record::SaveRequest;
 
 use super::{Answer, Authority, Operation, Part};
 use crate::app::App;
-use crate::authority::{AnySession, MayCancel, Session, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp};
+use crate::authority::{
+    AnySession, MayCancel, Session, SignedByDevice, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp,
+};
 use crate::failure::Failure;
 use crate::help::Language;
 use crate::http::{Caller, Html, Json, Path, Query, Stored, Text, Verbatim};
@@ -91,6 +93,14 @@ impl Part for SignedHeld {
 impl Part for SignedProofQuestion {
     fn describe(operation: &mut Operation) {
         SignedHeld::describe(operation);
+    }
+}
+
+impl<W> Part for SignedByDevice<W> {
+    fn describe(operation: &mut Operation) {
+        operation.for_callers(Authority::Signature);
+        operation.takes::<Signed>();
+        operation.may_say(&[Code::RecordSignature, Code::DeviceRevoked, Code::DeviceCapability]);
     }
 }
 

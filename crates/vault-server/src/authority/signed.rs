@@ -34,6 +34,7 @@ pub(crate) struct SignedSave {
     request: SaveRequest,
     header: Header,
     save: Save,
+    author: PublicKey,
 }
 
 impl SignedSave {
@@ -50,6 +51,11 @@ impl SignedSave {
     /// What was signed.
     pub(crate) fn save(&self) -> &Save {
         &self.save
+    }
+
+    /// The key that signed.
+    pub(crate) fn author(&self) -> &PublicKey {
+        &self.author
     }
 
     /// The device that signed; `None` when the owner did.
@@ -77,7 +83,7 @@ impl FromRequest<App> for SignedSave {
         if save.index.len() > INDEX_ENTRIES || save.index.iter().any(|entry| entry.scope != "account") {
             return Err(Code::RecordInvalid.into());
         }
-        Ok(Self { request, header, save })
+        Ok(Self { request, header, save, author })
     }
 }
 
@@ -110,7 +116,7 @@ fn of_save(error: VerifyError) -> Failure {
 }
 
 /// The key of an active device of this account that may append.
-async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
+pub(super) async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
     let row = app.store.device(account, device).await?.ok_or(Code::DeviceRevoked)?;
     if row.state != DeviceState::Active {
         return Err(Code::DeviceRevoked.into());

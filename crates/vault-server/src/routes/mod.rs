@@ -8,13 +8,16 @@ mod export;
 mod factors;
 mod kit;
 pub(crate) mod log;
+mod orders;
 mod password;
 mod records;
 mod recover;
+mod repair;
 mod reset;
 mod reveal;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
 mod waits;
 
@@ -204,6 +207,22 @@ fn keys() -> Routes {
         .get(paths::DEVICES, devices::list, "All devices", &[])
         .post(paths::DEVICES, devices::enrol, "Enrol the program that is signed in", &[DeviceCapability])
         .post(paths::DEVICE_REVOKE, devices::revoke, "Revoke a device", &[NotFound])
+        .post(paths::DEVICE_RENAME, devices::rename, "Give a device another name", &[NotFound, LimitRate])
+        .post(paths::DEVICE_STATUS, status::status, "A device asks for orders and news", &[LimitRate])
+        .post(
+            paths::DEVICE_NOTE,
+            status::note,
+            "A device tells how a key stands on its drive",
+            &[LimitRate, RecordNotFound],
+        )
+        .get(paths::ORDERS, orders::list, "The newest rotation orders", &[])
+        .post(
+            paths::ORDERS,
+            orders::give,
+            "Order a key to be replaced",
+            &[LimitRate, OrderInvalid, OrderOpen, RecordNotFound],
+        )
+        .post(paths::ORDER_REPORT, orders::report, "A device tells how far an order is", &[LimitRate, OrderOver])
         .get(paths::RECORDS, records::list, "A page of the records, without their secret parts", &[])
         .put(paths::RECORD, records::save, "Save a record", &[RecordIdConflict, RecordQuota, SaveNotDurable])
         .post(paths::REVEAL, reveal::reveal, "Release a record", &[RevealReason, RevealLimit, RecordNotFound])

@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 25] = [
+const OWNERS_ROUTES: [(Method, &str); 27] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Get, routes::AUDIT_PROOFS),
@@ -34,6 +34,9 @@ const OWNERS_ROUTES: [(Method, &str); 25] = [
     (Post, routes::DEVICE_APPROVE),
     (Get, routes::DEVICES),
     (Post, routes::DEVICE_REVOKE),
+    (Post, routes::DEVICE_RENAME),
+    (Get, routes::ORDERS),
+    (Post, routes::ORDERS),
     (Get, routes::RECORDS),
     (Post, routes::REVEAL),
     (Post, routes::EXPORT),

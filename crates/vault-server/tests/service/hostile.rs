@@ -70,7 +70,7 @@ pub(crate) fn lied_to(
     Client::new(lying(service, path, change), state)
 }
 
-fn lying(service: &Service, path: &'static str, change: impl Fn(&mut Value)) -> impl Transport {
+pub(crate) fn lying(service: &Service, path: &'static str, change: impl Fn(&mut Value)) -> impl Transport {
     Tampering::new(service.transport(), move |_, found, response| {
         if found.split('?').next().is_some_and(|found| found.ends_with(path)) && response.status < 300 {
             let mut body: Value = serde_json::from_slice(&response.body).unwrap();

@@ -165,6 +165,7 @@ pub(crate) fn device(owner: AccountId, n: u8) -> Device {
         created_at: NOW,
         seen_at: NOW,
         revoked_at: None,
+        label_sealed: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod backup_codes;
 mod devices;
 mod fixture;
 mod log;
+mod orders;
 mod outbox;
 mod passwords;
 #[cfg(unix)]
@@ -41,6 +42,9 @@ macro_rules! conformance {
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
+            orders: [an_order_needs_a_record_of_its_active_device, a_record_has_one_order_at_a_time, an_order_ends_once,
+                parallel_reports_end_an_order_once, notes_are_for_own_and_ordered_records, a_device_gets_another_name,
+                a_copy_takes_the_place_of_a_damaged_record],
             records: [a_save_is_idempotent, other_bytes_conflict, a_revoked_device_saves_nothing, the_quota_holds,
                 listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
                 release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,
