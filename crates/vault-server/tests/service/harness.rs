@@ -201,6 +201,7 @@ impl Service {
             folder,
             clock: self.clock.clone(),
             notices: self.notices,
+            smtp: self.smtp.clone(),
             change: self.change.clone(),
             metrics: None,
             address: "127.0.0.1:0".parse().unwrap(),

@@ -15,7 +15,7 @@ use vault_client::{
     Client, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor, State,
     Transport, TransportError,
 };
-use vault_crypto::DeviceKeys;
+use vault_crypto::device::DeviceKeys;
 use vault_protocol::messages::Held;
 use vault_protocol::{FixedBytes, Signed, routes};
 
