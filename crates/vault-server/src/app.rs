@@ -37,11 +37,19 @@ pub(crate) struct Inner {
     time: Timeline,
     limits: Limits,
     origin: String,
-    notices: Option<Arc<dyn Notices>>,
-    delays: Delays,
+    announcing: Announcing,
     /// Wakes the background task that sends notices.
     pub(crate) mail_made: tokio::sync::Notify,
     operation: Operation,
+}
+
+/// How owners are told, and how long things wait of which they are told first.
+#[derive(Debug)]
+pub(crate) struct Announcing {
+    /// The way out for notices, where there is one.
+    pub(crate) notices: Option<Arc<dyn Notices>>,
+    /// The safety delays.
+    pub(crate) delays: Delays,
 }
 
 /// What tells how the service is.
@@ -69,13 +77,12 @@ impl App {
         clock: Arc<dyn Clock>,
         limits: Limits,
         origin: String,
-        notices: Option<Arc<dyn Notices>>,
-        delays: Delays,
+        announcing: Announcing,
         operation: Operation,
     ) -> Self {
         let time = Timeline::new(clock);
         let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
-        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, notices, delays, mail_made, operation }))
+        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, announcing, mail_made, operation }))
     }
 }
 
@@ -107,17 +114,17 @@ impl Inner {
 
     /// How owners are told, where they are.
     pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
-        self.notices.clone()
+        self.announcing.notices.clone()
     }
 
     /// How long things wait that are announced first.
     pub(crate) fn delays(&self) -> Delays {
-        self.delays
+        self.announcing.delays
     }
 
     /// Whether codes can be mailed.
     pub(crate) fn sends_notices(&self) -> bool {
-        self.notices.is_some()
+        self.announcing.notices.is_some()
     }
 
     /// What clients are told about the service.

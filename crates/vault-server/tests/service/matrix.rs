@@ -40,6 +40,8 @@ enum For {
     AnySession,
     /// Whoever signed in with everything.
     Session,
+    /// The same, or whoever has the code that was mailed; none is in an empty object.
+    SessionOrCode,
     /// The same, with a grant for the act.
     Grant(Flow),
     /// Any session; a full one needs a grant.
@@ -62,7 +64,7 @@ fn row(method: Method, route: &'static str, whom: For, open: Said) -> Row {
 
 /// One line for each method of each route.
 fn table() -> Vec<Row> {
-    use For::{AnySession, AnySessionOrGrant, Anyone, Grant, Session, Signature};
+    use For::{AnySession, AnySessionOrGrant, Anyone, Grant, Session, SessionOrCode, Signature};
     vec![
         row(Get, routes::HEALTH, Anyone, DONE),
         row(Get, routes::READY, Anyone, DONE),
@@ -81,6 +83,14 @@ fn table() -> Vec<Row> {
         row(Post, routes::RECOVER_START, Anyone, MALFORMED),
         row(Post, routes::RECOVER_PROVE, Anyone, MALFORMED),
         row(Post, routes::RECOVER_FINISH, Anyone, MALFORMED),
+        row(Post, routes::RESET_START, Anyone, MALFORMED),
+        row(Post, routes::RESET_PROVE, Anyone, MALFORMED),
+        row(Post, routes::RESET_PASSWORD, Anyone, MALFORMED),
+        row(Post, routes::KIT_START, Grant(|it, to| drop(it.ada(to).replace_kit(&it.here(), &mut |_| true))), DONE),
+        row(Post, routes::KIT_FINISH, Session, MALFORMED),
+        row(Post, routes::FACTORS_OFF, Grant(|it, to| drop(it.ada(to).begin_two_factor_off(&it.here()))), DONE),
+        row(Get, routes::WAITS, Session, DONE),
+        row(Post, routes::WAIT_CANCEL, SessionOrCode, (409, "wait.over")),
         row(Get, routes::ACCOUNT, Session, DONE),
         row(
             Post,
@@ -183,7 +193,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let service = Service::start();
+        // With mail: without it two-factor could not go off.
+        let service = Service::with_notices();
         let ada = service.account("ada@example.org");
         let mut codes = Vec::new();
         let mut keep = |new: &vault_client::NewBackupCodes| {
@@ -332,6 +343,7 @@ fn the_table_and_the_handlers_agree_on_who_may_call() {
             For::Anyone => "nobody",
             For::AnySession | For::AnySessionOrGrant(_) => "any-session",
             For::Session => "session",
+            For::SessionOrCode => "session-or-code",
             For::Grant(_) => "session-and-grant",
             For::Signature(_) => "signature",
         };
@@ -358,7 +370,7 @@ fn sessions_reach_what_they_are_for_and_nothing_else() {
             For::Anyone => (row.open, row.open, row.open),
             For::AnySession => (OVER, row.open, row.open),
             For::AnySessionOrGrant(_) => (OVER, MALFORMED, MALFORMED),
-            For::Session => (OVER, FACTOR_FIRST, row.open),
+            For::Session | For::SessionOrCode => (OVER, FACTOR_FIRST, row.open),
             For::Grant(_) => (OVER, FACTOR_FIRST, NO_GRANT),
             For::Signature(_) => {
                 let answers = without.iter().map(|token| ask(*token)).chain(full.iter().map(|token| ask(Some(token))));
