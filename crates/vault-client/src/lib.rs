@@ -28,9 +28,9 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
-mod log;
-mod kit;
 mod key_store;
+mod kit;
+mod log;
 mod orders;
 mod password;
 mod recover;
@@ -78,6 +78,4 @@ pub use vault_protocol::messages::{
     AccountView, DeviceNotice, FactorList, FactorView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
 };
 pub use vault_protocol::note::Finding;
-pub use vault_protocol::{
-    AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem,
-};
+pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem};

@@ -75,18 +75,7 @@ impl App {
     ) -> Self {
         let time = Timeline::new(clock);
         let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
-        Self(Arc::new(Inner {
-            store,
-            keys,
-            new_entries,
-            time,
-            limits,
-            origin,
-            notices,
-            delays,
-            mail_made,
-            operation,
-        }))
+        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, notices, delays, mail_made, operation }))
     }
 }
 

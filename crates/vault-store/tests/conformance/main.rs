@@ -8,8 +8,8 @@ mod backup_codes;
 mod devices;
 mod fixture;
 mod log;
-mod outbox;
 mod orders;
+mod outbox;
 mod passwords;
 #[cfg(unix)]
 mod postgres;
