@@ -11,8 +11,8 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use vault_client::Method::{Get, Post, Put};
 use vault_client::{
-    Client, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor, State,
-    Transport, TransportError,
+    Afterwards, Client, DeviceEnrolment, HttpTransport, Method, Ordered, OwnerApproval, RecordId, Request, Response,
+    SignInFactor, State, Transport, TransportError,
 };
 use vault_protocol::routes;
 
@@ -46,6 +46,8 @@ enum For {
     Grant(Flow),
     /// Any session; a full one needs a grant.
     AnySessionOrGrant(Flow),
+    /// The same, or whoever has the code that was mailed.
+    SessionOrCode,
     /// A device of the account, or the owner, by signature.
     Signature(Flow),
 }
@@ -132,7 +134,10 @@ fn table() -> Vec<Row> {
         row(Post, routes::REVEAL, Grant(|it, to| drop(it.ada(to).reveal(it.records[0], "drill", &it.here()))), DONE),
         row(Post, routes::EXPORT, Grant(|it, to| drop(it.ada(to).export(&it.records, &it.here()))), DONE),
         row(Post, routes::HELD, Signature(|it, to| drop(it.ada(to).check_held())), DONE),
+        row(Post, routes::RECORD_PROOF, Signature(|it, to| drop(it.ada(to).verify_receipts())), DONE),
         row(Get, routes::AUDIT, Session, DONE),
+        row(Get, routes::AUDIT_PROOFS, Session, DONE),
+        row(Get, routes::LOG_CHECKPOINT, Anyone, DONE),
     ]
 }
 
@@ -277,21 +282,17 @@ impl World {
         drop(self.ada(to).revoke_device(device, &self.here()));
     }
 
-    fn note(&self, to: &Catch) {
-        let client = self.ada(to);
-        client.note_unknown("0ABCDEF0-0000-4000-8000-000000000001").unwrap();
-        drop(client.deliver_reports());
+    /// The device tells that it has taken an order, which Ada gave with a reveal.
+    fn report(&self, to: &Catch) {
+        let shown = self.ada.client().reveal_any(self.records[0], "drill", &self.here(), Afterwards::Rotate).unwrap();
+        assert!(matches!(shown.ordered, Some(Ordered::Yes { .. })), "{:?}", shown.ordered);
+        let order = self.ada.client().device_status().unwrap().orders.remove(0);
+        assert!(self.ada.client().begin_order(&order, "D1").unwrap());
+        drop(self.ada(to).deliver_reports());
     }
 
-    /// A device's word that it has begun with an order.
-    fn report(&self, to: &Catch) {
-        let client = self.ada.client();
-        let ordered = client.reveal_any(self.records[0], "drill", &self.here(), vault_client::Afterwards::Rotate);
-        assert!(ordered.unwrap().ordered.is_some());
-        let order = client.device_status().unwrap().orders.remove(0);
-        // What else waits goes first.
-        client.deliver_reports().unwrap();
-        assert!(client.begin_order(&order, "D1").unwrap());
+    fn note(&self, to: &Catch) {
+        self.ada.client().note_unknown(&key_to_save().meta.key_id).unwrap();
         drop(self.ada(to).deliver_reports());
     }
 
@@ -340,7 +341,8 @@ fn the_table_and_the_handlers_agree_on_who_may_call() {
     let document = Service::start().raw(Get, routes::OPENAPI, None, &Value::Null).body;
     for row in table() {
         let expected = match row.whom {
-            For::Anyone => "nobody",
+            // What counts is in the body, and a session is one way only.
+            For::Anyone | For::SessionOrCode => "nobody",
             For::AnySession | For::AnySessionOrGrant(_) => "any-session",
             For::Session => "session",
             For::SessionOrCode => "session-or-code",
