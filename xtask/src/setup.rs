@@ -45,6 +45,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("age", "age"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("promtool", "prometheus"),
+    ("pebble", "pebble"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
@@ -95,17 +98,17 @@ fn installed(program: &str) -> bool {
         .any(|folder| Path::new(folder).join(program).exists())
 }
 
-/// A Python environment with a newer libbde than Debian's. Without it the tests that want it say so.
+/// A Python environment with a newer libbde and a newer OpenSSL than Debian's. Without it the tests that want it say so.
 fn judges() -> PathBuf {
     let folder = crate::root().join("target/judges");
     let python = folder.join("bin/python");
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    if succeeds(&mut command(&text(&python), &["-c", "import pybde"])) {
+    if succeeds(&mut command(&text(&python), &["-c", "import pybde, OpenSSL"])) {
         return folder;
     }
-    println!("setup: installing libbde-python into target/judges");
+    println!("setup: installing libbde-python and pyOpenSSL into target/judges");
     let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)]))
-        .and_then(|()| succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python"])));
+        .and_then(|()| succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python", "pyOpenSSL"])));
     if let Err(error) = made {
         eprintln!("setup: {error:#}");
     }

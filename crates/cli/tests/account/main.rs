@@ -13,3 +13,4 @@ mod recover;
 mod rotate;
 mod secrecy;
 mod serve;
+mod settings;
