@@ -107,8 +107,9 @@ fn judges() -> PathBuf {
         return folder;
     }
     println!("setup: installing libbde-python and pyOpenSSL into target/judges");
-    let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)]))
-        .and_then(|()| succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python", "pyOpenSSL"])));
+    let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)])).and_then(|()| {
+        succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python", "pyOpenSSL"]))
+    });
     if let Err(error) = made {
         eprintln!("setup: {error:#}");
     }

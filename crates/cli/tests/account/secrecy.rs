@@ -91,7 +91,9 @@ fn the_log_of_a_whole_journey_names_nobody_and_nothing() {
         let out = owner.computer.path("shown.txt");
         let show = ["keys", "show", drive.key_id.as_str(), "--reason", "drill", "--out", out.to_str().unwrap()];
         with_code(&mut owner, &show).report();
-        for arguments in [&["account", "show"][..], &["keys", "list"], &["device", "list"], &["audit", "show"], &["audit", "verify"]] {
+        for arguments in
+            [&["account", "show"][..], &["keys", "list"], &["device", "list"], &["audit", "show"], &["audit", "verify"]]
+        {
             owner.computer.run(arguments).report();
         }
         // What is refused says no more than what is granted.
@@ -106,7 +108,21 @@ fn the_log_of_a_whole_journey_names_nobody_and_nothing() {
         let mut words = identifiers(&owner.computer.said.borrow());
         assert!(words.len() > 8, "the journey names what is to be looked for: {words:?}");
         words.extend(codes);
-        words.extend([token.as_str(), &digits_in(&out), PASSWORD, DRIVE_PASSWORD, "ada", "mallory", "example.org", "stick", "workshop", "127.0.0"].map(str::to_owned));
+        words.extend(
+            [
+                token.as_str(),
+                &digits_in(&out),
+                PASSWORD,
+                DRIVE_PASSWORD,
+                "ada",
+                "mallory",
+                "example.org",
+                "stick",
+                "workshop",
+                "127.0.0",
+            ]
+            .map(str::to_owned),
+        );
         for word in words {
             // The address that it listens on is not told to the log either, nor is that of a client.
             assert!(!log.contains(&word), "{word} is in the log ({form})");

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::{Ran, Service, keyhaven};
+use crate::harness::{EMAIL, Ran, Service, keyhaven};
 
 fn serve(arguments: &[&str], service: &Service) -> Ran {
     let mut command = keyhaven();
@@ -82,7 +82,7 @@ fn a_backup_is_made_beside_the_service_and_restored() {
     service.run();
     let image = drive.image.to_str().unwrap();
     let code = owner.phone.fresh_code();
-    owner.computer.with_code(&code, &["account", "sign-in"]).report();
+    owner.computer.with_code(&code, &["account", "sign-in", "--email", EMAIL]).report();
     let code = owner.phone.fresh_code();
     owner.computer.with_code(&code, &["verify", image, "--from-account"]).report();
 }
@@ -104,6 +104,8 @@ fn a_damaged_backup_is_not_restored() {
         std::fs::write(&file, bytes).unwrap();
         let ran = serve(&["restore", "--from", file.to_str().unwrap()], &service);
         assert!(ran.status != 0, "{} bytes: {ran:?}", bytes.len());
-        assert!(!service.data().join("vault.sqlite").exists() && !service.data().join("vault.sqlite.restoring").exists());
+        assert!(
+            !service.data().join("vault.sqlite").exists() && !service.data().join("vault.sqlite.restoring").exists()
+        );
     }
 }

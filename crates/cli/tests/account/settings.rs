@@ -48,7 +48,9 @@ fn is(value: &str, source: &str, line: u64) -> (String, String, u64) {
 
 #[test]
 fn a_flag_counts_before_the_environment_before_the_file_before_the_default() {
-    let place = Place::new("# settings\nlisten = \"127.0.0.1:1001\"\nlimit-saves-per-device = 7\n\nmetrics = \"127.0.0.1:9\"\n");
+    let place = Place::new(
+        "# settings\nlisten = \"127.0.0.1:1001\"\nlimit-saves-per-device = 7\n\nmetrics = \"127.0.0.1:9\"\n",
+    );
     let report = place.check(&[], &[]);
     assert_eq!(setting(&report, "listen"), is("127.0.0.1:1001", "file", 2));
     assert_eq!(setting(&report, "limit-saves-per-device"), is("7", "file", 3));
@@ -100,7 +102,8 @@ fn what_cannot_be_used_is_told_with_its_line_and_without_its_text() {
     let failure = Place::new("tls-certificate = \"a.pem\"\n").serve(&["--check"], &[]).failure(2);
     assert!(failure["error"].as_str().unwrap().contains("do not go together"), "{failure}");
     let mut command = keyhaven();
-    let missing = Ran::new(&command.args(["serve", "--json", "--check", "--config", "/nonexistent.toml"]).output().unwrap());
+    let missing =
+        Ran::new(&command.args(["serve", "--json", "--check", "--config", "/nonexistent.toml"]).output().unwrap());
     assert!(missing.failure(2)["hint"].as_str().unwrap().contains("--config"));
 }
 

@@ -26,10 +26,10 @@ pub(super) async fn save(
 ) -> Result<(StatusCode, Json<SaveAnswer>), Failure> {
     let header = save.header();
     let body_sha256 = save.request().save.payload_sha256();
-    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await? {
+    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await.map_err(Failure::of_save)? {
         return Ok((StatusCode::OK, answer(&receipt)?));
     }
-    take_places(&app, &save).await?;
+    take_places(&app, &save).await.map_err(Failure::during_save)?;
     let now = app.now();
     let new = new_record(&app, &save, body_sha256, now)?;
     let act = match save.device() {
