@@ -98,19 +98,29 @@ fn installed(program: &str) -> bool {
         .any(|folder| Path::new(folder).join(program).exists())
 }
 
-/// A Python environment with a newer libbde and a newer OpenSSL than Debian's. Without it the tests that want it say so.
+/// What the Python environment has: a newer libbde and a newer OpenSSL than Debian's, and judges of the service's interface. Module, package.
+const JUDGES: &[(&str, &str)] = &[
+    ("pybde", "libbde-python"),
+    ("OpenSSL", "pyOpenSSL"),
+    ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
+    ("schemathesis", "schemathesis==4.32.5"),
+];
+
+/// A Python environment with other implementations. Without it the tests that want it say so.
 fn judges() -> PathBuf {
     let folder = crate::root().join("target/judges");
     let python = folder.join("bin/python");
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    if succeeds(&mut command(&text(&python), &["-c", "import pybde, OpenSSL"])) {
+    let here = |module: &str| succeeds(&mut command(&text(&python), &["-c", &format!("import {module}")]));
+    let missing: Vec<&str> = JUDGES.iter().filter(|(module, _)| !here(module)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
         return folder;
     }
-    println!("setup: installing libbde-python and pyOpenSSL into target/judges");
-    let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)])).and_then(|()| {
-        succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python", "pyOpenSSL"]))
-    });
-    if let Err(error) = made {
+    println!("setup: installing {} into target/judges", missing.join(" "));
+    let mut install = vec!["-m", "pip", "install", "--quiet"];
+    install.extend(missing);
+    let made = if python.exists() { Ok(()) } else { succeed(&mut command("python3", &["-m", "venv", &text(&folder)])) };
+    if let Err(error) = made.and_then(|()| succeed(&mut command(&text(&python), &install))) {
         eprintln!("setup: {error:#}");
     }
     folder

@@ -9,6 +9,7 @@ use crate::{FixedBytes, Millis, sha256};
 
 /// One entry of an account's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// From 1, without gaps.
     pub seq: u64,
@@ -37,6 +38,7 @@ pub struct AuditEntry {
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// `owner`, `device`, `server`, `operator`, `unknown`.
     pub kind: String,

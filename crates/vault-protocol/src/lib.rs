@@ -12,6 +12,7 @@
 //! | `problem` | the error catalogue |
 //! | `backup_code` | the form of backup codes |
 //! | `opaque` | the suite of the password protocol |
+//! | `schema` | schemas of all this (feature `openapi`), for the service to describe itself with |
 //!
 //! What is not done here: sealing, opening, deriving keys (`vault-crypto`), sending (`vault-client`), storing.
 
@@ -26,6 +27,8 @@ pub mod opaque;
 pub mod problem;
 pub mod record;
 pub mod routes;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod signed;
 pub mod statement;
 pub mod verify;

@@ -9,8 +9,9 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// `urn:keyhaven:problem:<code>`.
+    /// Address of the code's help page; relative where no service said it.
     #[serde(rename = "type")]
     pub kind: String,
     /// HTTP status.
@@ -140,6 +141,8 @@ catalogue! {
     ServerBusy = "server.busy", 503, "the service is busy or cannot be reached", "try again later";
     ServerVersion = "server.version", 426, "this program is too old for the service", "update the program";
     RequestInvalid = "request.invalid", 400, "the request is malformed", "update the program";
+    RequestMethod = "request.method", 405, "this address does not take requests of this kind", "update the program";
+    RequestMediaType = "request.media_type", 415, "the request does not say that it is JSON", "update the program";
     RequestTooLarge = "request.too_large", 413, "the request is too large", "update the program";
     RequestTimeout = "request.timeout", 408, "the request did not arrive in time", "check the connection and try again";
     NotFound = "request.not_found", 404, "there is nothing under this address", "check the address of the service";
@@ -157,7 +160,7 @@ impl Code {
     #[must_use]
     pub fn problem(self) -> Problem {
         Problem {
-            kind: format!("urn:keyhaven:problem:{}", self.code()),
+            kind: crate::routes::with_id(crate::routes::HELP_PAGE, self.code()),
             status: self.status(),
             code: self.code().to_owned(),
             title: self.title().to_owned(),

@@ -1,9 +1,18 @@
-//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url.
+//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url or a code of the error
+//! catalogue.
+//!
+//! The comment on each names its methods, in the form that the first one has: the service's tests read it.
 
-/// Liveness.
+/// `GET`: liveness.
 pub const HEALTH: &str = "/health";
-/// Whether the service can do its work now.
+/// `GET`: whether the service can do its work now.
 pub const READY: &str = "/ready";
+/// `GET`: this interface, described (OpenAPI).
+pub const OPENAPI: &str = "/openapi.json";
+/// `GET`: the error catalogue, for people.
+pub const HELP: &str = "/help";
+/// `GET`: what happened and what to do next, for one code.
+pub const HELP_PAGE: &str = "/help/{code}";
 /// `GET`: who this service is.
 pub const SERVER: &str = "/v1/server";
 /// `POST`: begin a sign-up.

@@ -15,6 +15,7 @@
 //!
 //! What is not done here: sending mail (notices go to [`Notices`], of which there is a folder of files).
 
+mod api;
 mod app;
 mod audit;
 mod authority;
@@ -23,6 +24,7 @@ mod clock;
 mod config;
 mod database;
 mod failure;
+mod help;
 mod http;
 mod key_command;
 mod keys;

@@ -6,6 +6,7 @@ use crate::{Bytes, CeremonyId, FixedBytes, SlotId};
 
 /// What a grant is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Release one record; target: its identifier.
@@ -45,6 +46,7 @@ impl Purpose {
 
 /// `POST /v1/step-up/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpStartRequest {
     /// What for.
     pub purpose: Purpose,
@@ -57,6 +59,7 @@ pub struct StepUpStartRequest {
 
 /// Answer of `POST /v1/step-up/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpStarted {
     /// Names the step-up.
     pub step_id: CeremonyId,
@@ -71,6 +74,7 @@ pub struct StepUpStarted {
 
 /// `POST /v1/step-up/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpFinishRequest {
     /// From the start.
     pub step_id: CeremonyId,
@@ -85,6 +89,7 @@ pub struct StepUpFinishRequest {
 
 /// The vault root of a slot, wrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VaultSlot {
     /// Which slot.
     pub slot_id: SlotId,
@@ -98,6 +103,7 @@ pub struct VaultSlot {
 
 /// Answer of `POST /v1/step-up/finish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SteppedUp {
     /// Single-use; bound to session, purpose and target.
     pub grant: Bytes,

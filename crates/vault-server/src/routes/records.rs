@@ -1,8 +1,7 @@
 //! Saving and listing. A save needs no session, no cookie and no second factor: the signature of an enrolled device is
 //! enough to append, and to nothing else.
 
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{HeldAnswer, RecordPage, RecordView, SaveAnswer};
 use vault_protocol::problem::Code;
@@ -16,18 +15,19 @@ use crate::audit::Act;
 use crate::authority::{Session, SignedHeld, SignedSave};
 use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Query, Stored};
 
 /// `PUT /v1/records/{id}`: 201 when it is new; 200 with the receipt of that time when the same bytes were saved before.
 pub(super) async fn save(
     State(app): State<App>,
     caller: Caller,
     save: SignedSave,
-) -> Result<(StatusCode, Json<SaveAnswer>), Failure> {
+) -> Result<Stored<SaveAnswer>, Failure> {
     let header = save.header();
     let body_sha256 = save.request().save.payload_sha256();
-    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await.map_err(Failure::of_save)? {
-        return Ok((StatusCode::OK, answer(&receipt)?));
+    let before = app.store.receipt(header.account_id, header.record_id, body_sha256).await;
+    if let Some(receipt) = before.map_err(Failure::of_save)? {
+        return answer(&receipt, false);
     }
     take_places(&app, &save).await.map_err(Failure::during_save)?;
     let now = app.now();
@@ -43,8 +43,8 @@ pub(super) async fn save(
         (link, receipt)
     };
     match app.store.save_record(&new, &seal).await.map_err(Failure::of_save)? {
-        Saved::New(receipt) => Ok((StatusCode::CREATED, answer(&receipt)?)),
-        Saved::Before(receipt) => Ok((StatusCode::OK, answer(&receipt)?)),
+        Saved::New(receipt) => answer(&receipt, true),
+        Saved::Before(receipt) => answer(&receipt, false),
     }
 }
 
@@ -114,8 +114,8 @@ fn receipt(app: &App, record: &Record, link: &Link) -> Vec<u8> {
     signed.and_then(|signed| serde_json::to_vec(&signed)).unwrap_or_default()
 }
 
-fn answer(receipt: &[u8]) -> Result<Json<SaveAnswer>, Failure> {
-    Ok(Json(SaveAnswer { receipt: stored_receipt(receipt)? }))
+fn answer(receipt: &[u8], new: bool) -> Result<Stored<SaveAnswer>, Failure> {
+    Ok(Stored { new, answer: SaveAnswer { receipt: stored_receipt(receipt)? } })
 }
 
 /// A receipt as it was stored.

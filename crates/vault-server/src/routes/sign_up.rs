@@ -13,9 +13,9 @@ use vault_protocol::messages::{
 use vault_protocol::problem::Code;
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, verify};
-use vault_store::{Account, AccountId, KeyStatement, NewAccount, SessionLevel, Slot};
+use vault_store::{Account, AccountId, KeyStatement, NewAccount, Refusal, SessionLevel, Slot};
 
-use super::try_ceremony;
+use super::{instead, try_ceremony};
 use crate::app::{App, Inner, KDF_PROFILES};
 use crate::audit::Act;
 use crate::clock::{HOUR, MINUTE};
@@ -151,7 +151,8 @@ pub(super) async fn finish(
         session,
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::SIGNUP);
-    app.store.create_account(&new, now, &|head| act.link(head)).await?;
+    let made = app.store.create_account(&new, now, &|head| act.link(head)).await;
+    made.map_err(|error| instead(error, Refusal::Ceremony, Code::AuthEmailCodeInvalid))?;
     Ok(Json(SignupFinished { session: granted, must: vec!["enrol_factor".to_owned()] }))
 }
 

@@ -33,7 +33,17 @@ impl Pair {
         let config_file = pair.folder.path().join("certificate.conf");
         std::fs::write(&config_file, config).unwrap();
         let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "30",
+            ])
             .arg("-config")
             .arg(config_file)
             .arg("-keyout")
