@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fusermount3", "fuse3"),
     ("setfattr", "attr"),
     ("xz", "xz-utils"),
+    ("sqlite3", "sqlite3"),
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("qemu-img", "qemu-utils"),
@@ -43,11 +44,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("groff", "groff-base"),
     ("age", "age"),
+    ("sqlite3", "sqlite3"),
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("promtool", "prometheus"),
     ("pebble", "pebble"),
     ("systemd-analyze", "systemd"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
@@ -83,13 +86,24 @@ fn install_packages() -> Result<()> {
     println!("setup: installing {}", missing.join(" "));
     let apt = |arguments: &[&str]| {
         let mut apt = command("apt-get", arguments);
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("UCF_FORCE_CONFFOLD", "1");
         succeed(&mut apt)
     };
+    without_clusters();
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
     apt(&install)
+}
+
+/// The tests start servers of PostgreSQL for themselves: its package need not set one up for the whole machine.
+fn without_clusters() {
+    let file = Path::new("/etc/postgresql-common/createcluster.conf");
+    if !file.exists() {
+        // Should it not be possible, there is one server more than needed.
+        let _ = std::fs::create_dir_all("/etc/postgresql-common");
+        let _ = std::fs::write(file, "create_main_cluster = false\n");
+    }
 }
 
 fn installed(program: &str) -> bool {
@@ -102,6 +116,7 @@ fn installed(program: &str) -> bool {
 const JUDGES: &[(&str, &str)] = &[
     ("pybde", "libbde-python"),
     ("OpenSSL", "pyOpenSSL"),
+    ("aiosmtpd", "aiosmtpd==1.4.6"),
     ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
     ("schemathesis", "schemathesis==4.32.5"),
 ];

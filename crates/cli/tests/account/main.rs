@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod audit;
 mod backup;
 mod backup_codes;
+mod device;
 mod harness;
 mod import;
+mod lost;
 mod main_path;
 mod password;
 mod people;
@@ -14,3 +17,4 @@ mod rotate;
 mod secrecy;
 mod serve;
 mod settings;
+mod startup_key;

@@ -11,7 +11,7 @@ fn begin_sign_up(service: &Service, forwarded: &str) -> String {
     let mut stream = TcpStream::connect(service.address()).unwrap();
     let body = r#"{"email":"ada@example.org"}"#;
     let head = format!(
-        "POST /v1/signup/start HTTP/1.1\r\nhost: x\r\n{forwarded}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/signup/start HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{forwarded}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
