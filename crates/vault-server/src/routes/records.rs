@@ -28,10 +28,11 @@ pub(super) async fn save(
 ) -> Result<Stored<SaveAnswer>, Failure> {
     let header = save.header();
     let body_sha256 = save.request().save.payload_sha256();
-    if let Some(receipt) = earlier_receipt(&app, &caller, &save, body_sha256).await? {
+    let before = earlier_receipt(&app, &caller, &save, body_sha256).await;
+    if let Some(receipt) = before.map_err(Failure::during_save)? {
         return answer(&receipt, false);
     }
-    take_places(&app, &save).await?;
+    take_places(&app, &save).await.map_err(Failure::during_save)?;
     let now = app.now();
     let new = new_record(&app, &save, body_sha256, now)?;
     let act = match save.device() {
