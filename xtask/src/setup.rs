@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fusermount3", "fuse3"),
     ("setfattr", "attr"),
     ("xz", "xz-utils"),
+    ("sqlite3", "sqlite3"),
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("qemu-img", "qemu-utils"),
@@ -43,6 +44,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("groff", "groff-base"),
     ("age", "age"),
+    ("sqlite3", "sqlite3"),
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("pg_ctlcluster", "postgresql"),
@@ -110,6 +112,7 @@ fn installed(program: &str) -> bool {
 /// What the Python environment has: a newer libbde than Debian's, and judges of the service's interface. Module, package.
 const JUDGES: &[(&str, &str)] = &[
     ("pybde", "libbde-python"),
+    ("aiosmtpd", "aiosmtpd==1.4.6"),
     ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
     ("schemathesis", "schemathesis==4.32.5"),
 ];

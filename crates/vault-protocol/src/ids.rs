@@ -73,6 +73,10 @@ identifiers! {
     FactorId;
     /// A ceremony between two calls: sign-up, sign-in, step-up, enrolling a factor.
     CeremonyId;
+    /// A safety delay that runs, or ran.
+    WaitId;
+    /// A rotation order.
+    OrderId;
     /// Who signed a record: a device, or the account itself.
     AuthorId;
 }

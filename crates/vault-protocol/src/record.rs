@@ -11,6 +11,8 @@ use crate::{AccountId, AuthorId, Bytes, FixedBytes, Millis, RecordId, Signed};
 pub const SUITE: &str = "xwing-hkdfsha256-aes256gcm";
 /// A recovery password of a BitLocker volume.
 pub const KIND_RECOVERY_PASSWORD: &str = "bitlocker-recovery-password";
+/// The key of a `.BEK` file.
+pub const KIND_EXTERNAL_KEY: &str = "bitlocker-external-key";
 /// Name of the part with titles, sealed to the catalogue key.
 pub const PART_META: &str = "meta";
 /// Name of the part with the key, sealed to the vault key.

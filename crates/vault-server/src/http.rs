@@ -37,6 +37,13 @@ pub(crate) struct Caller {
     pub(crate) client: String,
 }
 
+impl Caller {
+    /// For what no request asked for.
+    pub(crate) fn nobody() -> Self {
+        Self { net: String::new(), limit_net: String::new(), client: String::new() }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
 
@@ -119,6 +126,16 @@ pub(crate) struct Verbatim(pub(crate) &'static [u8]);
 impl IntoResponse for Verbatim {
     fn into_response(self) -> Response {
         ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
+/// A text for machines.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], self.0).into_response()
     }
 }
 
@@ -230,7 +247,7 @@ pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) 
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -72,6 +72,21 @@ impl App {
         Ok(self.store.clear_counter(&format!("login/mail/{mail_name}")).await?)
     }
 
+    /// Notes in the trail of an account that a proof failed; where there is no account, takes as long.
+    pub(crate) async fn note_refused(
+        &self,
+        account: vault_store::AccountId,
+        exists: bool,
+        act: &crate::audit::Act,
+    ) -> Result<(), Failure> {
+        if exists {
+            self.store.append_audit(account, &|head| act.link(head)).await?;
+        } else {
+            self.store.count("refused/nobody", 0, 1).await?;
+        }
+        Ok(())
+    }
+
     /// Before a code of the account's TOTP factors is looked at. Given back when the code is right.
     pub(crate) async fn take_totp_try(&self, account: vault_store::AccountId) -> Result<Taken, Failure> {
         self.take(format!("totp/{account}"), HOUR, self.limits().totp_per_account, Code::AuthLocked).await

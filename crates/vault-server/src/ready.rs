@@ -27,7 +27,7 @@ pub(crate) struct Readiness {
 }
 
 /// What was found: `ok`, or in a word what is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Report {
     /// All of it is well.
     pub(crate) ready: bool,

@@ -26,6 +26,10 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod log;
+mod outbox;
+mod notes;
+mod orders;
 mod passwords;
 mod postgres;
 mod records;
@@ -33,6 +37,7 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod waits;
 mod write_times;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
@@ -44,7 +49,11 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
-pub use passwords::{NewPassword, Passwords};
+pub use log::{Log, LogHead, LogSigner};
+pub use notes::{MAX_COPIES, NewNote, Notes};
+pub use orders::{Order, OrderProgress, Orders};
+pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
@@ -52,7 +61,10 @@ pub use records::{
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use vault_protocol::{
+    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, OrderId, RecordId, SlotId, WaitId,
+};
+pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
 pub use write_times::{BUCKETS_US, WriteTimes};
 
 /// A SHA-256 value.
@@ -68,9 +80,14 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Log
+    + Outbox
+    + Notes
+    + Orders
     + Passwords
     + Records
     + Sessions
+    + Waits
     + Send
     + Sync
 {
@@ -85,9 +102,14 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Log
+        + Outbox
+        + Notes
+        + Orders
         + Passwords
         + Records
         + Sessions
+        + Waits
         + Send
         + Sync
 {

@@ -29,6 +29,10 @@ const STEPS: &[Step] = &[
     step!(3, "0003_records"),
     step!(4, "0004_backup_codes"),
     step!(5, "0005_confirmed_by"),
+    step!(6, "0006_log"),
+    step!(8, "0008_waits"),
+    step!(9, "0009_outbox_mail"),
+    step!(10, "0010_devices_next"),
 ];
 
 /// For SQLite.

@@ -15,6 +15,9 @@ pub struct AccountView {
     pub email: String,
     /// Whether a second factor is asked for.
     pub two_factor: bool,
+    /// With two-factor on: when it goes off. With two-factor off: since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_at: Option<Millis>,
     /// When it was made.
     pub created_at: Millis,
     /// Signed key statement of the present generation.

@@ -155,6 +155,15 @@ pub struct DeviceView {
     pub last_seq: u64,
     /// When it last called.
     pub seen_at: Option<Millis>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Millis>,
+    /// Another name, sealed by the owner; see [`DeviceRenameRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_sealed: Option<Bytes>,
+    /// Rotation orders that wait for it.
+    #[serde(default)]
+    pub open_orders: u64,
 }
 
 /// Answer of `GET /v1/devices`.
@@ -171,4 +180,12 @@ pub struct DeviceList {
 pub struct DeviceRevokeRequest {
     /// Step-up grant (purpose `revoke-device`, target: the device's identifier).
     pub grant: Bytes,
+}
+
+/// `POST /v1/devices/{id}/rename`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceRenameRequest {
+    /// The name, sealed under a key of the catalogue root: the service cannot read it.
+    pub label_sealed: Bytes,
 }

@@ -32,6 +32,9 @@ pub struct RecordView {
     pub received_at: Millis,
     /// When it was last revealed.
     pub revealed_at: Option<Millis>,
+    /// The newest signed [`Note`](crate::note::Note) of a device about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Signed>,
 }
 
 /// Answer of `GET /v1/records?after=&limit=`.

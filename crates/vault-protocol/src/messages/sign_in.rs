@@ -54,6 +54,9 @@ pub struct LoginPasswordProven {
     /// Only for an account without any factor: a session that may enrol one, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionGranted>,
+    /// Only for an account that asks for no second factor, by its owner's will: the sign-in is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged_in: Option<LoggedIn>,
 }
 
 /// `POST /v1/login/factor`

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, CeremonyId, FixedBytes, SlotId};
 
+/// Kind of a proof of presence that stands in where an account asks for no second factor: a code that was mailed.
+pub const MAILED_CODE: &str = "mailed-code";
+
 /// What a grant is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use vault_protocol::audit::AuditEntry;
 use vault_protocol::device::Certificate;
-use vault_protocol::messages::Held;
+use vault_protocol::messages::{Held, ProofQuestion};
 use vault_protocol::problem::{Code, MEDIA_TYPE, Problem};
 use vault_protocol::record::{Header, Part, Receipt, Save};
 use vault_protocol::statement::KeyStatement;
@@ -64,6 +64,7 @@ fn payloads() -> BTreeMap<String, RefOr<Schema>> {
     add::<Part>(&mut schemas);
     add::<Receipt>(&mut schemas);
     add::<Held>(&mut schemas);
+    add::<ProofQuestion>(&mut schemas);
     add::<AuditEntry>(&mut schemas);
     schemas.into_iter().collect()
 }
@@ -96,7 +97,11 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     }
     for success in &operation.successes {
         let content = Content::new(Some(success.schema.clone()));
-        let description = if success.status == 201 { "Made." } else { "Done." };
+        let description = match success.status {
+            201 => "Made.",
+            503 => "Not now.",
+            _ => "Done.",
+        };
         let response = ResponseBuilder::new().description(description).content(success.media_type, content);
         out = out.response(success.status.to_string(), response.build());
     }

@@ -97,7 +97,7 @@ impl Operation {
     /// Its body is JSON of this type.
     pub(crate) fn takes<T: ToSchema>(&mut self) {
         self.body = Some(self.schema::<T>());
-        self.may_say(&[Code::RequestInvalid, Code::RequestTooLarge, Code::RequestMediaType]);
+        self.may_say(&[Code::RequestInvalid, Code::RequestTooLarge, Code::RequestMediaType, Code::RequestTimeout]);
     }
 
     /// It has these parameters.

@@ -6,17 +6,21 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Required, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use vault_protocol::Signed;
+use vault_protocol::messages::WaitCancelRequest;
 use vault_protocol::problem::Code;
 use vault_protocol::record::SaveRequest;
 
 use super::{Answer, Authority, Operation, Part};
 use crate::app::App;
-use crate::authority::{AnySession, Session, SignedHeld, SignedSave, SteppedUp};
+use crate::authority::{
+    AnySession, MayCancel, Session, SignedByDevice, SignedHeld, SignedProofQuestion, SignedSave, SteppedUp,
+};
 use crate::failure::Failure;
 use crate::help::Language;
-use crate::http::{Caller, Html, Json, Path, Query, Stored, Verbatim};
+use crate::http::{Caller, Html, Json, Path, Query, Stored, Text, Verbatim};
 use crate::ready::Report;
 use crate::routes::Page;
+use crate::routes::log::ProofPage;
 
 impl Part for State<App> {
     fn describe(_: &mut Operation) {}
@@ -55,6 +59,20 @@ impl<A: ToSchema> Part for SteppedUp<A> {
     }
 }
 
+/// A session is one of two ways; the other is the code in the body.
+impl Part for MayCancel {
+    fn describe(operation: &mut Operation) {
+        operation.takes::<WaitCancelRequest>();
+        operation.may_say(&[
+            Code::AuthSessionExpired,
+            Code::FactorEnrolNeeded,
+            Code::LimitRate,
+            Code::WaitOver,
+            Code::ServerFault,
+        ]);
+    }
+}
+
 impl Part for SignedSave {
     fn describe(operation: &mut Operation) {
         operation.for_callers(Authority::Signature);
@@ -68,6 +86,20 @@ impl Part for SignedHeld {
         operation.for_callers(Authority::Signature);
         operation.takes::<Signed>();
         operation.may_say(&[Code::RecordNotFound, Code::RecordSignature, Code::DeviceRevoked, Code::DeviceCapability]);
+    }
+}
+
+impl Part for SignedProofQuestion {
+    fn describe(operation: &mut Operation) {
+        SignedHeld::describe(operation);
+    }
+}
+
+impl<W> Part for SignedByDevice<W> {
+    fn describe(operation: &mut Operation) {
+        operation.for_callers(Authority::Signature);
+        operation.takes::<Signed>();
+        operation.may_say(&[Code::RecordSignature, Code::DeviceRevoked, Code::DeviceCapability]);
     }
 }
 
@@ -112,6 +144,16 @@ impl<T: PartialSchema> Words for Page<T> {
     }
 }
 
+impl Words for ProofPage {
+    fn parameters() -> Vec<Parameter> {
+        let size = ParameterBuilder::new().name("size").parameter_in(ParameterIn::Query).required(Required::False);
+        let size = size.description(Some("Size of the log that the proofs are to be for; its present one otherwise."));
+        let mut words = Page::<u64>::parameters();
+        words.push(size.schema(Some(u64::schema())).build());
+        words
+    }
+}
+
 impl<T: ToSchema> Answer for Json<T> {
     fn describe(operation: &mut Operation) {
         operation.gives::<T>(200);
@@ -122,6 +164,13 @@ impl<T: ToSchema> Answer for Stored<T> {
     fn describe(operation: &mut Operation) {
         operation.gives::<T>(200);
         operation.gives::<T>(201);
+    }
+}
+
+impl Answer for Report {
+    fn describe(operation: &mut Operation) {
+        operation.gives::<Self>(200);
+        operation.gives::<Self>(503);
     }
 }
 
@@ -138,20 +187,16 @@ impl Answer for &'static str {
     }
 }
 
+impl Answer for Text {
+    fn describe(operation: &mut Operation) {
+        operation.gives_media(200, "text/plain; charset=utf-8", text());
+    }
+}
+
 impl Answer for Verbatim {
     fn describe(operation: &mut Operation) {
         let object = ObjectBuilder::new().schema_type(Type::Object).build();
         operation.gives_media(200, "application/json", object.into());
-    }
-}
-
-/// The same form whether it is well or not.
-impl Answer for Report {
-    fn describe(operation: &mut Operation) {
-        for status in [200, 503] {
-            let object = ObjectBuilder::new().schema_type(Type::Object).build();
-            operation.gives_media(status, "application/json", object.into());
-        }
     }
 }
 

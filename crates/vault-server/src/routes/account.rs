@@ -21,6 +21,7 @@ pub(super) async fn show(State(app): State<App>, session: Session) -> Result<Jso
         account_id: account.id,
         email: account.email_norm,
         two_factor: account.two_factor,
+        off_at: account.off_at,
         created_at: account.created_at,
         key_statement,
         audit_head,

@@ -6,13 +6,22 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+mod kit;
+pub(crate) mod log;
+mod orders;
 mod password;
 mod records;
 mod recover;
+mod repair;
+mod reset;
 mod reveal;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
+mod waits;
+
+pub(crate) use sign_up::normalise_email;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -37,6 +46,8 @@ use crate::ready::Report;
 pub(crate) fn router(app: App) -> Router {
     all()
         .into_router()
+        // Its path has any number of parts, for which a description has no words; C2SP tlog-tiles describes it.
+        .route(vault_protocol::log::TILE_ROUTE, get(log::tile))
         .fallback(http::nothing_here)
         .method_not_allowed_fallback(http::not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -86,10 +97,48 @@ fn accounts() -> Routes {
             "Set a new password and a new kit",
             &[AuthInvalid, AuthSessionExpired, StepupGrantUsed],
         )
+        .post(
+            paths::RESET_START,
+            reset::start,
+            "Every second factor is lost: have a code mailed",
+            &[AuthInvalid, AuthLocked, LimitRate, FactorNoMail],
+        )
+        .post(
+            paths::RESET_PROVE,
+            reset::prove,
+            "Prove password or kit and the mailed code; begins the delay, or ends it",
+            &[
+                AuthInvalid,
+                AuthSessionExpired,
+                AuthEmailCodeInvalid,
+                FactorNoMail,
+                LimitRate,
+                RecoverWaiting,
+                RecoverCancelled,
+                ServerBusy,
+                StepupGrantUsed,
+                WaitOver,
+            ],
+        )
+        .post(
+            paths::RESET_PASSWORD,
+            reset::password,
+            "After the delay: set a new password and a new kit",
+            &[AuthInvalid, AuthSessionExpired, RecoverCancelled, StepupGrantUsed, WaitOver],
+        )
+        .post(paths::KIT_START, kit::start, "Begin to make a new emergency kit", &[])
+        .post(paths::KIT_FINISH, kit::finish, "The new emergency kit is kept", &[StepupGrantUsed])
         .get(paths::ACCOUNT, account::show, "The account", &[])
         .post(paths::PASSWORD_START, password::start, "Begin to change the password", &[])
         .post(paths::PASSWORD_FINISH, password::finish, "Set the new password", &[StepupGrantUsed])
         .get(paths::AUDIT, account::audit, "A page of the audit trail", &[])
+        .get(paths::AUDIT_PROOFS, log::audit_proofs, "Proofs that entries are in the global log", &[])
+        .get(
+            paths::LOG_CHECKPOINT,
+            log::checkpoint,
+            "Size and root of the global log, signed (C2SP tlog-checkpoint)",
+            &[],
+        )
 }
 
 /// What a second factor, or a backup code in its place, may be told.
@@ -121,7 +170,15 @@ fn presence() -> Routes {
         .post(paths::BACKUP_CODES_START, backup_codes::start, "Have new backup codes made", &[])
         .post(paths::BACKUP_CODES_FINISH, backup_codes::finish, "The new backup codes are kept", &[StepupGrantUsed])
         .post(paths::FACTOR_REMOVE, factors::remove, "Remove a factor", &[NotFound, FactorLastOne, FactorSame])
-        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, LimitRate])
+        .post(
+            paths::FACTORS_OFF,
+            waits::off,
+            "Begin the delay after which no second factor is asked for",
+            &[FactorNoMail, LimitRate, ServerBusy, WaitOver],
+        )
+        .get(paths::WAITS, waits::list, "The safety delays that run", &[])
+        .post(paths::WAIT_CANCEL, waits::cancel, "Cancel a safety delay", &[])
+        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, FactorNoMail, LimitRate])
         .post(paths::STEP_UP_FINISH, step_up::finish, "Prove presence for the act", SECOND_FACTOR)
 }
 
@@ -150,11 +207,28 @@ fn keys() -> Routes {
         .get(paths::DEVICES, devices::list, "All devices", &[])
         .post(paths::DEVICES, devices::enrol, "Enrol the program that is signed in", &[DeviceCapability])
         .post(paths::DEVICE_REVOKE, devices::revoke, "Revoke a device", &[NotFound])
+        .post(paths::DEVICE_RENAME, devices::rename, "Give a device another name", &[NotFound, LimitRate])
+        .post(paths::DEVICE_STATUS, status::status, "A device asks for orders and news", &[LimitRate])
+        .post(
+            paths::DEVICE_NOTE,
+            status::note,
+            "A device tells how a key stands on its drive",
+            &[LimitRate, RecordNotFound],
+        )
+        .get(paths::ORDERS, orders::list, "The newest rotation orders", &[])
+        .post(
+            paths::ORDERS,
+            orders::give,
+            "Order a key to be replaced",
+            &[LimitRate, OrderInvalid, OrderOpen, RecordNotFound],
+        )
+        .post(paths::ORDER_REPORT, orders::report, "A device tells how far an order is", &[LimitRate, OrderOver])
         .get(paths::RECORDS, records::list, "A page of the records, without their secret parts", &[])
         .put(paths::RECORD, records::save, "Save a record", &[RecordIdConflict, RecordQuota, SaveNotDurable])
         .post(paths::REVEAL, reveal::reveal, "Release a record", &[RevealReason, RevealLimit, RecordNotFound])
         .post(paths::EXPORT, export::export, "Release several records", &[RevealLimit, RecordNotFound])
         .post(paths::HELD, records::held, "Ask whether a record is still stored as it was sent", &[])
+        .post(paths::RECORD_PROOF, log::record_proof, "Prove that a save is in the global log", &[])
 }
 
 async fn health() -> &'static str {

@@ -51,7 +51,7 @@ struct Verified {
 }
 
 /// An address in the one form it is looked up by; `None` when it cannot be one.
-pub(super) fn normalise_email(email: &str) -> Option<String> {
+pub(crate) fn normalise_email(email: &str) -> Option<String> {
     let email = email.trim();
     let (name, domain) = email.rsplit_once('@')?;
     let fits = !name.is_empty()
@@ -139,6 +139,7 @@ pub(super) async fn finish(
         generation: 1,
         epoch: 1,
         two_factor: false,
+        off_at: None,
         created_at: now,
     };
     let (session, granted) = app.new_session(account_id, account.epoch, SessionLevel::Enrol, &caller);

@@ -11,9 +11,10 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 19] = [
+const OWNERS_ROUTES: [(Method, &str); 27] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
+    (Get, routes::AUDIT_PROOFS),
     (Post, routes::PASSWORD_START),
     (Post, routes::PASSWORD_FINISH),
     (Get, routes::FACTORS),
@@ -22,12 +23,20 @@ const OWNERS_ROUTES: [(Method, &str); 19] = [
     (Post, routes::BACKUP_CODES_START),
     (Post, routes::BACKUP_CODES_FINISH),
     (Post, routes::FACTOR_REMOVE),
+    (Post, routes::FACTORS_OFF),
+    (Get, routes::WAITS),
+    (Post, routes::WAIT_CANCEL),
+    (Post, routes::KIT_START),
+    (Post, routes::KIT_FINISH),
     (Post, routes::STEP_UP_START),
     (Post, routes::STEP_UP_FINISH),
     (Post, routes::DEVICE_PENDING),
     (Post, routes::DEVICE_APPROVE),
     (Get, routes::DEVICES),
     (Post, routes::DEVICE_REVOKE),
+    (Post, routes::DEVICE_RENAME),
+    (Get, routes::ORDERS),
+    (Post, routes::ORDERS),
     (Get, routes::RECORDS),
     (Post, routes::REVEAL),
     (Post, routes::EXPORT),

@@ -140,3 +140,26 @@ fn pages_are_bounded() {
     let answer = service.raw(Post, routes::DEVICES, Some(&token), &json!({ "grant": 5 }));
     assert_eq!(answer.code(), "request.invalid");
 }
+
+#[test]
+fn what_never_changes_may_be_kept_on_the_way_and_nothing_else() {
+    let service = Service::start();
+    service.account("ada@example.org");
+    let begun = std::time::Instant::now();
+    let (head, tile) = loop {
+        let (head, body) = exchange(&service, "GET /log/tile/0/000.p/1 HTTP/1.1", b"");
+        if head.starts_with("http/1.1 200") {
+            break (head, body);
+        }
+        assert_eq!(header(&head, "cache-control"), "no-store", "a tile that may come");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "no tile came");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(tile.len(), 32);
+    assert_eq!(header(&head, "content-type"), "application/octet-stream");
+    assert_eq!(header(&head, "cache-control"), "public, max-age=31536000, immutable");
+    let (head, note) = exchange(&service, "GET /log/checkpoint HTTP/1.1", b"");
+    assert_eq!(header(&head, "cache-control"), "no-store");
+    assert_eq!(header(&head, "content-type"), "text/plain; charset=utf-8");
+    assert!(std::str::from_utf8(&note).unwrap().contains("/log\n"));
+}
