@@ -86,7 +86,7 @@ impl From<vault_store::Error> for Failure {
             Refusal::NotFound => Code::RecordNotFound,
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
-            Refusal::Quota => Code::RecordQuota,
+            Refusal::Quota | Refusal::Limit { .. } => Code::RecordQuota,
             Refusal::DeviceCode => Code::DeviceCodeExpired,
             // An identifier that a client chose is in use: it is not the client it seems to be, or it is broken.
             _ => Code::RequestInvalid,

@@ -90,6 +90,12 @@ pub enum Refusal {
     /// The account holds as many records as it may.
     #[error("the account is full")]
     Quota,
+    /// A window of an abuse limit has no place left.
+    #[error("no place is left until {until}")]
+    Limit {
+        /// When the window ends.
+        until: vault_protocol::Millis,
+    },
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

@@ -94,6 +94,7 @@ pub(super) async fn enrol_certified(
         created_at: now,
         seen_at: now,
         revoked_at: None,
+        expires_at: certificate.expires_at,
     };
     let act = Act::by_owner(account.id, caller, now, audit::action::DEVICE_ENROLLED).on(device.id);
     app.store.enrol_device(&device, code(&certificate).as_ref(), grant, &|head| act.link(head)).await?;

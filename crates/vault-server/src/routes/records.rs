@@ -8,7 +8,7 @@ use vault_protocol::messages::{HeldAnswer, RecordPage, RecordView, SaveAnswer};
 use vault_protocol::problem::Code;
 use vault_protocol::record::Receipt;
 use vault_protocol::{Bytes, FixedBytes, RecordId, Signed, VERSION, audit, sha256};
-use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Saved};
+use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Refusal, Saved};
 
 use super::Page;
 use crate::app::App;
@@ -17,6 +17,7 @@ use crate::authority::{Session, SignedHeld, SignedSave};
 use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::limits::place;
 
 /// `PUT /v1/records/{id}`: 201 when it is new; 200 with the receipt of that time when the same bytes were saved before.
 pub(super) async fn save(
@@ -25,13 +26,8 @@ pub(super) async fn save(
     save: SignedSave,
 ) -> Result<(StatusCode, Json<SaveAnswer>), Failure> {
     let header = save.header();
-    let body_sha256 = save.request().save.payload_sha256();
-    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await? {
-        return Ok((StatusCode::OK, answer(&receipt)?));
-    }
-    take_places(&app, &save).await?;
     let now = app.now();
-    let new = new_record(&app, &save, body_sha256, now)?;
+    let new = new_record(&app, &save, now)?;
     let act = match save.device() {
         Some(device) => Act::by_device(device, &caller, now, audit::action::SAVE),
         None => Act::by_owner(header.account_id, &caller, now, audit::action::SAVE),
@@ -42,32 +38,21 @@ pub(super) async fn save(
         let receipt = receipt(&app, &new.record, &link);
         (link, receipt)
     };
-    match app.store.save_record(&new, &seal).await.map_err(Failure::of_save)? {
+    match app.store.save_record(&new, &seal).await.map_err(|error| of_save(error, now))? {
         Saved::New(receipt) => Ok((StatusCode::CREATED, answer(&receipt)?)),
         Saved::Before(receipt) => Ok((StatusCode::OK, answer(&receipt)?)),
     }
 }
 
 /// Limits answer with a time to wait; the client's outbox keeps the item.
-async fn take_places(app: &App, save: &SignedSave) -> Result<(), Failure> {
-    let (limits, over) = (app.limits(), Code::RecordQuota);
-    let account = save.header().account_id;
-    let Some(device) = save.device() else {
-        app.take(format!("save/owner/{account}"), HOUR, limits.saves_per_owner, over).await?;
-        return Ok(());
-    };
-    app.take(format!("save/device/{device}"), HOUR, limits.saves_per_device, over).await?;
-    let mut known = !save.save().index.is_empty();
-    for entry in &save.save().index {
-        known &= app.store.key_is_known(account, &entry.full.0).await?;
+fn of_save(error: vault_store::Error, now: i64) -> Failure {
+    match error {
+        vault_store::Error::Refused(Refusal::Limit { until }) => Failure::Wait(Code::RecordQuota, until - now),
+        other => Failure::of_save(other),
     }
-    if !known {
-        app.take(format!("save/new/{device}"), DAY, limits.new_keys_per_device, over).await?;
-    }
-    Ok(())
 }
 
-fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> Result<NewRecord, Failure> {
+fn new_record(app: &App, save: &SignedSave, now: i64) -> Result<NewRecord, Failure> {
     let (header, request) = (save.header(), save.request());
     let record = Record {
         account_id: header.account_id,
@@ -78,7 +63,7 @@ fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> 
         meta: request.meta.0.clone(),
         secret: request.secret.0.clone(),
         signature: serde_json::to_vec(&request.save).map_err(|_| Fault::Made("a record"))?,
-        body_sha256,
+        body_sha256: request.save.payload_sha256(),
         supersedes: header.supersedes,
         received_at: now,
     };
@@ -89,11 +74,21 @@ fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> 
         prefix: entry.prefix.0.to_vec(),
     });
     let seq = i64::try_from(save.save().seq).map_err(|_| Code::RecordInvalid)?;
+    let limits = app.limits();
+    let (place, new_key_place) = match save.device() {
+        Some(device) => (
+            place(format!("save/device/{device}"), HOUR, limits.saves_per_device, now),
+            Some(place(format!("save/new/{device}"), DAY, limits.new_keys_per_device, now)),
+        ),
+        None => (place(format!("save/owner/{}", header.account_id), HOUR, limits.saves_per_owner, now), None),
+    };
     Ok(NewRecord {
         record,
         index: index.collect(),
         device: save.device().map(|device| (device, seq)),
-        max_records: app.limits().records_per_account,
+        max_records: limits.records_per_account,
+        place: Some(place),
+        new_key_place,
     })
 }
 

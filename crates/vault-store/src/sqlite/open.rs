@@ -25,7 +25,9 @@ async fn open_with(options: SqliteConnectOptions) -> Result<SqliteStore, Error> 
     schema::sqlite().run(&mut first).await.map_err(Error::Migration)?;
     first.close().await?;
     let writer = Writer::open(&options).await?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
+    // A connection in this process does not go away: nothing to test.
+    let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+    let readers = readers.connect_lazy_with(options.create_if_missing(false));
     Ok(SqliteStore { writer, readers })
 }
 

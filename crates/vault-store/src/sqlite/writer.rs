@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, Weak};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, raw_sql};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
@@ -60,17 +60,31 @@ impl Writer {
     /// The next turn to write.
     pub(super) async fn begin(&self) -> Result<Turn, Error> {
         let mut state = self.state.clone().lock_owned().await;
-        state.settle().await?;
-        if !state.open {
-            // Told before it is done, as below: should this future be dropped meanwhile, the connection does it all the same.
-            state.open = true;
-            let begun = state.execute("BEGIN IMMEDIATE").await;
-            state.open = begun.is_ok();
-            begun?;
-        }
+        state.open().await?;
         state.abandoned = true;
         state.execute("SAVEPOINT turn").await?;
         Ok(Turn { state, dirty: self.dirty.clone() })
+    }
+
+    /// A turn that consists of one batch of statements, the first of which begins its savepoint and the last of which releases it; waits
+    /// until it is durable. It is done to its end even when the caller goes away.
+    pub(super) async fn run(&self, sql: &'static str, arguments: SqliteArguments) -> Result<(), Error> {
+        let writer = self.clone();
+        let done = tokio::spawn(async move { writer.run_to_end(sql, arguments).await });
+        done.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn run_to_end(&self, sql: &'static str, arguments: SqliteArguments) -> Result<(), Error> {
+        let mut state = self.state.clone().lock_owned().await;
+        state.open().await?;
+        state.abandoned = true;
+        match sqlx::query_with(sql, arguments).execute(state.connection_mut()?).await {
+            Ok(_) => {
+                state.abandoned = false;
+                Turn { state, dirty: self.dirty.clone() }.shared(()).await
+            }
+            Err(error) => Turn { state, dirty: self.dirty.clone() }.end(Err(error.into())).await,
+        }
     }
 
     /// Commits what is open and closes the connection.
@@ -111,6 +125,11 @@ impl Turn {
         let released = self.state.execute("RELEASE turn").await;
         self.state.abandoned = released.is_err();
         released?;
+        self.shared(value).await
+    }
+
+    /// Waits for the commit that this turn shares.
+    async fn shared<T>(mut self, value: T) -> Result<T, Error> {
         let (tell, told) = oneshot::channel();
         self.state.waiting.push(tell);
         drop(self.state);
@@ -130,6 +149,19 @@ impl State {
 
     async fn execute(&mut self, sql: &'static str) -> Result<(), Error> {
         raw_sql(sql).execute(self.connection_mut()?).await?;
+        Ok(())
+    }
+
+    /// Sees to it that a transaction is open and nobody's turn.
+    async fn open(&mut self) -> Result<(), Error> {
+        self.settle().await?;
+        if !self.open {
+            // Told before it is done: should this future be dropped meanwhile, the connection does it all the same.
+            self.open = true;
+            let begun = self.execute("BEGIN IMMEDIATE").await;
+            self.open = begun.is_ok();
+            begun?;
+        }
         Ok(())
     }
 

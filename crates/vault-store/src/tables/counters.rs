@@ -15,7 +15,7 @@ impl Counters for SqlStore {
         in_transaction!(self, |tx| {
             let row = sqlx::query(
                 "INSERT INTO counters (bucket, \"window\", n) VALUES ($1, $2, $3)
-                 ON CONFLICT (bucket, \"window\") DO UPDATE SET n = n + $3 RETURNING n",
+                 ON CONFLICT (bucket, \"window\") DO UPDATE SET n = counters.n + $3 RETURNING n",
             )
             .bind(bucket)
             .bind(window)

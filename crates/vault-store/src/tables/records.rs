@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlRow, SqlStore, audit, devices, grants, in_transaction, row};
+use super::{Connection, SqlRow, SqlStore, audit, grants, in_transaction, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
     RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
@@ -12,27 +12,7 @@ use crate::{
 #[async_trait]
 impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
-        let record = &new.record;
-        let account = record.account_id;
-        in_transaction!(self, |tx| {
-            if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
-                return Ok(Saved::Before(receipt));
-            }
-            if let Some((device, seq)) = new.device {
-                devices::note_save(tx, account, device, seq, record.received_at).await?;
-            }
-            require_room(tx, account, new.max_records).await?;
-            insert(tx, record).await?;
-            for entry in &new.index {
-                insert_index(tx, record, entry).await?;
-            }
-            begin_state(tx, record).await?;
-            let head = audit::head(tx, account).await?;
-            let (link, receipt) = seal(&head);
-            audit::insert(tx, account, &head, &link).await?;
-            insert_receipt(tx, record, link.seq, &receipt).await?;
-            Ok(Saved::New(receipt))
-        })
+        self.save(new, seal).await
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
@@ -41,15 +21,7 @@ impl Records for SqlStore {
     }
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
-        let row = sqlx::query(
-            "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $2 AND account_id = $1
-             LIMIT 1",
-        )
-        .bind(&account.as_bytes()[..])
-        .bind(full)
-        .fetch_optional(&self.readers)
-        .await?;
-        Ok(row.is_some())
+        is_known(&mut *self.readers.acquire().await?, account, full).await
     }
 
     async fn records_page(
@@ -150,37 +122,19 @@ async fn receipt_of(
     Ok(Some(row.try_get("body")?))
 }
 
-async fn require_room(tx: &mut Connection, account: AccountId, max_records: i64) -> Result<(), Error> {
-    let row = sqlx::query("SELECT COUNT(*) FROM record_state WHERE account_id = $1 AND state = 'live'")
-        .bind(&account.as_bytes()[..])
-        .fetch_one(tx)
-        .await?;
-    if row.try_get::<i64, _>(0)? < max_records { Ok(()) } else { Err(Refusal::Quota.into()) }
-}
-
-async fn insert(tx: &mut Connection, record: &Record) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO records
-           (account_id, id, author_id, kind, header, meta, secret, signature, body_sha256, supersedes, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+pub(super) async fn is_known(tx: &mut Connection, account: AccountId, full: &[u8]) -> Result<bool, Error> {
+    let row = sqlx::query(
+        "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $2 AND account_id = $1
+         LIMIT 1",
     )
-    .bind(&record.account_id.as_bytes()[..])
-    .bind(&record.id.as_bytes()[..])
-    .bind(&record.author_id.as_bytes()[..])
-    .bind(&record.kind)
-    .bind(&record.header)
-    .bind(&record.meta)
-    .bind(&record.secret)
-    .bind(&record.signature)
-    .bind(&record.body_sha256[..])
-    .bind(record.supersedes.as_ref().map(|id| &id.as_bytes()[..]))
-    .bind(record.received_at)
-    .execute(tx)
+    .bind(&account.as_bytes()[..])
+    .bind(full)
+    .fetch_optional(tx)
     .await?;
-    Ok(())
+    Ok(row.is_some())
 }
 
-async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
+pub(super) async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO record_index (scope, scope_id, \"full\", account_id, record_id, prefix)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
@@ -193,36 +147,6 @@ async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) 
     .bind(&entry.prefix)
     .execute(tx)
     .await?;
-    Ok(())
-}
-
-/// The new record is live; the one it supersedes, if it is there and live, steps back. Nothing else changes.
-async fn begin_state(tx: &mut Connection, record: &Record) -> Result<(), Error> {
-    sqlx::query("INSERT INTO record_state (account_id, record_id, state) VALUES ($1, $2, 'live')")
-        .bind(&record.account_id.as_bytes()[..])
-        .bind(&record.id.as_bytes()[..])
-        .execute(&mut *tx)
-        .await?;
-    if let Some(older) = &record.supersedes {
-        sqlx::query(
-            "UPDATE record_state SET state = 'superseded' WHERE account_id = $1 AND record_id = $2 AND state = 'live'",
-        )
-        .bind(&record.account_id.as_bytes()[..])
-        .bind(&older.as_bytes()[..])
-        .execute(tx)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn insert_receipt(tx: &mut Connection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
-    sqlx::query("INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES ($1, $2, $3, $4)")
-        .bind(&record.account_id.as_bytes()[..])
-        .bind(&record.id.as_bytes()[..])
-        .bind(seq)
-        .bind(receipt)
-        .execute(tx)
-        .await?;
     Ok(())
 }
 
