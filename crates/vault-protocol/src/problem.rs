@@ -141,6 +141,7 @@ catalogue! {
     ServerVersion = "server.version", 426, "this program is too old for the service", "update the program";
     RequestInvalid = "request.invalid", 400, "the request is malformed", "update the program";
     RequestTooLarge = "request.too_large", 413, "the request is too large", "update the program";
+    RequestTimeout = "request.timeout", 408, "the request did not arrive in time", "check the connection and try again";
     NotFound = "request.not_found", 404, "there is nothing under this address", "check the address of the service";
     ServerFault = "server.fault", 500, "the service failed", "try again; if it stays, tell whoever runs the service";
 }

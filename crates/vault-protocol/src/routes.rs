@@ -2,6 +2,8 @@
 
 /// Liveness.
 pub const HEALTH: &str = "/health";
+/// Whether the service can do its work now.
+pub const READY: &str = "/ready";
 /// `GET`: who this service is.
 pub const SERVER: &str = "/v1/server";
 /// `POST`: begin a sign-up.

@@ -8,13 +8,15 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use vault_protocol::CeremonyId;
 use vault_protocol::messages::ServerIdentity;
-use vault_store::{AccountId, Ceremony, Millis, Store};
+use vault_store::{AccountId, Ceremony, Millis, Store, WriteTimes};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timeline};
 use crate::config::Limits;
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
+use crate::metrics::Metrics;
 use crate::notices::Notices;
+use crate::ready::Readiness;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
 /// second profile would tell them apart.
@@ -30,10 +32,22 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     /// The server's secrets.
     pub(crate) keys: ServerKeys,
-    clock: Arc<dyn Clock>,
+    time: Timeline,
     limits: Limits,
     origin: String,
     notices: Option<Arc<dyn Notices>>,
+    operation: Operation,
+}
+
+/// What tells how the service is.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether it can do its work.
+    pub(crate) readiness: Readiness,
+    /// How long the database takes.
+    pub(crate) write_times: WriteTimes,
 }
 
 impl std::ops::Deref for App {
@@ -51,20 +65,32 @@ impl App {
         limits: Limits,
         origin: String,
         notices: Option<Arc<dyn Notices>>,
+        operation: Operation,
     ) -> Self {
-        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices }))
+        let time = Timeline::new(clock);
+        Self(Arc::new(Inner { store, keys, time, limits, origin, notices, operation }))
     }
 }
 
 impl Inner {
-    /// The time now.
+    /// The time now. Never goes back, whatever is done to the clock: what has expired stays expired.
     pub(crate) fn now(&self) -> Millis {
-        self.clock.now_ms()
+        self.time.now_ms()
+    }
+
+    /// What the clock shows, for codes that an authenticator makes from its own clock.
+    pub(crate) fn clock_ms(&self) -> Millis {
+        self.time.clock_ms()
     }
 
     /// The abuse limits.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// What tells how the service is.
+    pub(crate) fn operation(&self) -> &Operation {
+        &self.operation
     }
 
     /// The service's name in every password proof.

@@ -1,15 +1,24 @@
 //! What an operator chooses, and the numbers behind the abuse limits.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::proxy::Net;
 
 /// Where the service keeps its things and who it says it is.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Folder of the database. Made, with access for its owner only, when it is missing.
     pub data_dir: PathBuf,
+    /// The database when it is not the file in the data folder.
+    pub database: Option<DatabaseUrl>,
     /// The server's secrets; `None` is `server.keys` in the data folder. Belongs on another medium than the backups of
     /// the database: both together allow guessing passwords.
     pub key_file: Option<PathBuf>,
+    /// A command that prints what would be in the key file; it is run without a shell, and instead of reading the file.
+    pub key_command: Option<String>,
     /// Scheme, host and port under which clients reach the service, such as `https://keys.example.org`. Bound into every
     /// password, so it can never change once the first account exists. `None`: what was used before, or else the address
     /// of the listener.
@@ -18,13 +27,27 @@ pub struct Config {
     pub notices: Option<PathBuf>,
     /// Abuse limits.
     pub limits: Limits,
+    /// How connections are made and how long they may take.
+    pub network: Network,
+    /// The service is not ready while less than this is free where the data folder is.
+    pub min_free_bytes: u64,
 }
 
 impl Config {
     /// The defaults, with everything in one folder.
     #[must_use]
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), key_file: None, origin: None, notices: None, limits: Limits::default() }
+        Self {
+            data_dir: data_dir.into(),
+            database: None,
+            key_file: None,
+            key_command: None,
+            origin: None,
+            notices: None,
+            limits: Limits::default(),
+            network: Network::default(),
+            min_free_bytes: 64 << 20,
+        }
     }
 
     /// The database file.
@@ -38,6 +61,113 @@ impl Config {
     pub fn key_file(&self) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| self.data_dir.join("server.keys"))
     }
+}
+
+/// Address of a PostgreSQL database. May hold a password, so its text is not shown.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// `postgres://user@host/database`.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Option<Self> {
+        let url = url.into();
+        (url.starts_with("postgres://") || url.starts_with("postgresql://")).then_some(Self(url))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a password stands in it.
+    #[must_use]
+    pub fn holds_password(&self) -> bool {
+        let (_, rest) = self.0.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        user.contains(':') || self.0.split_once('?').is_some_and(|(_, query)| query.contains("password"))
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// Scheme, host and database.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        let rest = rest.split('?').next().unwrap_or_default();
+        write!(formatter, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// Connections.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// TLS of the service's own; `None`: a proxy does it, or nobody does and only this computer is answered.
+    pub tls: Option<Tls>,
+    /// Proxies that are believed when they say whom they speak for. Without TLS, nobody else is answered beyond loopback.
+    pub trusted_proxies: Vec<Net>,
+    /// Where metrics are told, with `/health` and `/ready`; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Connections at once; more wait until one ends.
+    pub connections: usize,
+    /// Connections at once from one network (/24 or /56); more are closed. Loopback and trusted proxies are not counted.
+    pub connections_per_net: usize,
+    /// How long the head of a request may take, and the TLS handshake; also how long a connection may be idle.
+    pub head_time: Duration,
+    /// How long the body of a request may take.
+    pub body_time: Duration,
+    /// How long a client may take nothing of its answer.
+    pub answer_time: Duration,
+    /// How long requests under way may take after the service was told to stop.
+    pub stop_time: Duration,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            trusted_proxies: Vec::new(),
+            metrics: None,
+            connections: 1000,
+            connections_per_net: 100,
+            head_time: Duration::from_secs(15),
+            body_time: Duration::from_secs(20),
+            answer_time: Duration::from_secs(30),
+            stop_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone)]
+pub enum Tls {
+    /// Files in PEM; read again when they change.
+    Files {
+        /// The certificate, followed by those that lead to its authority.
+        certificate: PathBuf,
+        /// The private key; readable by its owner only.
+        key: PathBuf,
+    },
+    /// An authority that speaks ACME (RFC 8555) and checks by TLS-ALPN-01 (RFC 8737).
+    Acme(Acme),
+}
+
+/// How certificates are ordered.
+#[derive(Debug, Clone)]
+pub struct Acme {
+    /// Names the certificate is for.
+    pub domains: Vec<String>,
+    /// Mail address for the authority's notices.
+    pub contact: Option<String>,
+    /// Address of the authority's directory.
+    pub directory: String,
+    /// Certificates in PEM that the authority's own server is checked with; `None`: the public ones.
+    pub authority: Option<PathBuf>,
 }
 
 /// How often something may happen. Every window starts at a multiple of its own length.

@@ -1,10 +1,10 @@
 //! What all routes share: who calls, the body, the frame around every answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -14,10 +14,14 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use vault_protocol::problem::{Code, MEDIA_TYPE, Problem};
 
+use crate::app::App;
 use crate::failure::{Failure, Fault};
+use crate::net::BodyTime;
 
 /// Header that names the request in the service's log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a body may take where the listener does not say.
+const BODY_TIME: Duration = Duration::from_secs(20);
 /// Longest client name that is kept in an audit entry.
 const CLIENT_NAME_BYTES: usize = 64;
 
@@ -85,7 +89,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// The whole body, within the limit of the router.
 pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
+    let time = request.extensions().get::<BodyTime>().map_or(BODY_TIME, |time| time.0);
+    let read =
+        tokio::time::timeout(time, Bytes::from_request(request, state)).await.map_err(|_| Code::RequestTimeout)?;
+    read.map_err(|rejection| {
         let status = rejection.into_response().status();
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
         if too_large { Code::RequestTooLarge.into() } else { Code::RequestInvalid.into() }
@@ -98,8 +105,8 @@ pub(crate) async fn path_id<T: std::str::FromStr>(parts: &mut Parts, unknown: Co
     path.ok().and_then(|path| path.0.parse().ok()).ok_or_else(|| unknown.into())
 }
 
-/// Goes around every request: names it, logs it without saying on what or by whom, completes its problem document.
-pub(crate) async fn frame(request: Request, next: Next) -> Response {
+/// Goes around every request: names it, counts it, logs it without saying on what or by whom, completes its problem document.
+pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
     let request_id = uuid::Uuid::new_v4().simple().to_string();
     // The route's pattern: a path may hold a device code.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
@@ -107,11 +114,14 @@ pub(crate) async fn frame(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", %request_id, %method, %route);
     let begun = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
+    let mut code = None;
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id.clone_from(&request_id);
         response = with_problem(response, &problem);
+        code = Some(problem.code);
     }
     let status = response.status().as_u16();
+    app.operation().metrics.answered(&method, &route, status, code.as_deref(), begun);
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status, elapsed_ms, "answered"));
     let headers = response.headers_mut();

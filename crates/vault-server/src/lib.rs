@@ -11,8 +11,9 @@
 //! - Answers are problem documents of the catalogue; what went wrong inside goes to the log, which holds no addresses,
 //!   no identifiers of people and no secrets.
 //!
-//! What is not done here: TLS (a proxy does it; without one the service listens on loopback only), sending mail
-//! (notices go to [`Notices`], of which there is a folder of files).
+//! - Nobody beyond this computer is answered without protection: by TLS of the service's own, or by a listed proxy.
+//!
+//! What is not done here: sending mail (notices go to [`Notices`], of which there is a folder of files).
 
 mod app;
 mod audit;
@@ -20,13 +21,20 @@ mod authority;
 mod backup_codes;
 mod clock;
 mod config;
+mod database;
 mod failure;
 mod http;
+mod key_command;
 mod keys;
 mod limits;
+mod maintenance;
+mod metrics;
+mod net;
 mod notices;
 mod opaque;
 mod presence;
+mod proxy;
+mod ready;
 mod routes;
 mod seal;
 mod secret_field;
@@ -35,8 +43,13 @@ mod tokens;
 mod totp;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Config, Limits};
+pub use config::{Acme, Config, DatabaseUrl, Limits, Network, Tls};
+pub use key_command::KeyCommandError;
 pub use keys::KeyFileError;
+pub use maintenance::{back_up, inspect, restore};
+pub use net::TlsError;
 pub use notices::{Notice, NoticeFolder, Notices};
+pub use proxy::{Net, NetError};
 pub use seal::OpenError;
-pub use server::{Server, StartError, create_invite};
+pub use server::{Renewal, Server, StartError, create_invite, prepare};
+pub use vault_store::{BackupError, Holdings};

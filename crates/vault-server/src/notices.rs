@@ -183,8 +183,10 @@ impl App {
         let Some(notices) = self.notices() else { return };
         let (subject, text) = event.text();
         let notice = Notice { to: account.email_norm.clone(), subject, text, at: self.now() };
+        let metrics = self.operation().metrics.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = notices.send(&notice) {
+                metrics.happened(crate::metrics::Event::NoticeFailed);
                 tracing::error!(kind = %error.kind(), "a notice could not be sent");
             }
         });

@@ -84,7 +84,8 @@ pub(crate) async fn use_code(
 }
 
 async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Failure> {
-    let now = app.now();
+    // The clock of the phone follows the world, not what this service saw before.
+    let now = app.clock_ms();
     let (mut used, mut late) = (false, None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
         let data = app.open_factor(factor)?;

@@ -7,19 +7,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
-use vault_store::{Accounts, Counters, SqliteStore};
+use tokio::sync::oneshot;
+use vault_store::Store;
 
-use crate::app::App;
+use crate::app::{App, Operation};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Network};
+use crate::database::Database;
 use crate::keys::{KeyFileError, ServerKeys};
+use crate::metrics::Metrics;
+use crate::net::{Certificates, Listener, Rules, TlsError};
 use crate::notices::{NoticeFolder, Notices};
+use crate::ready::Readiness;
 use crate::{routes, tokens};
 
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 const ORIGIN: &str = "origin";
+/// Setting that names the keys that the database was made with.
+const KEYS: &str = "keys";
+/// Connections for metrics, at once.
+const OPERATORS: usize = 32;
 
 /// Why the service does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +63,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// The database.
-    #[error("the database {path} cannot be used")]
+    #[error("the database {name} cannot be used")]
     Database {
-        /// Which file.
-        path: PathBuf,
+        /// Which one.
+        name: String,
         /// The cause.
         #[source]
         source: vault_store::Error,
@@ -70,8 +80,13 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] TlsError),
     /// Clients would reach the service over an unprotected connection.
-    #[error("{address} can be reached from other computers, and {origin} is not https")]
+    #[error(
+        "{address} can be reached from other computers, without TLS and without a listed proxy, or {origin} is not https"
+    )]
     Unprotected {
         /// Where it would listen.
         address: SocketAddr,
@@ -94,9 +109,34 @@ pub enum StartError {
 /// The service, listening and not yet answering.
 pub struct Server {
     app: App,
-    store: SqliteStore,
-    listener: TcpListener,
+    database: Database,
+    socket: TcpListener,
     address: SocketAddr,
+    rules: Rules,
+    certificates: Option<Arc<Certificates>>,
+    metrics_socket: Option<TcpListener>,
+}
+
+/// Reads the certificate and its key again.
+#[derive(Clone)]
+pub struct Renewal {
+    app: App,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Renewal {
+    /// Now, whether or not the files changed. What cannot be used leaves the present certificate in force and goes to the log.
+    pub fn now(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.renew(true, &self.app.operation().metrics);
+        }
+    }
+}
+
+impl std::fmt::Debug for Renewal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Renewal").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Server {
@@ -123,19 +163,30 @@ impl Server {
         listen: SocketAddr,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let (keys, store) = open_files(&config).await?;
-        let listening = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
-        let origin = settle_origin(&config, &store, address).await?;
+        let (keys, database) = open_files(&config).await?;
+        let (socket, address) = bind(listen).await?;
+        let metrics_socket = match config.network.metrics {
+            Some(address) => Some(bind(address).await?.0),
+            None => None,
+        };
+        let origin = settle_origin(&config, &*database.store(), address).await?;
         let notices = match &config.notices {
             Some(folder) => Some(Arc::new(
                 NoticeFolder::open(folder).map_err(|source| StartError::Notices { path: folder.clone(), source })?,
             ) as Arc<dyn Notices>),
             None => None,
         };
-        let app = App::new(Arc::new(store.clone()), keys, clock, config.limits, origin, notices);
-        Ok(Self { app, store, listener, address })
+        let metrics = Arc::new(Metrics::new());
+        let tls = config.network.tls.as_ref();
+        let certificates =
+            tls.map(|tls| Certificates::open(&config, tls, &metrics)).transpose().map_err(StartError::Tls)?;
+        let key_file = config.key_command.is_none().then(|| config.key_file());
+        let readiness = Readiness::new(config.data_dir.clone(), key_file, config.min_free_bytes);
+        let operation = Operation { metrics, readiness, write_times: database.write_times() };
+        let app = App::new(database.store(), keys, clock, config.limits, origin, notices, operation);
+        let proxied_only = certificates.is_none() && !address.ip().is_loopback();
+        let rules = Rules { network: config.network, proxied_only };
+        Ok(Self { app, database, socket, address, rules, certificates, metrics_socket })
     }
 
     /// Where it listens.
@@ -144,27 +195,71 @@ impl Server {
         self.address
     }
 
+    /// Where it tells its metrics.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_socket.as_ref()?.local_addr().ok()
+    }
+
     /// Scheme, host and port under which clients must reach it.
     #[must_use]
     pub fn origin(&self) -> &str {
         self.app.origin()
     }
 
-    /// Answers until `shutdown` is ready, then finishes what is under way.
+    /// For whoever is told that there is a new certificate.
+    #[must_use]
+    pub fn renewal(&self) -> Renewal {
+        Renewal { app: self.app.clone(), certificates: self.certificates.clone() }
+    }
+
+    /// Answers until `shutdown` is ready, then finishes what is under way, within the time for that.
     ///
     /// # Errors
-    /// [`StartError::Serve`] when the listener fails.
+    /// [`StartError::Serve`] when it ended without having been asked to.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let (stop_sweeping, stopped) = tokio::sync::oneshot::channel();
-        let sweeper = tokio::spawn(sweep(self.app.clone(), stopped));
-        let service = routes::router(self.app).into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(self.listener, service).with_graceful_shutdown(shutdown).await;
+        let Self { app, database, socket, rules, certificates, metrics_socket, .. } = self;
+        let metrics = app.operation().metrics.clone();
+        let (stop_sweeping, stopped) = oneshot::channel();
+        let sweeper = tokio::spawn(sweep(app.clone(), stopped));
+        let (stop_telling, stopped) = oneshot::channel::<()>();
+        let telling = metrics_socket.map(|socket| {
+            let network = Network { connections: OPERATORS, ..Network::default() };
+            let rules =
+                Rules { network: Network { stop_time: Duration::from_secs(1), ..network }, proxied_only: false };
+            let listener =
+                listener(socket, routes::operators_router(app.clone()), None, rules, &Arc::new(Metrics::new()));
+            tokio::spawn(listener.run(async { drop(stopped.await) }))
+        });
+        let listener = listener(socket, routes::router(app), certificates, rules, &metrics);
+        // A task of its own: a connection that goes wrong beyond measure does not take the rest of this function with it.
+        let served = tokio::spawn(listener.run(shutdown)).await;
         // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
-        drop(stop_sweeping);
+        drop((stop_sweeping, stop_telling));
         let _ = sweeper.await;
-        self.store.close().await;
-        served.map_err(StartError::Serve)
+        if let Some(telling) = telling {
+            let _ = telling.await;
+        }
+        database.close().await;
+        served.map_err(|error| StartError::Serve(io::Error::other(error)))
     }
+}
+
+fn listener(
+    socket: TcpListener,
+    router: Router,
+    certificates: Option<Arc<Certificates>>,
+    rules: Rules,
+    metrics: &Arc<Metrics>,
+) -> Listener {
+    Listener { socket, router, certificates, rules, metrics: metrics.clone() }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listening = |source| StartError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(listening)?;
+    let address = socket.local_addr().map_err(listening)?;
+    Ok((socket, address))
 }
 
 /// Makes an invite: stands in for the mailed code where the service sends no mail. Good for one account.
@@ -174,27 +269,55 @@ impl Server {
 /// # Errors
 /// [`StartError`].
 pub async fn create_invite(config: &Config, lifetime: Duration) -> Result<String, StartError> {
-    let (_, store) = open_files(config).await?;
+    let (_, database) = open_files(config).await?;
     let (token, _) = tokens::new_token();
     let invite = data_encoding::BASE64URL_NOPAD.encode(&token[..16]);
     let now = SystemClock.now_ms();
     let expires_at = now.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-    let added = store.add_invite(tokens::hash(invite.as_bytes()), now, expires_at).await;
-    added.map_err(|source| StartError::Database { path: config.database_file(), source })?;
-    store.close().await;
+    let added = database.store().add_invite(tokens::hash(invite.as_bytes()), now, expires_at).await;
+    database.close().await;
+    added.map_err(|source| StartError::Database { name: Database::name(config), source })?;
     Ok(invite)
 }
 
-async fn open_files(config: &Config) -> Result<(ServerKeys, SqliteStore), StartError> {
-    make_private_folder(config).map_err(|source| StartError::Folder { path: config.data_dir.clone(), source })?;
-    let database = config.database_file();
-    let keys = ServerKeys::load_or_create(&config.key_file(), database.exists())
-        .map_err(|source| StartError::Keys { path: config.key_file(), source })?;
-    let store = SqliteStore::open(&database).await.map_err(|source| StartError::Database { path: database, source })?;
-    Ok((keys, store))
+/// Opens or makes folder, keys and database, as a start of the service does, and closes them again.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn prepare(config: &Config) -> Result<(), StartError> {
+    let (_, database) = open_files(config).await?;
+    database.close().await;
+    Ok(())
 }
 
-fn make_private_folder(config: &Config) -> io::Result<()> {
+async fn open_files(config: &Config) -> Result<(ServerKeys, Database), StartError> {
+    make_private_folder(config).map_err(|source| StartError::Folder { path: config.data_dir.clone(), source })?;
+    let failed = |source| StartError::Database { name: Database::name(config), source };
+    let unusable = |source| StartError::Keys { path: config.key_file(), source };
+    // The keys come first: a database without keys would be one whose keys are lost.
+    let (keys, database) = if config.database.is_none() {
+        let keys = load_keys(config, config.database_file().exists()).map_err(unusable)?;
+        (keys, Database::open(config).await.map_err(failed)?)
+    } else {
+        let database = Database::open(config).await.map_err(failed)?;
+        let in_use = database.store().setting(KEYS, None).await.map_err(failed)?.is_some();
+        (load_keys(config, in_use).map_err(unusable)?, database)
+    };
+    let name = keys.name();
+    if database.store().setting(KEYS, Some(&name)).await.map_err(failed)? != Some(name) {
+        return Err(unusable(KeyFileError::OfAnother));
+    }
+    Ok((keys, database))
+}
+
+fn load_keys(config: &Config, database_exists: bool) -> Result<ServerKeys, KeyFileError> {
+    match &config.key_command {
+        Some(command) => ServerKeys::from_command(command),
+        None => ServerKeys::load_or_create(&config.key_file(), database_exists),
+    }
+}
+
+pub(crate) fn make_private_folder(config: &Config) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -203,15 +326,18 @@ fn make_private_folder(config: &Config) -> io::Result<()> {
 }
 
 /// What was used before, else what is asked for, else the address of the listener.
-async fn settle_origin(config: &Config, store: &SqliteStore, address: SocketAddr) -> Result<String, StartError> {
+async fn settle_origin(config: &Config, store: &dyn Store, address: SocketAddr) -> Result<String, StartError> {
     let asked = config.origin.as_ref().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-    let initial = asked.clone().unwrap_or_else(|| format!("http://{address}"));
-    let failed = |source| StartError::Database { path: config.database_file(), source };
+    let scheme = if config.network.tls.is_some() { "https" } else { "http" };
+    let initial = asked.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    let failed = |source| StartError::Database { name: Database::name(config), source };
     let stored = store.setting(ORIGIN, None).await.map_err(failed)?.unwrap_or_else(|| initial.clone());
     if let Some(asked) = asked.filter(|asked| *asked != stored) {
         return Err(StartError::OriginChanged { stored, asked });
     }
-    if !address.ip().is_loopback() && !stored.starts_with("https://") {
+    let network = &config.network;
+    let protected = stored.starts_with("https://") && (network.tls.is_some() || !network.trusted_proxies.is_empty());
+    if !address.ip().is_loopback() && !protected {
         return Err(StartError::Unprotected { address, origin: stored });
     }
     store.setting(ORIGIN, Some(&stored)).await.map_err(failed)?;

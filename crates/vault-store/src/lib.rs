@@ -34,6 +34,7 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod write_times;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
 pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
@@ -51,7 +52,9 @@ pub use records::{
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
+pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
 pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use write_times::{BUCKETS_US, WriteTimes};
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];

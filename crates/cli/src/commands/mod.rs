@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Keys { command } => keys::run(&command, json),
         Command::Audit { command } => audit::run(&command, json),
         #[cfg(feature = "serve")]
-        Command::Serve(arguments) => serve::run(arguments, json),
+        Command::Serve(arguments) => serve::run(&arguments, json),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments, json),
     }

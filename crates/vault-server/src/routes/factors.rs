@@ -150,8 +150,9 @@ pub(super) async fn totp_finish(
     let now = app.now();
     let [first_code, second_code] = &request.codes;
     let secret = &state.secret.0;
-    let step = totp::matching_pair(secret, first_code, second_code, now).ok_or_else(|| {
-        let drift = totp::pair_drift(secret, first_code, second_code, now);
+    let shown = app.clock_ms();
+    let step = totp::matching_pair(secret, first_code, second_code, shown).ok_or_else(|| {
+        let drift = totp::pair_drift(secret, first_code, second_code, shown);
         drift.map_or(Failure::Said(Code::FactorCodeWrong), |steps| Failure::Drift(steps * totp::STEP_MS / SECOND))
     })?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());

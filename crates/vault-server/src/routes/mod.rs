@@ -16,6 +16,8 @@ mod step_up;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use vault_protocol::CeremonyId;
 use vault_protocol::limits::MAX_BODY_BYTES;
@@ -32,6 +34,7 @@ use crate::http::{self, Json};
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route(paths::HEALTH, get(health))
+        .route(paths::READY, get(ready))
         .route(paths::SERVER, get(server))
         .merge(accounts())
         .merge(presence())
@@ -39,7 +42,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(http::nothing_here)
         .method_not_allowed_fallback(http::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn(http::frame))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), http::frame))
         .with_state(app)
 }
 
@@ -92,6 +95,28 @@ fn keys() -> Router<App> {
 
 async fn health() -> &'static str {
     "ok\n"
+}
+
+/// What an operator's machines ask, on a listener that others do not reach.
+pub(crate) fn operators_router(app: App) -> Router {
+    Router::new()
+        .route(paths::HEALTH, get(health))
+        .route(paths::READY, get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let report = app.operation().readiness.look(&*app.store, app.now()).await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let operation = app.operation();
+    let ready = operation.readiness.look(&*app.store, app.now()).await.ready;
+    let text = operation.metrics.text(&operation.write_times, ready);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn server(State(app): State<App>) -> Json<ServerIdentity> {

@@ -22,13 +22,17 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// One step of one-time codes.
 pub(crate) const STEP_MS: i64 = 30_000;
 
+/// What a test changes of the settings.
+type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
+
 /// A running service.
 pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) clock: Arc<ManualClock>,
-    limits: Limits,
     notices: bool,
+    change: Change,
     address: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -38,13 +42,24 @@ impl Service {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::configured(move |config| config.limits = limits)
+    }
+
+    /// A service with other settings.
+    pub(crate) fn configured(change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
+        Self::configured_at("127.0.0.1:0".parse().unwrap(), change)
+    }
+
+    /// The same, listening somewhere else.
+    pub(crate) fn configured_at(address: SocketAddr, change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let now = vault_server::SystemClock.now_ms();
         let mut service = Self {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(now)),
-            limits,
             notices: false,
-            address: "127.0.0.1:0".parse().unwrap(),
+            change: Arc::new(change),
+            metrics: None,
+            address,
             running: None,
         };
         service.run();
@@ -94,12 +109,12 @@ impl Service {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::open_with_clock(config, listen, clock).await.unwrap();
-                tell_address.send(server.local_addr()).unwrap();
+                tell_address.send((server.local_addr(), server.metrics_addr())).unwrap();
                 let shutdown = async { drop(stopped.await) };
                 server.serve(shutdown).await.unwrap();
             });
         });
-        self.address = address.recv().unwrap();
+        (self.address, self.metrics) = address.recv().unwrap();
         self.running = Some((stop, thread));
     }
 
@@ -112,7 +127,18 @@ impl Service {
 
     pub(crate) fn config(&self) -> Config {
         let notices = self.notices.then(|| self.notices_folder());
-        Config { limits: self.limits, notices, ..Config::in_folder(self.folder.path()) }
+        let mut config = Config { notices, ..Config::in_folder(self.folder.path()) };
+        (self.change)(&mut config);
+        config
+    }
+
+    /// Other settings from the next start on.
+    pub(crate) fn reconfigure(&mut self, change: impl Fn(&mut Config) + Send + Sync + 'static) {
+        self.change = Arc::new(change);
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn origin(&self) -> String {

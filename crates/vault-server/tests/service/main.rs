@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authority;
+mod backup;
 mod backup_codes;
+mod clock_back;
+mod connections;
+mod disk_full;
 mod enrolment;
 mod expiry;
 mod export;
@@ -13,9 +17,13 @@ mod harness;
 mod hostile;
 mod limits;
 mod main_path;
+mod metrics;
 mod outbox;
 mod password;
+mod proxied;
 mod races;
 mod recover;
+mod shutdown;
 mod start;
 mod strangers;
+mod tls;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use vault_server::{Config, KeyFileError, Server, StartError};
+use vault_server::{Config, KeyFileError, Network, Server, StartError};
 
 use crate::harness::Service;
 
@@ -32,7 +32,11 @@ fn an_open_address_needs_https() {
     assert!(matches!(plain, Err(StartError::Unprotected { .. })), "{plain:?}");
     let folder = tempfile::tempdir().unwrap();
     let origin = Some("https://keys.example.org".to_owned());
-    open(Config { origin, ..Config::in_folder(folder.path()) }, "0.0.0.0:0").unwrap();
+    let config = Config { origin, ..Config::in_folder(folder.path()) };
+    let unproxied = open(config.clone(), "0.0.0.0:0");
+    assert!(matches!(unproxied, Err(StartError::Unprotected { .. })), "{unproxied:?}");
+    let network = Network { trusted_proxies: vec!["10.0.0.1".parse().unwrap()], ..Network::default() };
+    open(Config { network, ..config }, "0.0.0.0:0").unwrap();
 }
 
 #[test]

@@ -51,6 +51,7 @@ use crate::transaction::in_transaction;
 pub struct PostgresStore {
     /// Also the connections that write: the database keeps transactions apart.
     readers: PgPool,
+    write_times: crate::WriteTimes,
 }
 
 impl PostgresStore {
@@ -64,9 +65,20 @@ impl PostgresStore {
         open::open(url).await
     }
 
+    /// How long its writes take.
+    #[must_use]
+    pub fn write_times(&self) -> crate::WriteTimes {
+        self.write_times.clone()
+    }
+
     /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
     pub async fn close(&self) {
         self.readers.close().await;
+    }
+
+    /// Asks the database whether commits are still written through to the disk.
+    async fn check_durable(&self) -> Result<(), Error> {
+        open::check_durable(&mut *self.readers.acquire().await?).await
     }
 
     async fn begin(&self) -> Result<Turn, Error> {

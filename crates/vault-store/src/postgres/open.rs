@@ -36,11 +36,11 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
     check_durable(&mut connection).await?;
     migrate(&mut connection).await?;
     drop(connection);
-    Ok(PostgresStore { readers })
+    Ok(PostgresStore { readers, write_times: crate::WriteTimes::default() })
 }
 
 /// With `synchronous_commit = off` the database confirms what a power cut takes away, with `fsync = off` all the more.
-async fn check_durable(connection: &mut PgConnection) -> Result<(), Error> {
+pub(super) async fn check_durable(connection: &mut PgConnection) -> Result<(), Error> {
     for (pragma, sql) in [("synchronous_commit", "SHOW synchronous_commit"), ("fsync", "SHOW fsync")] {
         // Not every engine has both settings.
         let Ok(row) = sqlx::query(sql).fetch_one(&mut *connection).await else { continue };

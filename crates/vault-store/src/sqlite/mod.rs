@@ -4,6 +4,7 @@
 //! connections of their own and see the last commit. A save, the most frequent write, takes its turn with one batch of statements
 //! (`save`).
 
+pub(crate) mod backup;
 mod open;
 mod save;
 mod writer;
@@ -53,6 +54,7 @@ use crate::transaction::in_transaction;
 pub struct SqliteStore {
     writer: writer::Writer,
     readers: SqlitePool,
+    write_times: crate::WriteTimes,
 }
 
 impl SqliteStore {
@@ -65,10 +67,23 @@ impl SqliteStore {
         open::open(file).await
     }
 
+    /// How long its writes take.
+    #[must_use]
+    pub fn write_times(&self) -> crate::WriteTimes {
+        self.write_times.clone()
+    }
+
     /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Asks the database whether commits are still written through to the disk.
+    async fn check_durable(&self) -> Result<(), Error> {
+        let mut turn = self.begin().await?;
+        let found = open::check_durable(turn.connection()?).await;
+        turn.end(found).await
     }
 
     /// A transaction that holds the write lock from the start: it cannot fail half-way for want of it.

@@ -28,7 +28,7 @@ async fn open_with(options: SqliteConnectOptions) -> Result<SqliteStore, Error> 
     // A connection in this process does not go away: nothing to test.
     let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
     let readers = readers.connect_lazy_with(options.create_if_missing(false));
-    Ok(SqliteStore { writer, readers })
+    Ok(SqliteStore { writer, readers, write_times: crate::WriteTimes::default() })
 }
 
 fn options(file: &Path) -> SqliteConnectOptions {
@@ -44,7 +44,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
 }
 
 /// Asks the database what is in force instead of trusting that the settings were taken.
-async fn check_durable(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(super) async fn check_durable(connection: &mut SqliteConnection) -> Result<(), Error> {
     expect_pragma(connection, "synchronous", "PRAGMA synchronous", "2").await?;
     expect_pragma(connection, "journal_mode", "PRAGMA journal_mode", "wal").await?;
     expect_pragma(connection, "foreign_keys", "PRAGMA foreign_keys", "1").await?;

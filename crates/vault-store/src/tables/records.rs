@@ -12,7 +12,10 @@ use crate::{
 #[async_trait]
 impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
-        self.save(new, seal).await
+        let begun = std::time::Instant::now();
+        let saved = self.save(new, seal).await;
+        self.write_times.ended(begun, &saved);
+        saved
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
