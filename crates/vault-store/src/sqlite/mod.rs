@@ -5,6 +5,7 @@
 //! (`save`).
 
 pub(crate) mod backup;
+mod checkpoint;
 mod open;
 mod save;
 mod writer;

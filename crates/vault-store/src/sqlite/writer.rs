@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, raw_sql};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
+use super::checkpoint::{self, Round};
 use crate::Error;
 
 /// What is told to those who wait for a commit.
@@ -21,6 +22,8 @@ type Told = Result<(), Arc<sqlx::Error>>;
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     state: Arc<Mutex<State>>,
+    /// Held while the log is being shortened.
+    round: Round,
     /// Wakes the task that commits.
     dirty: Arc<Notify>,
     /// Lets that task end with the last clone of the store.
@@ -37,7 +40,7 @@ impl Drop for WakeAtEnd {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// None once the store is closed.
     connection: Option<SqliteConnection>,
     /// A transaction is open.
@@ -50,11 +53,14 @@ struct State {
 
 impl Writer {
     pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, Error> {
+        let options = options.clone().pragma("wal_autocheckpoint", "0");
         let connection = Some(options.connect().await?);
         let state = State { connection, open: false, abandoned: false, waiting: Vec::new() };
         let (state, dirty) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
-        tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone()));
-        Ok(Self { state, _last: Arc::new(WakeAtEnd(dirty.clone())), dirty })
+        let (written, round) = (Arc::new(Notify::new()), Round::default());
+        tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone(), WakeAtEnd(written.clone())));
+        tokio::spawn(checkpoint::keep_short(options, Arc::downgrade(&state), written, round.clone()));
+        Ok(Self { state, round, _last: Arc::new(WakeAtEnd(dirty.clone())), dirty })
     }
 
     /// The next turn to write.
@@ -89,9 +95,9 @@ impl Writer {
 
     /// Commits what is open and closes the connection.
     pub(super) async fn close(&self) {
+        let _held = self.round.lock().await;
         let mut state = self.state.lock().await;
-        let _ = state.settle().await;
-        state.commit().await;
+        state.finish().await;
         if let Some(connection) = state.connection.take() {
             let _ = connection.close().await;
         }
@@ -182,6 +188,16 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    /// Commits what is open, without what somebody left half-way.
+    pub(super) async fn finish(&mut self) {
+        let _ = self.settle().await;
+        self.commit().await;
+    }
+
     /// Commits the open transaction and tells all who wait for it.
     async fn commit(&mut self) {
         if !self.open {
@@ -208,7 +224,7 @@ impl State {
 }
 
 /// Commits whenever something waits, until the store is gone.
-async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>) {
+async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>, written: WakeAtEnd) {
     loop {
         dirty.notified().await;
         let Some(state) = state.upgrade() else { return };
@@ -216,7 +232,8 @@ async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>) {
         if state.connection.is_none() {
             return;
         }
-        let _ = state.settle().await;
-        state.commit().await;
+        state.finish().await;
+        drop(state);
+        written.0.notify_one();
     }
 }
