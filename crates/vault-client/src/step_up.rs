@@ -4,7 +4,9 @@ use secret::SecretString;
 use vault_crypto::VaultRoot;
 use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
-use vault_protocol::messages::{Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp};
+use vault_protocol::messages::{
+    MAILED_CODE, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp,
+};
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, routes};
 
@@ -52,10 +54,16 @@ impl<T: Transport> Client<T> {
                 Some(proof.finish(response, &owner.profile.account_id, origin, started.kdf_profile)?)
             }
         };
+        // Asked for only now: it was not mailed before.
+        let (kind, code) = if started.kinds == [MAILED_CODE] {
+            (MAILED_CODE, self.mailed_code().ok_or(Error::Cancelled)?)
+        } else {
+            (factor_kind(presence.code.expose()), presence.code.clone())
+        };
         let body = StepUpFinishRequest {
             step_id: started.step_id,
-            kind: factor_kind(presence.code.expose()).to_owned(),
-            code: presence.code.expose().to_owned(),
+            kind: kind.to_owned(),
+            code: code.expose().to_owned(),
             credential_finalization: proven.as_ref().map(|proven| proven.finalization.clone()),
         };
         let stepped: SteppedUp = self.post(routes::STEP_UP_FINISH, session, &body)?;

@@ -11,7 +11,7 @@ use vault_protocol::messages::ServerIdentity;
 use vault_store::{AccountId, Ceremony, Millis, Store, WriteTimes};
 
 use crate::clock::{Clock, Timeline};
-use crate::config::Limits;
+use crate::config::{Delays, Limits};
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
@@ -32,10 +32,15 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     /// The server's secrets.
     pub(crate) keys: ServerKeys,
+    /// Tells the keeper of the log that there are new audit entries.
+    pub(crate) new_entries: tokio::sync::Notify,
     time: Timeline,
     limits: Limits,
     origin: String,
     notices: Option<Arc<dyn Notices>>,
+    delays: Delays,
+    /// Wakes the background task that sends notices.
+    pub(crate) mail_made: tokio::sync::Notify,
     operation: Operation,
 }
 
@@ -65,10 +70,12 @@ impl App {
         limits: Limits,
         origin: String,
         notices: Option<Arc<dyn Notices>>,
+        delays: Delays,
         operation: Operation,
     ) -> Self {
         let time = Timeline::new(clock);
-        Self(Arc::new(Inner { store, keys, time, limits, origin, notices, operation }))
+        let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, notices, delays, mail_made, operation }))
     }
 }
 
@@ -101,6 +108,11 @@ impl Inner {
     /// How owners are told, where they are.
     pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
         self.notices.clone()
+    }
+
+    /// How long things wait that are announced first.
+    pub(crate) fn delays(&self) -> Delays {
+        self.delays
     }
 
     /// Whether codes can be mailed.

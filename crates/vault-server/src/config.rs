@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secret::SecretString;
+
 use crate::proxy::Net;
 
 /// Where the service keeps its things and who it says it is.
@@ -23,8 +25,12 @@ pub struct Config {
     /// password, so it can never change once the first account exists. `None`: what was used before, or else the address
     /// of the listener.
     pub origin: Option<String>,
-    /// Folder for notices to owners, among them mailed codes; `None`: nobody is told anything.
+    /// Folder for notices to owners, among them mailed codes.
     pub notices: Option<PathBuf>,
+    /// The mail server that notices are handed to; takes the place of the folder. Without either nobody is told anything.
+    pub smtp: Option<Smtp>,
+    /// How long things wait that are announced first.
+    pub delays: Delays,
     /// Abuse limits.
     pub limits: Limits,
     /// How connections are made and how long they may take.
@@ -44,6 +50,8 @@ impl Config {
             key_command: None,
             origin: None,
             notices: None,
+            smtp: None,
+            delays: Delays::default(),
             limits: Limits::default(),
             network: Network::default(),
             min_free_bytes: 64 << 20,
@@ -60,6 +68,70 @@ impl Config {
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| self.data_dir.join("server.keys"))
+    }
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after STARTTLS, which the server has to offer.
+    StartTls,
+    /// None; for a server on this computer only.
+    Plain,
+}
+
+/// A mail server, and how it is reached.
+#[derive(Clone)]
+pub struct Smtp {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Protection of the connection.
+    pub security: SmtpSecurity,
+    /// User name and password, where the server asks for them.
+    pub credentials: Option<(String, SecretString)>,
+    /// Address that mails come from.
+    pub from: String,
+    /// File of certificates (PEM) that are trusted in place of the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Smtp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, security, .. } = self;
+        formatter.debug_struct("Smtp").field("host", host).field("port", port).field("security", security).finish()
+    }
+}
+
+/// How long things wait that are announced first. They may be longer than the defaults and never shorter; a delay that runs
+/// keeps the end it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delays {
+    /// Until an account asks for no second factor, in hours.
+    pub off_hours: u32,
+    /// Until lost factors can be replaced, in days.
+    pub reset_days: u32,
+    /// Until something is deleted, in days.
+    pub deletion_days: u32,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self { off_hours: 24, reset_days: 7, deletion_days: 30 }
+    }
+}
+
+impl Delays {
+    /// Whether none is shorter than its default.
+    #[must_use]
+    pub fn are_long_enough(&self) -> bool {
+        let least = Self::default();
+        self.off_hours >= least.off_hours
+            && self.reset_days >= least.reset_days
+            && self.deletion_days >= least.deletion_days
     }
 }
 
@@ -183,12 +255,20 @@ pub struct Limits {
     pub factor_tries: i64,
     /// Wrong codes per account in an hour.
     pub totp_per_account: i64,
-    /// Recoveries begun per mail in an hour.
+    /// Recoveries begun per mail in an hour; as many codes are mailed for resets, and for step-ups, of each account.
     pub mailed_codes: i64,
+    /// Delayed resets begun per account in 30 days.
+    pub resets_per_month: i64,
     /// User codes tried per network and per account in a minute.
     pub user_codes: i64,
     /// Enrolments begun per network in an hour.
     pub device_codes_per_net: i64,
+    /// Questions and reports per device in an hour.
+    pub device_calls: i64,
+    /// Renamed devices per account in an hour.
+    pub device_renames: i64,
+    /// Rotation orders per account in a day.
+    pub orders_per_day: i64,
     /// New saves per device in an hour.
     pub saves_per_device: i64,
     /// New saves that the owner signs, per account in an hour: imports.
@@ -214,8 +294,12 @@ impl Default for Limits {
             factor_tries: 5,
             totp_per_account: 20,
             mailed_codes: 5,
+            resets_per_month: 3,
             user_codes: 20,
             device_codes_per_net: 60,
+            device_calls: 2000,
+            device_renames: 60,
+            orders_per_day: 100,
             saves_per_device: 60,
             saves_per_owner: 1000,
             new_keys_per_device: 10,

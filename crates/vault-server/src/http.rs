@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use vault_protocol::problem::{Code, MEDIA_TYPE, Problem};
 
+use crate::api;
 use crate::app::App;
 use crate::failure::{Failure, Fault};
 use crate::net::BodyTime;
@@ -34,6 +35,13 @@ pub(crate) struct Caller {
     pub(crate) limit_net: String,
     /// Program, as it calls itself.
     pub(crate) client: String,
+}
+
+impl Caller {
+    /// For what no request asked for.
+    pub(crate) fn nobody() -> Self {
+        Self { net: String::new(), limit_net: String::new(), client: String::new() }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -74,8 +82,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let body = read_body(request, state).await?;
-        serde_json::from_slice(&body).map(Self).map_err(|_| Code::RequestInvalid.into())
+        object(&body).map(Self).ok_or_else(|| Code::RequestInvalid.into())
     }
+}
+
+/// A JSON object of this type. Nothing else: `serde` would take an array of the members' values for one.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -87,8 +103,101 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The whole body, within the limit of the router.
+/// An answer in JSON with the status of something new, or of something that was there before.
+#[derive(Debug)]
+pub(crate) struct Stored<T> {
+    /// Whether it is new.
+    pub(crate) new: bool,
+    /// The answer.
+    pub(crate) answer: T,
+}
+
+impl<T: Serialize> IntoResponse for Stored<T> {
+    fn into_response(self) -> Response {
+        let status = if self.new { StatusCode::CREATED } else { StatusCode::OK };
+        (status, Json(self.answer)).into_response()
+    }
+}
+
+/// An answer that is JSON already.
+#[derive(Debug)]
+pub(crate) struct Verbatim(pub(crate) &'static [u8]);
+
+impl IntoResponse for Verbatim {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
+/// A text for machines.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], self.0).into_response()
+    }
+}
+
+/// A page for people: text and one style sheet, nothing else.
+#[derive(Debug)]
+pub(crate) struct Html {
+    /// Whether it is what was asked for.
+    pub(crate) status: StatusCode,
+    /// The language it is in (BCP 47).
+    pub(crate) language: &'static str,
+    /// The whole page.
+    pub(crate) body: String,
+}
+
+impl IntoResponse for Html {
+    fn into_response(self) -> Response {
+        let style = crate::help::style_hash();
+        let policy = format!(
+            "default-src 'none'; style-src '{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_LANGUAGE, self.language),
+            (header::CONTENT_SECURITY_POLICY, policy.as_str()),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::VARY, "accept-language"),
+        ];
+        (self.status, headers, self.body).into_response()
+    }
+}
+
+/// The words of the query.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|query| Self(query.0)).map_err(|_| Code::RequestInvalid.into())
+    }
+}
+
+/// The placeholder in the path.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|_| Code::NotFound.into())
+    }
+}
+
+/// The whole body, which says that it is JSON, within the limit of the router.
 pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+    if !is_json(request.headers()) {
+        return Err(Code::RequestMediaType.into());
+    }
     let time = request.extensions().get::<BodyTime>().map_or(BODY_TIME, |time| time.0);
     let read =
         tokio::time::timeout(time, Bytes::from_request(request, state)).await.map_err(|_| Code::RequestTimeout)?;
@@ -97,6 +206,13 @@ pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Re
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
         if too_large { Code::RequestTooLarge.into() } else { Code::RequestInvalid.into() }
     })
+}
+
+/// A page of another site can make a browser send a form, and cannot make it send this without asking first.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// The identifier in the path.
@@ -116,7 +232,10 @@ pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) 
     let mut response = next.run(request).instrument(span.clone()).await;
     let mut code = None;
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        api::check_documented(&method, &route, &problem.code);
         problem.request_id.clone_from(&request_id);
+        // Relative in the catalogue; here it is known to whom.
+        problem.kind = format!("{}{}", app.origin(), problem.kind);
         response = with_problem(response, &problem);
         code = Some(problem.code);
     }
@@ -128,7 +247,7 @@ pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) 
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -146,9 +265,14 @@ fn with_problem(response: Response, problem: &Problem) -> Response {
     Response::from_parts(parts, Body::from(serde_json::to_vec(problem).unwrap_or_default()))
 }
 
-/// No such path, or not with this method.
+/// No such path.
 pub(crate) async fn nothing_here() -> Failure {
     Code::NotFound.into()
+}
+
+/// Not with this method. The router adds the header `allow`.
+pub(crate) async fn not_this_way() -> Failure {
+    Code::RequestMethod.into()
 }
 
 #[cfg(test)]

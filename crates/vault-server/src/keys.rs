@@ -21,6 +21,7 @@ use opaque_ke::ServerSetup;
 use secret::SecretBytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use vault_protocol::log::{Checkpoint, signature_line};
 use vault_protocol::opaque::Suite;
 use vault_protocol::{FixedBytes, PublicKey, Signed, signature_input};
 use zeroize::Zeroizing;
@@ -40,6 +41,10 @@ pub(crate) struct ServerKeys {
     pub(crate) ceremony_seal: SealKey,
     /// Names backup codes in the database.
     pub(crate) backup_code_key: SecretBytes<32>,
+    /// Seals notices that wait in the outbox.
+    pub(crate) outbox_seal: SealKey,
+    /// Makes the codes that cancel a delay.
+    pub(crate) cancel_key: SecretBytes<32>,
     /// Makes stable stand-ins for unknown mails, and the names of their counters.
     pub(crate) mail_key: SecretBytes<32>,
     receipt: SigningKey,
@@ -118,6 +123,13 @@ impl ServerKeys {
         data_encoding::HEXLOWER.encode(&hash.finalize())
     }
 
+    /// Signs a checkpoint of the global log: the whole note.
+    pub(crate) fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> String {
+        let text = checkpoint.to_text();
+        let signature = self.log.sign(text.as_bytes()).to_bytes();
+        format!("{text}\n{}", signature_line(&checkpoint.origin, self.log.verifying_key().as_bytes(), &signature))
+    }
+
     /// Public half of the receipt key.
     pub(crate) fn receipt_pk(&self) -> PublicKey {
         PublicKey::Ed25519(FixedBytes(self.receipt.verifying_key().to_bytes()))
@@ -145,6 +157,8 @@ impl ServerKeys {
             factor_seal: SealKey::new(derived(&seal, "vault/1/server/factor")),
             ceremony_seal: SealKey::new(derived(&seal, "vault/1/server/ceremony")),
             backup_code_key: derived(&seal, "vault/1/server/backup-code"),
+            outbox_seal: SealKey::new(derived(&seal, "vault/1/server/outbox")),
+            cancel_key: derived(&seal, "vault/1/server/cancel"),
             mail_key: derived(&seal, "vault/1/server/mail"),
             receipt: SigningKey::from_bytes(key(text, "receipt")?.expose()),
             log: SigningKey::from_bytes(key(text, "log")?.expose()),

@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use vault_store::{Error, Millis, Store};
+
+use crate::http::Json;
 
 /// How long an answer is good: asking often costs the database nothing.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -23,7 +27,7 @@ pub(crate) struct Readiness {
 }
 
 /// What was found: `ok`, or in a word what is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Report {
     /// All of it is well.
     pub(crate) ready: bool,
@@ -35,6 +39,13 @@ pub(crate) struct Report {
     keys: &'static str,
     /// Free space.
     disk: &'static str,
+}
+
+impl IntoResponse for Report {
+    fn into_response(self) -> Response {
+        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(self)).into_response()
+    }
 }
 
 impl Readiness {

@@ -21,10 +21,17 @@ use crate::metrics::Metrics;
 use crate::net::{Certificates, Listener, Rules, TlsError};
 use crate::notices::{NoticeFolder, Notices};
 use crate::ready::Readiness;
-use crate::{routes, tokens};
+use crate::smtp::{SmtpError, SmtpNotices};
+use crate::{log, outbox, routes, tokens, waits};
 
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
+/// How long a commit usually takes.
+const COMMIT: Duration = Duration::from_millis(20);
+/// Looks at the outbox after which the time is noted.
+const LOOKS_PER_TIME: u32 = 60;
+/// How long the end of the service waits for notices that are under way.
+const LAST_MAIL: Duration = Duration::from_secs(10);
 const ORIGIN: &str = "origin";
 /// Setting that names the keys that the database was made with.
 const KEYS: &str = "keys";
@@ -62,6 +69,24 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The mail server cannot be used as it is described.
+    #[error("mail cannot be sent by {host}")]
+    Smtp {
+        /// Which server.
+        host: String,
+        /// The cause.
+        #[source]
+        source: SmtpError,
+    },
+    /// A delay that protects accounts is shorter than its default.
+    #[error("a safety delay is shorter than it may be")]
+    Delays,
+    /// Nobody could be told of what is to begin.
+    #[error("the service sends no notices, and this must not begin without one")]
+    NoNotices,
+    /// The reset was not begun.
+    #[error("the reset was not begun: the database failed, or too many were begun this month")]
+    Reset,
     /// The database.
     #[error("the database {name} cannot be used")]
     Database {
@@ -164,26 +189,22 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let (keys, database) = open_files(&config).await?;
+        let database_name = Database::name(&config);
         let (socket, address) = bind(listen).await?;
         let metrics_socket = match config.network.metrics {
             Some(address) => Some(bind(address).await?.0),
             None => None,
         };
         let origin = settle_origin(&config, &*database.store(), address).await?;
-        let notices = match &config.notices {
-            Some(folder) => Some(Arc::new(
-                NoticeFolder::open(folder).map_err(|source| StartError::Notices { path: folder.clone(), source })?,
-            ) as Arc<dyn Notices>),
-            None => None,
-        };
+        let notices = way_out(&config)?;
         let metrics = Arc::new(Metrics::new());
         let tls = config.network.tls.as_ref();
         let certificates =
             tls.map(|tls| Certificates::open(&config, tls, &metrics)).transpose().map_err(StartError::Tls)?;
-        let key_file = config.key_command.is_none().then(|| config.key_file());
-        let readiness = Readiness::new(config.data_dir.clone(), key_file, config.min_free_bytes);
-        let operation = Operation { metrics, readiness, write_times: database.write_times() };
-        let app = App::new(database.store(), keys, clock, config.limits, origin, notices, operation);
+        let operation = operation(&config, &database, metrics);
+        let app = App::new(database.store(), keys, clock, config.limits, origin, notices, config.delays, operation);
+        let failed = |source| StartError::Database { name: database_name, source };
+        app.store.begin_log(&|size, root| app.sign_checkpoint(size, root)).await.map_err(failed)?;
         let proxied_only = certificates.is_none() && !address.ip().is_loopback();
         let rules = Rules { network: config.network, proxied_only };
         Ok(Self { app, database, socket, address, rules, certificates, metrics_socket })
@@ -222,6 +243,10 @@ impl Server {
         let metrics = app.operation().metrics.clone();
         let (stop_sweeping, stopped) = oneshot::channel();
         let sweeper = tokio::spawn(sweep(app.clone(), stopped));
+        let (stop_keeping, stopped) = oneshot::channel();
+        let keeper = tokio::spawn(log::keep(app.clone(), stopped));
+        let (stop_attending, stopped) = oneshot::channel();
+        let attendant = tokio::spawn(attend(app.clone(), stopped));
         let (stop_telling, stopped) = oneshot::channel::<()>();
         let telling = metrics_socket.map(|socket| {
             let network = Network { connections: OPERATORS, ..Network::default() };
@@ -235,8 +260,8 @@ impl Server {
         // A task of its own: a connection that goes wrong beyond measure does not take the rest of this function with it.
         let served = tokio::spawn(listener.run(shutdown)).await;
         // Ended in order, not aborted: a connection in use would keep the write-ahead log from being folded in.
-        drop((stop_sweeping, stop_telling));
-        let _ = sweeper.await;
+        drop((stop_sweeping, stop_keeping, stop_attending, stop_telling));
+        let _ = (sweeper.await, keeper.await, attendant.await);
         if let Some(telling) = telling {
             let _ = telling.await;
         }
@@ -278,6 +303,51 @@ pub async fn create_invite(config: &Config, lifetime: Duration) -> Result<String
     database.close().await;
     added.map_err(|source| StartError::Database { name: Database::name(config), source })?;
     Ok(invite)
+}
+
+/// Begins the delayed reset of an account's second factors in the name of whoever runs the service; gives when it can be
+/// finished. That takes the owner's password or kit and a mailed code, as every reset does: an operator can neither finish it
+/// nor shorten it, and the owner is told and can cancel it.
+///
+/// May be called while the service runs, which sends the notice. `None`: there is no such account, or two-factor is off.
+///
+/// # Errors
+/// [`StartError`]; [`StartError::NoNotices`] where the service sends none.
+pub async fn begin_reset(config: &Config, email: &str) -> Result<Option<i64>, StartError> {
+    let (keys, database) = open_files(config).await?;
+    let notices = Some(way_out(config)?.ok_or(StartError::NoNotices)?);
+    let operation = operation(config, &database, Arc::new(Metrics::new()));
+    let (clock, limits, origin) = (Arc::new(SystemClock), config.limits, String::new());
+    let app = App::new(database.store(), keys, clock, limits, origin, notices, config.delays, operation);
+    let begun = waits::begin_by_operator(&app, email).await;
+    database.close().await;
+    begun.map_err(|_| StartError::Reset)
+}
+
+/// What tells how the service is.
+fn operation(config: &Config, database: &Database, metrics: Arc<Metrics>) -> Operation {
+    let key_file = config.key_command.is_none().then(|| config.key_file());
+    let readiness = Readiness::new(config.data_dir.clone(), key_file, config.min_free_bytes);
+    Operation { metrics, readiness, write_times: database.write_times() }
+}
+
+/// Where notices go.
+fn way_out(config: &Config) -> Result<Option<Arc<dyn Notices>>, StartError> {
+    if !config.delays.are_long_enough() {
+        return Err(StartError::Delays);
+    }
+    if let Some(smtp) = &config.smtp {
+        let way = SmtpNotices::new(smtp).map_err(|source| StartError::Smtp { host: smtp.host.clone(), source })?;
+        return Ok(Some(Arc::new(way)));
+    }
+    let folder = |folder: &PathBuf| {
+        let opened = NoticeFolder::open(folder);
+        opened.map_err(|source| StartError::Notices { path: folder.clone(), source })
+    };
+    Ok(match &config.notices {
+        Some(path) => Some(Arc::new(folder(path)?)),
+        None => None,
+    })
 }
 
 /// Opens or makes folder, keys and database, as a start of the service does, and closes them again.
@@ -355,5 +425,35 @@ async fn sweep(app: App, mut stopped: tokio::sync::oneshot::Receiver<()>) {
         if let Err(error) = app.store.sweep(app.now()).await {
             tracing::warn!(%error, "what is over could not be forgotten; trying again later");
         }
+    }
+}
+
+/// Looks after delays and the outbox until the other end of `stopped` is gone.
+async fn attend(app: App, mut stopped: tokio::sync::oneshot::Receiver<()>) {
+    let mut under_way = tokio::task::JoinSet::new();
+    let mut looks: u32 = 0;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(outbox::LOOK) => {}
+            // Told while the act is being committed; should that take longer, the next look finds it.
+            () = app.mail_made.notified() => tokio::time::sleep(COMMIT).await,
+            _ = &mut stopped => break,
+        }
+        if looks.is_multiple_of(LOOKS_PER_TIME)
+            && let Err(error) = app.store.latest_time(app.now()).await
+        {
+            tracing::warn!(%error, "the time could not be noted; trying again later");
+        }
+        looks = looks.wrapping_add(1);
+        if let Err(failure) = waits::attend(&app).await {
+            tracing::warn!(cause = ?failure, "delays could not be looked at; trying again later");
+        }
+        if let Err(failure) = outbox::send_waiting(&app, &mut under_way).await {
+            tracing::warn!(cause = ?failure, "the outbox could not be looked at; trying again later");
+        }
+    }
+    let last = async { while under_way.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_MAIL, last).await.is_err() {
+        tracing::warn!("a notice was on its way when the service stopped; it is sent again after the next start");
     }
 }

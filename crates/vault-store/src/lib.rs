@@ -5,7 +5,8 @@
 //! `tables/`, which each engine compiles in its own types. Rows are plain data; what is sealed or signed stays bytes here.
 //!
 //! # Contract
-//! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
+//! - A call that returned `Ok` is durable. A call that returned an error changed nothing; only when the connection to the database
+//!   broke during the commit itself, it may have been carried out, and asking again tells.
 //! - Every look-up that belongs to an account carries the account: a row of another account is not found.
 //! - Rows that may be used once (grants, ceremonies, invites, backup codes, time steps of a factor) are spent by a conditional update;
 //!   of any number of concurrent callers exactly one succeeds.
@@ -27,6 +28,10 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod log;
+mod notes;
+mod orders;
+mod outbox;
 mod passwords;
 mod postgres;
 mod records;
@@ -34,6 +39,7 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod waits;
 mod write_times;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
@@ -45,7 +51,11 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceKey, De
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
-pub use passwords::{NewPassword, Passwords};
+pub use log::{Log, LogHead, LogSigner};
+pub use notes::{MAX_COPIES, NewNote, Notes};
+pub use orders::{Order, OrderProgress, Orders};
+pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Place, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
@@ -53,7 +63,10 @@ pub use records::{
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use vault_protocol::{
+    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, OrderId, RecordId, SlotId, WaitId,
+};
+pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
 pub use write_times::{BUCKETS_US, WriteTimes};
 
 /// A SHA-256 value.
@@ -69,9 +82,14 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Log
+    + Outbox
+    + Notes
+    + Orders
     + Passwords
     + Records
     + Sessions
+    + Waits
     + Send
     + Sync
 {
@@ -86,9 +104,14 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Log
+        + Outbox
+        + Notes
+        + Orders
         + Passwords
         + Records
         + Sessions
+        + Waits
         + Send
         + Sync
 {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha512;
 use vault_protocol::messages::{
     AuditHead, CatalogueSlot, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest,
-    LoginStarted,
+    LoginStarted, SessionGranted,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
@@ -22,10 +22,9 @@ use crate::authority::{AnySession, open_session};
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
-use crate::notices::Event;
 use crate::presence;
 use crate::secret_field::SecretField;
-use crate::tokens;
+use crate::{tokens, waits};
 
 /// The password is being proven.
 const PASSWORD: &str = "login/password";
@@ -61,7 +60,10 @@ pub(super) async fn start(
     let email_norm = normalise_email(&request.email).ok_or(Code::AuthInvalid)?;
     let mail_name = app.mail_name(&email_norm);
     app.begin_password_run(&mail_name, &caller.limit_net).await?;
-    let account = app.store.account_by_email(&email_norm).await?;
+    let account = match app.store.account_by_email(&email_norm).await? {
+        Some(account) => Some(waits::settled(&app, account).await?),
+        None => None,
+    };
     // Worked out either way, so that both ways take the same time.
     let stand_in = app.stand_in(&email_norm);
     let account_id = account.as_ref().map_or(stand_in, |account| account.id);
@@ -98,9 +100,8 @@ pub(super) async fn finish(
         Ok(session_key) if state.exists => session_key,
         Ok(_) => return Err(Code::AuthInvalid.into()),
         Err(failure) => {
-            if state.exists {
-                note_failure(&app, state.account_id, &caller, "password").await?;
-            }
+            let act = Act::by_unknown(&caller, app.now(), audit::action::LOGIN_FAILED).on("password");
+            app.note_refused(state.account_id, state.exists, &act).await?;
             return Err(failure);
         }
     };
@@ -113,7 +114,14 @@ pub(super) async fn finish(
         second_factor: presence::kinds(&app, account.id).await?,
         challenge,
         session: None,
+        logged_in: None,
     };
+    if account.is_off() {
+        app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
+        let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+        proven.logged_in = Some(logged_in(&app, &account, session, None).await?);
+        return Ok(Json(proven));
+    }
     if factors.is_empty() && !account.two_factor {
         app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
         proven.session = Some(begin_session(&app, &account, SessionLevel::Enrol, &state.mail_name, &caller).await?);
@@ -154,14 +162,20 @@ pub(super) async fn factor(
     // A backup code stands in for a factor that is lost: a new one comes first.
     let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
     let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
-    if used.backup_codes_left.is_some() {
-        app.tell(&account, Event::BackupCodeUsed);
-    }
-    let key_statement = current_statement(&app, &account).await?;
+    logged_in(&app, &account, session, used.backup_codes_left).await.map(Json)
+}
+
+/// What a client gets with its session.
+pub(super) async fn logged_in(
+    app: &App,
+    account: &Account,
+    session: SessionGranted,
+    backup_codes_left: Option<u32>,
+) -> Result<LoggedIn, Failure> {
+    let key_statement = current_statement(app, account).await?;
     let slots = app.store.slots(account.id).await?.iter().map(catalogue_slot).collect::<Result<_, Fault>>()?;
     let audit_head = audit_head(&app.store.audit_head(account.id).await?);
-    let backup_codes_left = used.backup_codes_left;
-    Ok(Json(LoggedIn { session, key_statement, slots, audit_head, backup_codes_left }))
+    Ok(LoggedIn { session, key_statement, slots, audit_head, backup_codes_left })
 }
 
 /// The audit entry comes first: no session exists that the owner cannot see.
@@ -171,7 +185,7 @@ async fn begin_session(
     level: SessionLevel,
     mail_name: &str,
     caller: &Caller,
-) -> Result<vault_protocol::messages::SessionGranted, Failure> {
+) -> Result<SessionGranted, Failure> {
     let act = Act::by_owner(account.id, caller, app.now(), audit::action::LOGIN);
     app.store.append_audit(account.id, &|head| act.link(head)).await?;
     app.end_password_run(mail_name).await?;

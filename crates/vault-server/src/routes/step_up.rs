@@ -2,22 +2,27 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use vault_protocol::limits::GRANT_SECONDS;
-use vault_protocol::messages::{Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot};
+use vault_protocol::messages::{
+    MAILED_CODE, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+};
 use vault_protocol::problem::Code;
-use vault_protocol::{CeremonyId, FixedBytes, audit};
+use vault_protocol::{CeremonyId, FixedBytes, audit, sha256};
 use vault_store::{AccountId, Grant, Slot};
+use zeroize::Zeroizing;
 
 use super::sign_in::salt;
 use super::try_ceremony;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::Session;
-use crate::clock::{MINUTE, SECOND};
+use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 use crate::secret_field::SecretField;
-use crate::{presence, tokens};
+use crate::{notices, presence, tokens};
 
 const CEREMONY: &str = "step-up";
 const LIFETIME: i64 = 5 * MINUTE;
@@ -30,6 +35,8 @@ struct Confirming {
     session: FixedBytes<32>,
     mail_name: String,
     run: Option<SecretField>,
+    /// Where mail stands in for the second factor: what the mailed code must be.
+    mailed: Option<FixedBytes<32>>,
 }
 
 /// `POST /v1/step-up/start`
@@ -53,18 +60,39 @@ pub(super) async fn start(
         _ => return Err(Code::RequestInvalid.into()),
     };
     let (credential_response, run) = run.map(|run| (run.response, SecretField(run.state))).unzip();
+    let code = if account.is_off() { Some(mailed_code(&app, &mail_name).await?) } else { None };
     let state = Confirming {
         purpose: request.purpose,
         target: request.target,
         session: FixedBytes(session.token_hash()),
         mail_name,
         run,
+        mailed: code.as_ref().map(|code| FixedBytes(sha256(&[code.as_bytes()]))),
     };
     let step_id = CeremonyId::new();
-    app.store.add_ceremony(&app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?).await?;
-    let kinds = presence::kinds(&app, account.id).await?;
+    let ceremony = app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
+    let kinds = match code {
+        Some(code) => {
+            let mail = app.code_notice(Some(&account), &Event::StepUpCode(code))?;
+            app.store.add_ceremony_with_mail(&ceremony, &mail).await?;
+            vec![MAILED_CODE.to_owned()]
+        }
+        None => {
+            app.store.add_ceremony(&ceremony).await?;
+            presence::kinds(&app, account.id).await?
+        }
+    };
     let kdf_profile = u32::try_from(account.kdf_profile).map_err(|_| Fault::Stored("stretching profile"))?;
     Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile }))
+}
+
+/// A code to be mailed in place of a second factor.
+async fn mailed_code(app: &App, mail_name: &str) -> Result<Zeroizing<String>, Failure> {
+    if !app.sends_notices() {
+        return Err(Code::FactorNoMail.into());
+    }
+    app.take(format!("step-up/mail/{mail_name}"), HOUR, app.limits().mailed_codes, Code::LimitRate).await?;
+    Ok(notices::new_code())
 }
 
 /// `POST /v1/step-up/finish`
@@ -124,7 +152,17 @@ async fn prove(
         (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
         _ => return Err(Code::AuthInvalid.into()),
     }
-    presence::use_code(app, account, caller, &request.kind, &request.code).await
+    let Some(mailed) = &state.mailed else {
+        return presence::use_code(app, account, caller, &request.kind, &request.code).await;
+    };
+    // Guesses count as wrong codes of an authenticator do; the ceremony has few tries and ends with the right one.
+    let taken = app.take_totp_try(account).await?;
+    let fits = bool::from(sha256(&[request.code.trim().as_bytes()])[..].ct_eq(&mailed.0[..]));
+    if request.kind != MAILED_CODE || !fits {
+        return Err(Code::AuthEmailCodeInvalid.into());
+    }
+    app.give_back(&taken).await?;
+    Ok(presence::Used { by: None, backup_codes_left: None })
 }
 
 async fn vault_slots(app: &App, account: AccountId) -> Result<Vec<VaultSlot>, Failure> {

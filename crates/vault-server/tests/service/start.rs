@@ -13,7 +13,7 @@ fn open(config: Config, listen: &str) -> Result<(), StartError> {
 }
 
 #[test]
-fn another_origin_is_refused_once_there_is_one() {
+pub(crate) fn another_origin_is_refused_once_there_is_one() {
     let mut service = Service::start();
     service.account("ada@example.org");
     service.stop();
@@ -40,7 +40,7 @@ fn an_open_address_needs_https() {
 }
 
 #[test]
-fn a_database_without_its_keys_is_not_touched() {
+pub(crate) fn a_database_without_its_keys_is_not_touched() {
     let mut service = Service::start();
     service.account("ada@example.org");
     service.stop();

@@ -25,6 +25,14 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/log.rs"]
+mod log;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -37,14 +45,16 @@ mod saves;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::postgres::{PgArguments as Arguments, PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use self::PostgresStore as SqlStore;
-use crate::Error;
 use crate::transaction::in_transaction;
+use crate::{AccountId, Error, RecordId};
 
 /// The vault's tables in a PostgreSQL database.
 #[derive(Debug, Clone)]
@@ -79,6 +89,19 @@ impl PostgresStore {
     /// Asks the database whether commits are still written through to the disk.
     async fn check_durable(&self) -> Result<(), Error> {
         open::check_durable(&mut *self.readers.acquire().await?).await
+    }
+
+    /// Before a receipt is given again: a row can be seen that no standby has, when the wait for it was broken off or the primary
+    /// went down in the middle. A write of our own is confirmed only after everything before it.
+    async fn confirm(&self, account: AccountId, id: RecordId) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            sqlx::query("UPDATE record_state SET state = state WHERE account_id = $1 AND record_id = $2")
+                .bind(&account.as_bytes()[..])
+                .bind(&id.as_bytes()[..])
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
     }
 
     async fn begin(&self) -> Result<Turn, Error> {

@@ -1,18 +1,18 @@
 //! A save on PostgreSQL: a look and one statement, which is its own transaction: two round trips, one flush.
 
-use sqlx::{Connection as _, Row};
+use sqlx::Row;
 
+use super::PostgresStore;
 use super::saves::{Look, arguments};
-use super::{Connection, PostgresStore};
-use crate::transaction::{may_try_again, pause};
+use crate::transaction::may_try_again;
 use crate::{Error, NewRecord, SaveSealer, Saved};
 
 /// See [`arguments`]. Everything hangs on the head: where it moved, no part of the statement does anything.
 ///
 /// A table is written by one part only: not every engine takes two.
 const WRITE: &str = "WITH head AS (
-  UPDATE audit_heads SET seq = $12, hash = $14, live = live + $19
-    WHERE account_id = $1 AND seq = $12 - 1 AND hash = $13 RETURNING account_id
+  UPDATE audit_heads SET seq = $12, hash = $14, live = $28
+    WHERE account_id = $1 AND seq = $12 - 1 AND hash = $13 AND live = $19 RETURNING account_id
 ), device AS (
   UPDATE devices SET last_seq = CASE WHEN last_seq < $18 THEN $18 ELSE last_seq END, seen_at = $11
     WHERE id = $17 AND account_id IN (SELECT account_id FROM head) AND state = 'active'
@@ -43,57 +43,28 @@ const WRITE: &str = "WITH head AS (
 SELECT COUNT(*) FROM head";
 
 impl PostgresStore {
-    pub(super) async fn save(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
-        let mut tries = 0;
-        loop {
-            // Where saves of one account meet, those who lost stand in line for the head.
-            let saved = if tries == 0 && new.index.len() <= 1 {
-                write_at_once(&mut *self.readers.acquire().await?, new, seal).await
-            } else {
-                self.save_in_line(new, seal).await
-            };
-            match saved {
-                Ok(Some(saved)) => return Ok(saved),
-                Ok(None) => tries += 1,
-                Err(error) if may_try_again(&error, tries) => {
-                    tries += 1;
-                    pause(tries).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn save_in_line(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Option<Saved>, Error> {
+    /// `None`: it is not the usual case, or met another one of this account.
+    pub(super) async fn save_at_once(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Option<Saved>, Error> {
         let mut connection = self.readers.acquire().await?;
-        // What follows must see what the one before us in the line committed.
-        let mut tx = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        sqlx::query("SELECT seq FROM audit_heads WHERE account_id = $1 FOR UPDATE")
-            .bind(&new.record.account_id.as_bytes()[..])
-            .fetch_optional(&mut *tx)
-            .await?;
-        let saved = write_at_once(&mut tx, new, seal).await?;
-        if matches!(saved, Some(Saved::New(_))) {
-            for entry in new.index.iter().skip(1) {
-                super::records::insert_index(&mut tx, &new.record, entry).await?;
-            }
-            tx.commit().await?;
+        let mut look = Look::at(&mut connection, new).await?;
+        if let Some(receipt) = look.before(new) {
+            return Ok(Some(Saved::Before(receipt)));
         }
-        Ok(saved)
+        if !look.is_usual(new) {
+            return Ok(None);
+        }
+        look.judge(new)?;
+        let (link, receipt) = seal(&look.head);
+        if link.mail.is_some() {
+            return Ok(None);
+        }
+        let write = sqlx::query_with(WRITE, arguments(new, &look, &link, &receipt)?);
+        match write.fetch_one(&mut *connection).await {
+            Ok(written) => Ok((written.try_get::<i64, _>(0)? == 1).then_some(Saved::New(receipt))),
+            Err(error) => {
+                let error = Error::from(error);
+                if may_try_again(&error, 0) { Ok(None) } else { Err(error) }
+            }
+        }
     }
-}
-
-/// `None`: the head moved meanwhile.
-async fn write_at_once(
-    connection: &mut Connection,
-    new: &NewRecord,
-    seal: SaveSealer<'_>,
-) -> Result<Option<Saved>, Error> {
-    let look = Look::at(connection, new).await?;
-    if let Some(receipt) = look.judge(new)? {
-        return Ok(Some(Saved::Before(receipt)));
-    }
-    let (link, receipt) = seal(&look.head);
-    let written = sqlx::query_with(WRITE, arguments(new, &look, &link, &receipt)?).fetch_one(connection).await?;
-    Ok((written.try_get::<i64, _>(0)? == 1).then_some(Saved::New(receipt)))
 }

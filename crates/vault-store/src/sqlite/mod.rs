@@ -27,6 +27,14 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/log.rs"]
+mod log;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -39,6 +47,8 @@ mod saves;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use std::path::Path;
 
@@ -47,8 +57,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteArguments as Arguments, SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
 
 use self::SqliteStore as SqlStore;
-use crate::Error;
 use crate::transaction::in_transaction;
+use crate::{AccountId, Error, RecordId};
 
 /// The vault's tables in one SQLite file.
 #[derive(Debug, Clone)]
@@ -85,6 +95,12 @@ impl SqliteStore {
         let mut turn = self.begin().await?;
         let found = open::check_durable(turn.connection()?).await;
         turn.end(found).await
+    }
+
+    /// Before a receipt is given again. What a reader sees here was flushed before it could be seen.
+    #[allow(clippy::unused_async, reason = "the other engine waits for its standby")]
+    async fn confirm(&self, _: AccountId, _: RecordId) -> Result<(), Error> {
+        Ok(())
     }
 
     /// A transaction that holds the write lock from the start: it cannot fail half-way for want of it.

@@ -5,6 +5,7 @@
 //! stands in the same queue, so those who queued before it share the commit, and nobody waits for a clock.
 //!
 //! A writer that is dropped half-way (its client went away) leaves its savepoint behind: the next one, or the task, rolls it back.
+//! However a turn ends, the task is woken: what is open must not stay open, since it keeps other processes from writing.
 
 use std::sync::{Arc, Weak};
 
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     _last: Arc<WakeAtEnd>,
 }
 
+/// Wakes the task when it is dropped.
 #[derive(Debug)]
 struct WakeAtEnd(Arc<Notify>);
 
@@ -45,6 +47,8 @@ pub(super) struct State {
     connection: Option<SqliteConnection>,
     /// A transaction is open.
     open: bool,
+    /// Somebody went away while one was being opened: it may be open and holds nothing yet.
+    unsure: bool,
     /// Somebody went away under a savepoint.
     abandoned: bool,
     /// Who waits for the commit of the open transaction.
@@ -55,7 +59,7 @@ impl Writer {
     pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, Error> {
         let options = options.clone().pragma("wal_autocheckpoint", "0");
         let connection = Some(options.connect().await?);
-        let state = State { connection, open: false, abandoned: false, waiting: Vec::new() };
+        let state = State { connection, open: false, unsure: false, abandoned: false, waiting: Vec::new() };
         let (state, dirty) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         let (written, round) = (Arc::new(Notify::new()), Round::default());
         tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone(), WakeAtEnd(written.clone())));
@@ -65,11 +69,10 @@ impl Writer {
 
     /// The next turn to write.
     pub(super) async fn begin(&self) -> Result<Turn, Error> {
-        let mut state = self.state.clone().lock_owned().await;
-        state.open().await?;
-        state.abandoned = true;
-        state.execute("SAVEPOINT turn").await?;
-        Ok(Turn { state, dirty: self.dirty.clone() })
+        let state = self.state.clone().lock_owned().await;
+        let mut turn = Turn { state, wake: WakeAtEnd(self.dirty.clone()) };
+        turn.state.begin().await?;
+        Ok(turn)
     }
 
     /// A turn that consists of one batch of statements, the first of which begins its savepoint and the last of which releases it; waits
@@ -81,15 +84,16 @@ impl Writer {
     }
 
     async fn run_to_end(&self, sql: &'static str, arguments: SqliteArguments) -> Result<(), Error> {
-        let mut state = self.state.clone().lock_owned().await;
-        state.open().await?;
-        state.abandoned = true;
-        match sqlx::query_with(sql, arguments).execute(state.connection_mut()?).await {
+        let state = self.state.clone().lock_owned().await;
+        let mut turn = Turn { state, wake: WakeAtEnd(self.dirty.clone()) };
+        turn.state.open().await?;
+        turn.state.abandoned = true;
+        match sqlx::query_with(sql, arguments).execute(turn.connection()?).await {
             Ok(_) => {
-                state.abandoned = false;
-                Turn { state, dirty: self.dirty.clone() }.shared(()).await
+                turn.state.abandoned = false;
+                turn.shared(()).await
             }
-            Err(error) => Turn { state, dirty: self.dirty.clone() }.end(Err(error.into())).await,
+            Err(error) => turn.end(Err(error.into())).await,
         }
     }
 
@@ -105,11 +109,12 @@ impl Writer {
     }
 }
 
-/// A turn to write: everything since its beginning is kept or undone together.
+/// A turn to write: everything since its beginning is kept or undone together. The fields are dropped in this order: the task
+/// that is woken finds the lock free.
 #[derive(Debug)]
 pub(super) struct Turn {
     state: OwnedMutexGuard<State>,
-    dirty: Arc<Notify>,
+    wake: WakeAtEnd,
 }
 
 impl Turn {
@@ -124,7 +129,6 @@ impl Turn {
             Err(error) => {
                 // Should this fail, the next turn tries it again.
                 let _ = self.state.settle().await;
-                self.dirty.notify_one();
                 return Err(error);
             }
         };
@@ -134,12 +138,12 @@ impl Turn {
         self.shared(value).await
     }
 
-    /// Waits for the commit that this turn shares.
+    /// Waits for the commit that this turn shares with others.
     async fn shared<T>(mut self, value: T) -> Result<T, Error> {
         let (tell, told) = oneshot::channel();
         self.state.waiting.push(tell);
         drop(self.state);
-        self.dirty.notify_one();
+        drop(self.wake);
         match told.await {
             Ok(Ok(())) => Ok(value),
             Ok(Err(cause)) => Err(Error::Commit(cause)),
@@ -158,21 +162,37 @@ impl State {
         Ok(())
     }
 
-    /// Sees to it that a transaction is open and nobody's turn.
+    /// Opens a transaction, unless one is open, and a savepoint in it.
+    async fn begin(&mut self) -> Result<(), Error> {
+        self.open().await?;
+        self.abandoned = true;
+        self.execute("SAVEPOINT turn").await
+    }
+
     async fn open(&mut self) -> Result<(), Error> {
         self.settle().await?;
         if !self.open {
-            // Told before it is done: should this future be dropped meanwhile, the connection does it all the same.
-            self.open = true;
+            // Told before it is done, as below: should this future be dropped meanwhile, the connection may do it all the same.
+            self.unsure = true;
             let begun = self.execute("BEGIN IMMEDIATE").await;
-            self.open = begun.is_ok();
+            self.unsure = false;
+            if begun.is_err() {
+                // Nothing is open, as far as anybody knows. If something is, it would refuse every further transaction.
+                let _ = self.execute("ROLLBACK").await;
+            }
             begun?;
+            self.open = true;
         }
         Ok(())
     }
 
     /// Rolls back what somebody left half-way.
     async fn settle(&mut self) -> Result<(), Error> {
+        if self.unsure {
+            // Fails when nothing was opened.
+            let _ = self.execute("ROLLBACK").await;
+            self.unsure = false;
+        }
         if !self.abandoned {
             return Ok(());
         }
@@ -237,3 +257,7 @@ async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>, writte
         written.0.notify_one();
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

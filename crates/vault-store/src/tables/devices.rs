@@ -205,6 +205,27 @@ async fn answer_code(tx: &mut Connection, device: &Device, code: &CodeAnswer, no
     exactly_one(&done, Refusal::DeviceCode)
 }
 
+/// The save of a device: it must still be active, and the highest number of its saves is kept.
+pub(super) async fn note_save(
+    tx: &mut Connection,
+    account: AccountId,
+    device: DeviceId,
+    seq: i64,
+    now: Millis,
+) -> Result<(), Error> {
+    let done = sqlx::query(
+        "UPDATE devices SET last_seq = CASE WHEN last_seq < $1 THEN $1 ELSE last_seq END, seen_at = $2
+         WHERE account_id = $3 AND id = $4 AND state = 'active'",
+    )
+    .bind(seq)
+    .bind(now)
+    .bind(&account.as_bytes()[..])
+    .bind(&device.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    exactly_one(&done, Refusal::DeviceRevoked)
+}
+
 fn device_of(row: &SqlRow) -> Result<Device, Error> {
     Ok(Device {
         id: DeviceId::from_bytes(row::bytes(row, "devices", "id")?),
@@ -219,6 +240,7 @@ fn device_of(row: &SqlRow) -> Result<Device, Error> {
         seen_at: row.try_get("seen_at")?,
         revoked_at: row.try_get("revoked_at")?,
         expires_at: row.try_get("expires_at")?,
+        label_sealed: row.try_get("label_sealed")?,
     })
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use super::{
-    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, row, sessions, unique,
+    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, row, sessions, unique, waits,
 };
 use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, Millis, Refusal, RemoveFactor};
 
@@ -17,6 +17,7 @@ impl Factors for SqlStore {
             if add.first && count(tx, account).await? > 0 {
                 return Err(Refusal::Grant.into());
             }
+            waits::factor_comes(tx, account, &add.from_session, add.now).await?;
             check_room(tx, &add.factor, add.max_factors).await?;
             insert(tx, &add.factor).await?;
             sqlx::query("UPDATE accounts SET two_factor = TRUE, off_at = NULL WHERE id = $1")

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlRow, SqlStore, audit, grants, in_transaction, row};
+use super::saves::Look;
+use super::{Connection, SqlRow, SqlStore, audit, counters, devices, grants, in_transaction, notes, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
     RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
@@ -13,14 +14,34 @@ use crate::{
 impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
         let begun = std::time::Instant::now();
-        let saved = self.save(new, seal).await;
-        self.write_times.ended(begun, &saved);
-        saved
+        let saved = match self.save_at_once(new, seal).await {
+            // It is not the usual case, or it met another one of this account.
+            Ok(None) => self.save_by_steps(new, seal).await,
+            Ok(Some(saved)) => {
+                let saved = Ok(saved);
+                self.write_times.ended(begun, &saved);
+                saved
+            }
+            Err(error) => {
+                let failed = Err(error);
+                self.write_times.ended(begun, &failed);
+                failed
+            }
+        }?;
+        if matches!(saved, Saved::Before(_)) {
+            self.confirm(new.record.account_id, new.record.id).await?;
+        }
+        Ok(saved)
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
         let mut connection = self.readers.acquire().await?;
-        receipt_of(&mut connection, account, id, &body_sha256).await
+        let found = receipt_of(&mut connection, account, id, &body_sha256).await?;
+        drop(connection);
+        if found.is_some() {
+            self.confirm(account, id).await?;
+        }
+        Ok(found)
     }
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
@@ -45,7 +66,11 @@ impl Records for SqlStore {
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(listing_of).collect()
+        let mut listings = rows.iter().map(listing_of).collect::<Result<Vec<_>, Error>>()?;
+        let mut records: Vec<&mut Record> = listings.iter_mut().map(|listing| &mut listing.record).collect();
+        let mut connection = self.readers.acquire().await?;
+        notes::heal(&mut connection, account, &mut records).await?;
+        Ok(listings)
     }
 
     async fn record(&self, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
@@ -82,6 +107,41 @@ impl Records for SqlStore {
     }
 }
 
+impl SqlStore {
+    async fn save_by_steps(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
+        let record = &new.record;
+        let account = record.account_id;
+        in_transaction!(self, |tx| {
+            if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
+                return Ok(Saved::Before(receipt));
+            }
+            let look = Look::at(tx, new).await?;
+            look.judge(new)?;
+            if let Some((device, seq)) = new.device {
+                devices::note_save(tx, account, device, seq, record.received_at).await?;
+            }
+            for place in new.place.iter().chain(look.new_key_place(new)) {
+                counters::take(tx, place).await?;
+            }
+            // Rows that somebody deleted behind our back are put back one by one; the others stay.
+            match find(tx, account, record.id).await? {
+                Some(stored) if stored.body_sha256 == record.body_sha256 => {}
+                Some(_) => return Err(Refusal::IdConflict.into()),
+                None => insert(tx, record).await?,
+            }
+            for entry in &new.index {
+                insert_index(tx, record, entry).await?;
+            }
+            begin_state(tx, record).await?;
+            count_live(tx, account).await?;
+            let (link, receipt) = seal(&look.head);
+            audit::insert(tx, account, &look.head, &link).await?;
+            insert_receipt(tx, record, link.seq, &receipt).await?;
+            Ok(Saved::New(receipt))
+        })
+    }
+}
+
 /// A record with its receipt, for somebody who may have it; notes when.
 async fn take_out(tx: &mut Connection, account: AccountId, id: RecordId, now: i64) -> Result<Released, Error> {
     let record = find(&mut *tx, account, id).await?.ok_or(Refusal::NotFound)?;
@@ -99,9 +159,13 @@ async fn find(tx: &mut Connection, account: AccountId, id: RecordId) -> Result<O
     let row = sqlx::query("SELECT * FROM records WHERE account_id = $1 AND id = $2")
         .bind(&account.as_bytes()[..])
         .bind(&id.as_bytes()[..])
-        .fetch_optional(tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()
+    let mut record = row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()?;
+    if let Some(record) = &mut record {
+        notes::heal(tx, account, &mut [record]).await?;
+    }
+    Ok(record)
 }
 
 async fn receipt_of(
@@ -116,10 +180,11 @@ async fn receipt_of(
     )
     .bind(&account.as_bytes()[..])
     .bind(&id.as_bytes()[..])
-    .fetch_optional(tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    if row::bytes::<32>(&row, "records", "body_sha256")? != *body_sha256 {
+    let same = row::bytes::<32>(&row, "records", "body_sha256")? == *body_sha256;
+    if !same && !notes::has_copy(tx, account, id, body_sha256).await? {
         return Err(Refusal::IdConflict.into());
     }
     Ok(Some(row.try_get("body")?))
@@ -137,7 +202,42 @@ pub(super) async fn is_known(tx: &mut Connection, account: AccountId, full: &[u8
     Ok(row.is_some())
 }
 
-pub(super) async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
+/// Counts the account's live records anew, after a change of states.
+pub(super) async fn count_live(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE audit_heads SET live =
+           (SELECT COUNT(*) FROM record_state s WHERE s.account_id = audit_heads.account_id AND s.state = 'live')
+         WHERE account_id = $1",
+    )
+    .bind(&account.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut Connection, record: &Record) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO records
+           (account_id, id, author_id, kind, header, meta, secret, signature, body_sha256, supersedes, received_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .bind(&record.author_id.as_bytes()[..])
+    .bind(&record.kind)
+    .bind(&record.header)
+    .bind(&record.meta)
+    .bind(&record.secret)
+    .bind(&record.signature)
+    .bind(&record.body_sha256[..])
+    .bind(record.supersedes.as_ref().map(|id| &id.as_bytes()[..]))
+    .bind(record.received_at)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO record_index (scope, scope_id, \"full\", account_id, record_id, prefix)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
@@ -148,6 +248,40 @@ pub(super) async fn insert_index(tx: &mut Connection, record: &Record, entry: &I
     .bind(&record.account_id.as_bytes()[..])
     .bind(&record.id.as_bytes()[..])
     .bind(&entry.prefix)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The new record is live; the one it supersedes, if it is there and live, steps back. Nothing else changes.
+async fn begin_state(tx: &mut Connection, record: &Record) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO record_state (account_id, record_id, state) VALUES ($1, $2, 'live') ON CONFLICT DO NOTHING",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .execute(&mut *tx)
+    .await?;
+    if let Some(older) = &record.supersedes {
+        sqlx::query(
+            "UPDATE record_state SET state = 'superseded' WHERE account_id = $1 AND record_id = $2 AND state = 'live'",
+        )
+        .bind(&record.account_id.as_bytes()[..])
+        .bind(&older.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert_receipt(tx: &mut Connection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .bind(seq)
+    .bind(receipt)
     .execute(tx)
     .await?;
     Ok(())

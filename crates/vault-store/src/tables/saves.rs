@@ -1,8 +1,8 @@
 //! A save in two steps: one look at everything that it is judged by, and one write at exactly the head that was looked at.
 //!
 //! Whatever a save is judged by (the device's state, the account's live records, the places left in its windows, the record
-//! itself) changes only together with the head of the account's chain. So when the head is still the one that was seen, all of
-//! it is, and the write needs no other condition; when the head moved, nothing is written and the save looks again.
+//! itself) changes only together with the head of the account's chain or the count of live records beside it. So when both are still
+//! what was seen, all of it is, and the write needs no other condition; otherwise nothing is written.
 
 use sqlx::Row;
 
@@ -24,7 +24,8 @@ const LOOK: &str = "SELECT h.seq, h.hash, h.live,
 pub(super) struct Look {
     pub(super) head: ChainHead,
     live: i64,
-    stored: Option<(Digest, Vec<u8>)>,
+    stored: Option<Digest>,
+    receipt: Option<Vec<u8>>,
     device_is_active: bool,
     taken: i64,
     new_keys_taken: i64,
@@ -53,12 +54,11 @@ impl Look {
         for entry in new.index.iter().skip(1) {
             known &= super::records::is_known(connection, new.record.account_id, &entry.full).await?;
         }
-        let stored = row::optional_bytes(&found, "records", "stored")?;
-        let receipt: Option<Vec<u8>> = found.try_get("receipt")?;
         Ok(Self {
             head: ChainHead { seq: found.try_get("seq")?, hash: row::bytes(&found, "audit_heads", "hash")? },
             live: found.try_get("live")?,
-            stored: stored.zip(receipt),
+            stored: row::optional_bytes(&found, "records", "stored")?,
+            receipt: found.try_get("receipt")?,
             device_is_active: found.try_get::<Option<&str>, _>("device")? == Some("active"),
             taken: found.try_get::<Option<i64>, _>("taken")?.unwrap_or(0),
             new_keys_taken: found.try_get::<Option<i64>, _>("new_keys_taken")?.unwrap_or(0),
@@ -67,15 +67,19 @@ impl Look {
         })
     }
 
-    /// The receipt, when these bytes were saved before.
-    ///
+    /// Whether nothing of the record is there, and the statements below can hold it.
+    pub(super) fn is_usual(&self, new: &NewRecord) -> bool {
+        self.stored.is_none() && self.receipt.is_none() && new.index.len() <= 1
+    }
+
+    /// The receipt, when exactly these bytes were saved before.
+    pub(super) fn before(&mut self, new: &NewRecord) -> Option<Vec<u8>> {
+        self.receipt.take_if(|_| self.stored == Some(new.record.body_sha256))
+    }
+
     /// # Errors
     /// The refusal, when the save must not be.
-    pub(super) fn judge(&self, new: &NewRecord) -> Result<Option<Vec<u8>>, Error> {
-        if let Some((stored, receipt)) = &self.stored {
-            let same = *stored == new.record.body_sha256;
-            return if same { Ok(Some(receipt.clone())) } else { Err(Refusal::IdConflict.into()) };
-        }
+    pub(super) fn judge(&self, new: &NewRecord) -> Result<(), Error> {
         if new.device.is_some() && !self.device_is_active {
             return Err(Refusal::DeviceRevoked.into());
         }
@@ -84,11 +88,11 @@ impl Look {
         if self.live >= new.max_records {
             return Err(Refusal::Quota.into());
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The place among new keys that the save takes.
-    fn new_key_place<'a>(&self, new: &'a NewRecord) -> Option<&'a Place> {
+    pub(super) fn new_key_place<'a>(&self, new: &'a NewRecord) -> Option<&'a Place> {
         new.new_key_place.as_ref().filter(|_| !self.known)
     }
 }
@@ -102,7 +106,7 @@ fn has_place(place: Option<&Place>, taken: i64) -> Result<(), Error> {
 
 /// What the statements that write a save are given: `$1` account, `$2` record, `$3` author, `$4` kind, `$5` header, `$6` meta, `$7` secret,
 /// `$8` signature, `$9` hash of the body, `$10` superseded record, `$11` time; of the entry `$12` number, `$13` previous hash, `$14` hash, `$15`
-/// body; `$16` receipt; `$17` device, `$18` number of its save; `$19` by how many live records the account grows; `$20`, `$21` bucket and
+/// body; `$16` receipt; `$17` device, `$18` number of its save; `$19` live records before and `$28` after; `$20`, `$21` bucket and
 /// window of the place, `$22`, `$23` of the one among new keys; `$24` to `$27` scope, its id, full and prefix of the first index entry.
 pub(super) fn arguments(new: &NewRecord, look: &Look, link: &Link, receipt: &[u8]) -> Result<Arguments, Error> {
     debug_assert!(link.seq == look.head.seq + 1 && link.prev == look.head.hash, "an entry follows the head");
@@ -119,10 +123,11 @@ pub(super) fn arguments(new: &NewRecord, look: &Look, link: &Link, receipt: &[u8
     add!(record.supersedes.as_ref().map(|older| &older.as_bytes()[..]), record.received_at);
     add!(link.seq, &link.prev[..], &link.hash[..], &link.body, receipt);
     add!(new.device.as_ref().map(|(device, _)| &device.as_bytes()[..]), new.device.map(|(_, seq)| seq));
-    add!(1 - look.steps_back);
+    add!(look.live);
     add!(new.place.as_ref().map(|place| place.bucket.as_str()), new.place.as_ref().map(|place| place.window));
     add!(new_key_place.map(|place| place.bucket.as_str()), new_key_place.map(|place| place.window));
     add!(entry.map(|entry| entry.scope.as_str()), entry.map(|entry| &entry.scope_id[..]));
     add!(entry.map(|entry| entry.full.as_slice()), entry.map(|entry| entry.prefix.as_slice()));
+    add!(look.live + 1 - look.steps_back);
     Ok(arguments)
 }

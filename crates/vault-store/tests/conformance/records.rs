@@ -360,3 +360,29 @@ pub(crate) async fn no_save_comes_after_the_end_of_its_device(store: &dyn Store)
     assert_eq!(saved, succeeded - 1);
     assert!(!save(20).await);
 }
+
+pub(crate) async fn retired_records_make_room(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let fits = grant(store, owner, 7, "enrol-device", "").await;
+    store.enrol_device(&device(owner, 5), None, &fits, &link).await.unwrap();
+    let save = |n| {
+        let mut new = new_record(owner, n);
+        new.record.author_id = device_id(5).into();
+        new.max_records = 1;
+        new
+    };
+    store.save_record(&save(1), &seal).await.unwrap();
+    assert_eq!(refusal(store.save_record(&save(2), &seal).await), Refusal::Quota);
+    let note = vault_store::NewNote {
+        account_id: owner,
+        device_id: device_id(5),
+        record_id: record_id(1),
+        finding: vault_protocol::note::Finding::Retired,
+        body: b"retired".to_vec(),
+        at: NOW,
+    };
+    store.note_record(&note, None).await.unwrap();
+    store.note_record(&note, None).await.unwrap();
+    store.save_record(&save(2), &seal).await.unwrap();
+    assert_eq!(refusal(store.save_record(&save(3), &seal).await), Refusal::Quota);
+}

@@ -28,7 +28,7 @@ pub(super) fn run(resolved: &Resolved, json: bool) -> Outcome {
         rows.push(row(key, value, source));
     }
     let ServeArgs { place, service, .. } = &resolved.arguments;
-    inspect(&service.config(place)).map_err(|error| explain(&error))?;
+    inspect(&service.config(place)?).map_err(|error| explain(&error))?;
     text.push_str(
         "\nNothing was changed. The keys and the certificate can be used; the first start makes what is missing.\n",
     );

@@ -5,6 +5,7 @@ mod check;
 mod file;
 mod init;
 mod log;
+mod mail;
 #[cfg(test)]
 mod page;
 mod settings;
@@ -15,12 +16,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
-use vault_server::{Config, KeyFileError, Renewal, Server, StartError, TlsError, create_invite};
+use vault_server::{Config, KeyFileError, Renewal, Server, StartError, TlsError, begin_reset, create_invite};
 use zeroize::Zeroizing;
 
 use self::file::{Resolved, Source};
 use self::settings::{PlaceArgs, ServiceArgs};
 use crate::failure::{Failure, Outcome};
+use crate::times::time;
 use crate::{files, output};
 
 #[derive(Debug, Args)]
@@ -51,6 +53,8 @@ pub(crate) struct ServeArgs {
 enum ServeCommand {
     /// Make an invite: whoever has it can make one account
     Invite(InviteArgs),
+    /// Begin the delayed reset of an account's second factors, which only its owner can finish
+    ResetFactors(ResetFactorsArgs),
     /// Copy the database to a new file while the service runs
     Backup(backup::BackupArgs),
     /// Put a backup into a data folder that has no database
@@ -68,6 +72,17 @@ struct InviteArgs {
     out: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: keyhaven serve reset-factors --data /var/lib/keyhaven --email ada@example.org\n\n\
+    For somebody who lost every second factor. It begins the same delay that the owner could begin, is announced to the owner, \
+    stands in the audit trail, and can be cancelled. Finishing takes the owner's password or emergency kit and a mailed code; \
+    nothing here can do it or make it come sooner.")]
+struct ResetFactorsArgs {
+    /// E-mail address of the account
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+}
+
 pub(crate) fn run(arguments: &ServeArgs, json: bool) -> Outcome {
     let resolved = file::resolve(arguments.place.config.as_deref())?;
     let ServeArgs { command, place, service, init, check } = &resolved.arguments;
@@ -75,10 +90,13 @@ pub(crate) fn run(arguments: &ServeArgs, json: bool) -> Outcome {
     let runtime = Runtime::new().map_err(|error| Failure::could_not("cannot start the service").because(&error))?;
     match command {
         Some(ServeCommand::Invite(invited)) => runtime.block_on(invite(invited, &place.config(), json)),
+        Some(ServeCommand::ResetFactors(reset)) => {
+            runtime.block_on(reset_factors(reset, &service.config(place)?, json))
+        }
         Some(ServeCommand::Backup(backup)) => runtime.block_on(backup::back_up_to(backup, &place.config(), json)),
         Some(ServeCommand::Restore(restore)) => runtime.block_on(backup::restore(restore, &place.config(), json)),
         None if *check => check::run(&resolved, json),
-        None if *init => runtime.block_on(init::run(&service.config(place), &service.listen.to_string(), json)),
+        None if *init => runtime.block_on(init::run(&service.config(place)?, &service.listen.to_string(), json)),
         None => {
             log::start(service.log_format, service.log_level);
             runtime.block_on(serve(&resolved, json))
@@ -88,7 +106,7 @@ pub(crate) fn run(arguments: &ServeArgs, json: bool) -> Outcome {
 
 async fn serve(resolved: &Resolved, json: bool) -> Outcome {
     let ServeArgs { place, service, .. } = &resolved.arguments;
-    let config = service.config(place);
+    let config = service.config(place)?;
     let database =
         config.database.as_ref().map_or_else(|| config.database_file().display().to_string(), ToString::to_string);
     // Before the address is told: whoever reads it may stop the service at once.
@@ -145,6 +163,18 @@ async fn invite(arguments: &InviteArgs, config: &Config, json: bool) -> Outcome 
     let document = json!({ "invite": *invite, "hours": arguments.hours });
     let text = Zeroizing::new(format!("{}\n", *invite));
     output::report(json, &document, &text)
+}
+
+async fn reset_factors(arguments: &ResetFactorsArgs, config: &Config, json: bool) -> Outcome {
+    let begun = begin_reset(config, &arguments.email).await.map_err(|error| explain(&error))?;
+    let Some(due_at) = begun else {
+        return Err(Failure::no("there is no such account with two-factor on").hint("check the address"));
+    };
+    let text = format!(
+        "The reset has begun. From {} on, and for a week, the owner can finish it:\n  keyhaven account reset-factors --finish\n",
+        time(due_at)
+    );
+    output::report(json, &json!({ "finish_after": time(due_at) }), &text)
 }
 
 /// Ctrl-C, or the signal that service managers send.
@@ -208,7 +238,13 @@ fn explain(error: &StartError) -> Failure {
         StartError::OriginChanged { stored, .. } => {
             failure.hint(format!("start it with --origin {stored}, or with an empty --data folder"))
         }
+        StartError::Smtp { .. } => failure.hint("check --smtp, --smtp-from and --smtp-ca-file"),
+        StartError::NoNotices => failure.hint("give the service a way to send mail: --smtp or --notices"),
         StartError::Notices { .. } => failure.hint("check the folder (--notices), its owner and the free space"),
+        StartError::Database { name, .. } if name.starts_with("postgres") => failure.hint(
+            "check that the database server answers, that the database and the role are there, and its log; \
+             docs/OPERATION.md tells how they are made",
+        ),
         StartError::Folder { .. } | StartError::Database { .. } => {
             failure.hint("check the folder (--data), its owner and the free space")
         }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use vault_server::{Acme, Config, DatabaseUrl, Limits, Net, Network, Tls};
+use vault_server::{Acme, Config, DatabaseUrl, Delays, Limits, Net, Network, Tls};
 
+use super::mail::MailArgs;
 use crate::failure::{Failure, Outcome};
 
 /// Where the service keeps its things.
@@ -41,8 +42,16 @@ pub(crate) struct ServiceArgs {
     pub(super) origin: Option<String>,
     /// Folder that gets a file for each notice to an owner, among them codes for lost passwords; whoever runs the service
     /// sends them on
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "KEYHAVEN_NOTICES")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, env = "KEYHAVEN_NOTICES")]
     pub(super) notices: Option<PathBuf>,
+    #[command(flatten)]
+    mail: MailArgs,
+    /// Hours until an account asks for no second factor after its owner wanted that; never less than the default
+    #[arg(long, global = true, value_name = "HOURS", env = "KEYHAVEN_OFF_HOURS", default_value = "24", value_parser = clap::value_parser!(u32).range(24..=2160), hide_short_help = true)]
+    off_hours: u32,
+    /// Days until lost second factors can be replaced; never less than the default
+    #[arg(long, global = true, value_name = "DAYS", env = "KEYHAVEN_RESET_DAYS", default_value = "7", value_parser = clap::value_parser!(u32).range(7..=90), hide_short_help = true)]
+    reset_days: u32,
     /// Certificate in PEM, followed by those that lead to its authority; read again when it changes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "KEYHAVEN_TLS_CERTIFICATE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -170,6 +179,8 @@ limits! {
         "Wrong codes per account in an hour";
     mailed_codes, "limit-mailed-codes", "KEYHAVEN_LIMIT_MAILED_CODES",
         "Recoveries begun per mail address in an hour";
+    resets_per_month, "limit-resets-per-month", "KEYHAVEN_LIMIT_RESETS_PER_MONTH",
+        "Delayed resets of second factors begun per account in 30 days";
     user_codes, "limit-user-codes", "KEYHAVEN_LIMIT_USER_CODES",
         "Enrolment codes tried per network and per account in a minute";
     device_codes_per_net, "limit-device-codes-per-network", "KEYHAVEN_LIMIT_DEVICE_CODES_PER_NETWORK",
@@ -215,7 +226,7 @@ impl PlaceArgs {
 
 impl ServiceArgs {
     /// What the service is opened with.
-    pub(super) fn config(&self, place: &PlaceArgs) -> Config {
+    pub(super) fn config(&self, place: &PlaceArgs) -> Outcome<Config> {
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let network = Network {
             tls: self.tls(),
@@ -228,14 +239,16 @@ impl ServiceArgs {
             answer_time: Duration::from_secs(self.answer_seconds),
             stop_time: Duration::from_secs(self.stop_seconds),
         };
-        Config {
+        Ok(Config {
             origin: self.origin.clone(),
             notices: self.notices.clone(),
+            smtp: self.mail.smtp()?,
+            delays: Delays { off_hours: self.off_hours, reset_days: self.reset_days, ..Delays::default() },
             limits: self.limits.limits(),
             network,
             min_free_bytes: self.min_free,
             ..place.config()
-        }
+        })
     }
 
     fn tls(&self) -> Option<Tls> {
