@@ -27,7 +27,7 @@ cargo xtask COMMAND
   simulate power cuts in everything that writes to a volume: [--seed N] [--states N]
   tidy     the import rules between crates and a few house rules
   bench    figures for docs/benchmarks.md, with other programs beside ours; or the groups
-           named (keys, sectors, drives, conversion, exports, files), printed only
+           named (keys, sectors, drives, conversion, exports, files, vault), printed only
 ";
 
 /// The folder of the workspace.

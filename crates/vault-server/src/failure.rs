@@ -102,7 +102,7 @@ impl From<vault_store::Error> for Failure {
             Refusal::NotFound => Code::RecordNotFound,
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
-            Refusal::Quota => Code::RecordQuota,
+            Refusal::Quota | Refusal::Limit { .. } => Code::RecordQuota,
             Refusal::OrderOpen => Code::OrderOpen,
             Refusal::OrderOver => Code::OrderOver,
             Refusal::DeviceCode => Code::DeviceCodeExpired,

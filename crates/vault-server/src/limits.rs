@@ -4,6 +4,7 @@
 //! What turns out not to count is given back.
 
 use vault_protocol::problem::Code;
+use vault_store::Place;
 
 use crate::app::App;
 use crate::clock::{DAY, HOUR, MINUTE};
@@ -19,6 +20,12 @@ const FIRST_LOCK: i64 = 15 * MINUTE;
 pub(crate) struct Taken {
     bucket: String,
     window: i64,
+}
+
+/// A place in the present window of a bucket, for an act that takes it in its own transaction.
+pub(crate) fn place(bucket: String, window_ms: i64, places: i64, now: i64) -> Place {
+    let window = now - now.rem_euclid(window_ms);
+    Place { bucket, window, until: window + window_ms, places }
 }
 
 impl App {

@@ -38,8 +38,25 @@ pub struct Device {
     pub seen_at: Millis,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
+    /// When its certificate ends, if it does.
+    pub expires_at: Option<Millis>,
     /// The name its owner gave it, sealed; none for the one in the certificate.
     pub label_sealed: Option<Vec<u8>>,
+}
+
+/// What a device's signatures are judged by: the part of its row that does not need the certificate.
+#[derive(Debug, Clone)]
+pub struct DeviceKey {
+    /// Public key its saves are checked with.
+    pub pk: Vec<u8>,
+    /// `ed25519` or `es256`.
+    pub alg: String,
+    /// What it may do.
+    pub capability: String,
+    /// Whether it still may.
+    pub state: DeviceState,
+    /// When its certificate ends, if it does.
+    pub expires_at: Option<Millis>,
 }
 
 /// How far an enrolment code got.
@@ -114,6 +131,9 @@ pub trait Devices {
 
     /// One device of an account.
     async fn device(&self, account: AccountId, device: DeviceId) -> Result<Option<Device>, Error>;
+
+    /// The key of one device of an account.
+    async fn device_key(&self, account: AccountId, device: DeviceId) -> Result<Option<DeviceKey>, Error>;
 
     /// All devices of an account, revoked ones too, oldest first.
     async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Error>;

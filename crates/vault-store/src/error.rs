@@ -93,6 +93,12 @@ pub enum Refusal {
     /// The account holds as many records as it may.
     #[error("the account is full")]
     Quota,
+    /// A window of an abuse limit has no place left.
+    #[error("no place is left until {until}")]
+    Limit {
+        /// When the window ends.
+        until: vault_protocol::Millis,
+    },
     /// Another process let the log grow meanwhile.
     #[error("the log has grown meanwhile")]
     LogMoved,

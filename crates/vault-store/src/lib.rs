@@ -12,6 +12,8 @@
 //!   of any number of concurrent callers exactly one succeeds.
 //! - Records, receipts and audit entries can be added and never changed; triggers of the database see to it.
 //! - An account's chain head advances by compare-and-set, in the transaction of the act that the entry tells of.
+//! - Whatever a save is judged by changes only in a transaction that advances the chain head: the state of a device, the states of
+//!   records and with them `audit_heads.live`, the account's count of live records.
 //!
 //! What is not done here: deciding who may do what, sealing, signing, checking signatures, reading the clock.
 
@@ -45,7 +47,7 @@ pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
 pub use backup_codes::{BackupCodeUse, BackupCodes, ReplaceBackupCodes};
 pub use ceremonies::{Ceremonies, Ceremony};
 pub use counters::Counters;
-pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, Devices};
+pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceKey, DeviceState, Devices};
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
@@ -56,7 +58,7 @@ pub use outbox::{Outbox, OutgoingMail, QueuedMail};
 pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
-    IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
+    IndexEntry, Listing, NewRecord, Place, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;

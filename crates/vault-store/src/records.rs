@@ -53,8 +53,26 @@ pub struct NewRecord {
     pub index: Vec<IndexEntry>,
     /// The device and the number of its save; `None` when the owner saves directly.
     pub device: Option<(DeviceId, i64)>,
-    /// Most records the account may hold.
+    /// Most live records the account may hold.
     pub max_records: i64,
+    /// A place that it takes,
+    pub place: Option<Place>,
+    /// and one that it takes where the account has no record of this key.
+    pub new_key_place: Option<Place>,
+}
+
+/// A place in a window of an abuse limit, to be taken in the transaction of the act that it limits: an act that does not happen
+/// takes none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The limit, and who it is for.
+    pub bucket: String,
+    /// When the window began.
+    pub window: Millis,
+    /// When it ends.
+    pub until: Millis,
+    /// Places in it.
+    pub places: i64,
 }
 
 /// Makes the audit entry and the receipt of a save from the chain's head. Like [`LinkMaker`], it may be called again.
@@ -108,11 +126,11 @@ pub struct Released {
 /// Envelopes.
 #[async_trait]
 pub trait Records {
-    /// Stores a save: record, index, receipt, audit entry and chain head in one transaction, durable when it returns.
+    /// Stores a save: record, index, receipt, places, audit entry and chain head in one transaction, durable when it returns.
     ///
     /// # Errors
     /// Refusals: [`IdConflict`](crate::Refusal::IdConflict), [`DeviceRevoked`](crate::Refusal::DeviceRevoked),
-    /// [`Quota`](crate::Refusal::Quota).
+    /// [`Limit`](crate::Refusal::Limit), [`Quota`](crate::Refusal::Quota).
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error>;
 
     /// The receipt of a record that was saved with exactly these bytes.

@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     step!(8, "0008_waits"),
     step!(9, "0009_outbox_mail"),
     step!(10, "0010_devices_next"),
+    step!(11, "0011_counts"),
 ];
 
 /// For SQLite.

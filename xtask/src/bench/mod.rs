@@ -12,7 +12,9 @@ mod machine;
 mod measure;
 mod report;
 mod sectors;
+mod vault;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,28 +32,36 @@ struct Bench {
 /// Measures one subject and notes its figures.
 type Group = fn(&Bench, &mut Report) -> Result<()>;
 
-const GROUPS: &[(&str, Group)] = &[
-    ("keys", keys::run),
-    ("sectors", sectors::run),
-    ("drives", drives::run),
-    ("conversion", conversion::run),
-    ("exports", exports::run),
-    ("files", files::run),
+/// Name of a group, what it does, and whose examples it runs.
+const GROUPS: &[(&str, Group, &[&str])] = &[
+    ("keys", keys::run, &["fve-crypto"]),
+    ("sectors", sectors::run, &["fve-crypto"]),
+    ("drives", drives::run, &["fve"]),
+    ("conversion", conversion::run, &["fve"]),
+    ("exports", exports::run, &["export-fuse"]),
+    ("files", files::run, &[]),
+    ("vault", vault::run, &["vault-client"]),
 ];
 
 /// Builds in release mode, makes volumes, prints the figures.
 pub(crate) fn run(wanted: &[String]) -> Result<()> {
-    if let Some(unknown) = wanted.iter().find(|name| GROUPS.iter().all(|(group, _)| group != name)) {
-        let known: Vec<&str> = GROUPS.iter().map(|(group, _)| *group).collect();
+    if let Some(unknown) = wanted.iter().find(|name| GROUPS.iter().all(|(group, ..)| group != name)) {
+        let known: Vec<&str> = GROUPS.iter().map(|(group, ..)| *group).collect();
         bail!("no group {unknown}; there are {}", known.join(", "));
     }
-    build()?;
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let groups: Vec<_> = GROUPS.iter().filter(|(name, ..)| chosen(name)).collect();
+    let examples: BTreeSet<&str> = groups.iter().flat_map(|(.., examples)| *examples).copied().collect();
+    build(&["-p", "keyhaven", "--bins"])?;
+    for package in examples {
+        // The client's password stretching is not what is measured.
+        let features: &[&str] = if package == "vault-client" { &["--features", "danger-fast-kdf"] } else { &[] };
+        build(&[&["-p", package, "--examples"], features].concat())?;
+    }
     let bench = Bench { program: release("keyhaven"), folder: folder()? };
     let mut report = Report::new();
-    for (name, group) in GROUPS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            group(&bench, &mut report)?;
-        }
+    for (_, group, _) in groups {
+        group(&bench, &mut report)?;
     }
     if wanted.is_empty() {
         let page = crate::root().join("docs/benchmarks.md");
@@ -61,16 +71,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<()> {
-    for arguments in [
-        ["build", "--release", "-p", "keyhaven", "--bins"],
-        ["build", "--release", "-p", "fve-crypto", "--examples"],
-        ["build", "--release", "-p", "fve", "--examples"],
-        ["build", "--release", "-p", "export-fuse", "--examples"],
-    ] {
-        let status = Command::new("cargo").current_dir(crate::root()).args(arguments).status()?;
-        ensure!(status.success(), "the release build failed");
-    }
+fn build(arguments: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    let status = cargo.current_dir(crate::root()).args(["build", "--release"]).args(arguments).status()?;
+    ensure!(status.success(), "the release build failed");
     Ok(())
 }
 

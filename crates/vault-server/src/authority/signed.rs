@@ -3,14 +3,14 @@
 //! An unknown account, an unknown device and a revoked device look alike.
 
 use axum::extract::{FromRequest, Request};
-use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
+use vault_protocol::device::CAPABILITY_APPEND;
 use vault_protocol::limits::MAX_RECORD_BYTES;
 use vault_protocol::messages::{Held, ProofQuestion};
 use vault_protocol::problem::Code;
 use vault_protocol::record::{AuthorKind, Header, Part, SUITE, Save, SaveRequest};
 use vault_protocol::statement::KeyStatement;
 use vault_protocol::verify::{self, VerifyError};
-use vault_protocol::{PublicKey, Signed};
+use vault_protocol::{FixedBytes, PublicKey, Signed};
 use vault_store::{AccountId, DeviceId, DeviceState, RecordId};
 
 use crate::app::App;
@@ -25,6 +25,8 @@ const RECIPIENTS: usize = 8;
 const ENC_BYTES: usize = 1120;
 /// Length of a sealed content key.
 const SEALED_KEY_BYTES: usize = 48;
+/// The algorithm of device keys, as their rows name it.
+const ALG_ED25519: &str = "ed25519";
 /// Most index entries: account and organisation, with room.
 const INDEX_ENTRIES: usize = 8;
 
@@ -116,20 +118,18 @@ fn of_save(error: VerifyError) -> Failure {
     }
 }
 
-/// The key of an active device of this account that may append.
+/// The key of an active device of this account that may append. The certificate was verified when the device was enrolled.
 pub(super) async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
-    let row = app.store.device(account, device).await?.ok_or(Code::DeviceRevoked)?;
-    if row.state != DeviceState::Active {
+    let key = app.store.device_key(account, device).await?.ok_or(Code::DeviceRevoked)?;
+    if key.state != DeviceState::Active || key.expires_at.is_some_and(|expires_at| expires_at <= app.now()) {
         return Err(Code::DeviceRevoked.into());
     }
-    if row.capability != CAPABILITY_APPEND {
+    if key.capability != CAPABILITY_APPEND {
         return Err(Code::DeviceCapability.into());
     }
-    let signed: Signed = serde_json::from_slice(&row.certificate).map_err(|_| Fault::Stored("certificate"))?;
-    let certificate: Certificate = serde_json::from_slice(&signed.payload).map_err(|_| Fault::Stored("certificate"))?;
-    match certificate.expires_at {
-        Some(expires_at) if expires_at <= app.now() => Err(Code::DeviceRevoked.into()),
-        _ => Ok(certificate.device_pk),
+    match (key.alg.as_str(), key.pk.try_into()) {
+        (ALG_ED25519, Ok(pk)) => Ok(PublicKey::Ed25519(FixedBytes(pk))),
+        _ => Err(Fault::Stored("device key").into()),
     }
 }
 

@@ -112,6 +112,7 @@ pub(super) async fn enrol_certified(
         created_at: now,
         seen_at: now,
         revoked_at: None,
+        expires_at: certificate.expires_at,
         label_sealed: None,
     };
     let act = Act::by_owner(account.id, caller, now, audit::action::DEVICE_ENROLLED)

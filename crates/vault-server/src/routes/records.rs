@@ -9,7 +9,7 @@ use vault_protocol::messages::{HeldAnswer, RecordPage, RecordView, SaveAnswer};
 use vault_protocol::problem::Code;
 use vault_protocol::record::Receipt;
 use vault_protocol::{Bytes, FixedBytes, RecordId, Signed, VERSION, audit, sha256};
-use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Saved};
+use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Refusal, Saved};
 
 use super::Page;
 use super::repair::earlier_receipt;
@@ -19,6 +19,7 @@ use crate::authority::{Session, SignedHeld, SignedSave};
 use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json, Query, Stored};
+use crate::limits::place;
 
 /// `PUT /v1/records/{id}`: 201 when it is new; 200 with the receipt of that time when the same bytes were saved before.
 pub(super) async fn save(
@@ -28,11 +29,6 @@ pub(super) async fn save(
 ) -> Result<Stored<SaveAnswer>, Failure> {
     let header = save.header();
     let body_sha256 = save.request().save.payload_sha256();
-    let before = earlier_receipt(&app, &caller, &save, body_sha256).await;
-    if let Some(receipt) = before.map_err(Failure::during_save)? {
-        return answer(&receipt, false);
-    }
-    take_places(&app, &save).await.map_err(Failure::during_save)?;
     let now = app.now();
     let new = new_record(&app, &save, body_sha256, now)?;
     let act = match save.device() {
@@ -45,31 +41,19 @@ pub(super) async fn save(
         let receipt = receipt(&app, &new.record, &link);
         (link, receipt)
     };
-    let saved = app.store.save_record(&new, &seal).await.map_err(Failure::of_save)?;
-    app.new_entries.notify_one();
-    match saved {
-        Saved::New(receipt) => answer(&receipt, true),
-        Saved::Before(receipt) => answer(&receipt, false),
+    match app.store.save_record(&new, &seal).await {
+        Ok(Saved::New(receipt)) => {
+            app.new_entries.notify_one();
+            answer(&receipt, true)
+        }
+        Ok(Saved::Before(_)) | Err(vault_store::Error::Refused(Refusal::IdConflict)) => {
+            let receipt = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
+            answer(&receipt.ok_or(Fault::Stored("receipt"))?, false)
+        }
+        // Limits answer with a time to wait; the client's outbox keeps the item.
+        Err(vault_store::Error::Refused(Refusal::Limit { until })) => Err(Failure::Wait(Code::RecordQuota, until - now)),
+        Err(error) => Err(Failure::of_save(error)),
     }
-}
-
-/// Limits answer with a time to wait; the client's outbox keeps the item.
-async fn take_places(app: &App, save: &SignedSave) -> Result<(), Failure> {
-    let (limits, over) = (app.limits(), Code::RecordQuota);
-    let account = save.header().account_id;
-    let Some(device) = save.device() else {
-        app.take(format!("save/owner/{account}"), HOUR, limits.saves_per_owner, over).await?;
-        return Ok(());
-    };
-    app.take(format!("save/device/{device}"), HOUR, limits.saves_per_device, over).await?;
-    let mut known = !save.save().index.is_empty();
-    for entry in &save.save().index {
-        known &= app.store.key_is_known(account, &entry.full.0).await?;
-    }
-    if !known {
-        app.take(format!("save/new/{device}"), DAY, limits.new_keys_per_device, over).await?;
-    }
-    Ok(())
 }
 
 /// The row of a save.
@@ -100,11 +84,21 @@ fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> 
         prefix: entry.prefix.0.to_vec(),
     });
     let seq = i64::try_from(save.save().seq).map_err(|_| Code::RecordInvalid)?;
+    let limits = app.limits();
+    let (place, new_key_place) = match save.device() {
+        Some(device) => (
+            place(format!("save/device/{device}"), HOUR, limits.saves_per_device, now),
+            Some(place(format!("save/new/{device}"), DAY, limits.new_keys_per_device, now)),
+        ),
+        None => (place(format!("save/owner/{}", header.account_id), HOUR, limits.saves_per_owner, now), None),
+    };
     Ok(NewRecord {
         record,
         index: index.collect(),
         device: save.device().map(|device| (device, seq)),
-        max_records: app.limits().records_per_account,
+        max_records: limits.records_per_account,
+        place: Some(place),
+        new_key_place,
     })
 }
 

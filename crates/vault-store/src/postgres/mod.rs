@@ -1,10 +1,12 @@
 //! The implementation on PostgreSQL 15 or newer, and on engines that speak its protocol: several service processes share one
 //! database, and any of them may go away at any time.
 //!
-//! Every write is one serialisable transaction, tried again when it met another one. No extension, no advisory lock, no
+//! Every write is one serialisable transaction, tried again when it met another one; a save, the most frequent one, is one
+//! statement (`save`). No extension, no advisory lock, no
 //! `LISTEN`, no sequence is used.
 
 mod open;
+mod save;
 
 // The modules of the tables, in this engine's types: the same files make the other implementation.
 #[path = "../tables/accounts.rs"]
@@ -37,6 +39,8 @@ mod passwords;
 mod records;
 #[path = "../tables/row.rs"]
 mod row;
+#[path = "../tables/saves.rs"]
+mod saves;
 #[path = "../tables/sessions.rs"]
 mod sessions;
 #[path = "../tables/shared.rs"]
@@ -45,7 +49,7 @@ mod shared;
 mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
-use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
+use sqlx::postgres::{PgArguments as Arguments, PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use self::PostgresStore as SqlStore;

@@ -14,6 +14,8 @@ use crate::{Error, schema};
 const CONNECTIONS: u32 = 16;
 /// How long a call waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was idle for so long is asked whether it still lives before it is used.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// Several processes may bring the schema up to date at once: one of them gets through, the others look again.
 const SCHEMA_TRIES: u32 = 20;
 /// What may stand behind the `?` of an address.
@@ -34,7 +36,16 @@ const PARAMETERS: &[&str] = &[
 
 pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
     let options = options(url)?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Asking a connection whether it still lives costs a round trip: only those that were idle are asked.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                Ok(about.idle_for < ASK_AFTER || sqlx::Connection::ping(connection).await.is_ok())
+            })
+        });
     let readers = pool.connect_with(options).await?;
     let mut connection = readers.acquire().await?;
     check_durable(&mut connection).await?;

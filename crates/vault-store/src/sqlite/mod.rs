@@ -1,10 +1,13 @@
 //! The embedded implementation: one SQLite file in WAL mode.
 //!
 //! Writers take turns on a single connection; those that wait for the same flush of the disk share a commit (`writer`). Readers have
-//! connections of their own and see the last commit.
+//! connections of their own and see the last commit. A save, the most frequent write, takes its turn with one batch of statements
+//! (`save`).
 
 pub(crate) mod backup;
+mod checkpoint;
 mod open;
+mod save;
 mod writer;
 
 // The modules of the tables, in this engine's types: the same files make the other implementation.
@@ -38,6 +41,8 @@ mod passwords;
 mod records;
 #[path = "../tables/row.rs"]
 mod row;
+#[path = "../tables/saves.rs"]
+mod saves;
 #[path = "../tables/sessions.rs"]
 mod sessions;
 #[path = "../tables/shared.rs"]
@@ -49,7 +54,7 @@ use std::path::Path;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
+use sqlx::sqlite::{SqliteArguments as Arguments, SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
 
 use self::SqliteStore as SqlStore;
 use crate::transaction::in_transaction;

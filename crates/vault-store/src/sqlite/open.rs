@@ -25,7 +25,9 @@ async fn open_with(options: SqliteConnectOptions) -> Result<SqliteStore, Error> 
     schema::sqlite().run(&mut first).await.map_err(Error::Migration)?;
     first.close().await?;
     let writer = Writer::open(&options).await?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
+    // A connection in this process does not go away: nothing to test.
+    let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+    let readers = readers.connect_lazy_with(options.create_if_missing(false));
     Ok(SqliteStore { writer, readers, write_times: crate::WriteTimes::default() })
 }
 
@@ -114,6 +116,36 @@ mod tests {
         assert_eq!(grants, 1);
         let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&store.readers).await.unwrap();
         assert!(broken.is_empty(), "{} rows refer to nothing", broken.len());
+    }
+
+    /// Accounts of an older version get their count of live records.
+    #[tokio::test]
+    async fn live_records_are_counted_once_the_count_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vault.sqlite");
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await.unwrap();
+        schema::sqlite_until(5).run(&pool).await.unwrap();
+        for account in ["zeroblob(16)", "x'01010101010101010101010101010101'"] {
+            let account_sql = format!(
+                "INSERT INTO accounts (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor,
+                   created_at) VALUES ({account}, hex({account}), x'00', 1, 1, 1, 'active', 1, 5);
+                 INSERT INTO audit_heads (account_id, seq, hash) VALUES ({account}, 0, zeroblob(32));"
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(account_sql)).execute(&pool).await.unwrap();
+        }
+        for (n, state) in [(1, "live"), (2, "superseded"), (3, "live"), (4, "hidden")] {
+            let record_sql = format!(
+                "INSERT INTO records (account_id, id, author_id, kind, header, meta, secret, signature, body_sha256, received_at)
+                   VALUES (zeroblob(16), x'{n:032}', zeroblob(16), 'k', x'', x'', x'', x'', zeroblob(32), 1);
+                 INSERT INTO record_state (account_id, record_id, state) VALUES (zeroblob(16), x'{n:032}', '{state}');"
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(record_sql)).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let store = open(&file).await.unwrap();
+        let rows = sqlx::query("SELECT live FROM audit_heads ORDER BY account_id").fetch_all(&store.readers).await.unwrap();
+        let counts: Vec<i64> = rows.iter().map(|row| row.try_get(0).unwrap()).collect();
+        assert_eq!(counts, [2, 0]);
     }
 
     #[tokio::test]

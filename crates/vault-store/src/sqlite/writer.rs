@@ -9,10 +9,11 @@
 
 use std::sync::{Arc, Weak};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, raw_sql};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
+use super::checkpoint::{self, Round};
 use crate::Error;
 
 /// What is told to those who wait for a commit.
@@ -22,6 +23,8 @@ type Told = Result<(), Arc<sqlx::Error>>;
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     state: Arc<Mutex<State>>,
+    /// Held while the log is being shortened.
+    round: Round,
     /// Wakes the task that commits.
     dirty: Arc<Notify>,
     /// Lets that task end with the last clone of the store.
@@ -39,7 +42,7 @@ impl Drop for WakeAtEnd {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// None once the store is closed.
     connection: Option<SqliteConnection>,
     /// A transaction is open.
@@ -54,11 +57,14 @@ struct State {
 
 impl Writer {
     pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, Error> {
+        let options = options.clone().pragma("wal_autocheckpoint", "0");
         let connection = Some(options.connect().await?);
         let state = State { connection, open: false, unsure: false, abandoned: false, waiting: Vec::new() };
         let (state, dirty) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
-        tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone()));
-        Ok(Self { state, _last: Arc::new(WakeAtEnd(dirty.clone())), dirty })
+        let (written, round) = (Arc::new(Notify::new()), Round::default());
+        tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone(), WakeAtEnd(written.clone())));
+        tokio::spawn(checkpoint::keep_short(options, Arc::downgrade(&state), written, round.clone()));
+        Ok(Self { state, round, _last: Arc::new(WakeAtEnd(dirty.clone())), dirty })
     }
 
     /// The next turn to write.
@@ -69,11 +75,33 @@ impl Writer {
         Ok(turn)
     }
 
+    /// A turn that consists of one batch of statements, the first of which begins its savepoint and the last of which releases it; waits
+    /// until it is durable. It is done to its end even when the caller goes away.
+    pub(super) async fn run(&self, sql: &'static str, arguments: SqliteArguments) -> Result<(), Error> {
+        let writer = self.clone();
+        let done = tokio::spawn(async move { writer.run_to_end(sql, arguments).await });
+        done.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn run_to_end(&self, sql: &'static str, arguments: SqliteArguments) -> Result<(), Error> {
+        let state = self.state.clone().lock_owned().await;
+        let mut turn = Turn { state, wake: WakeAtEnd(self.dirty.clone()) };
+        turn.state.open().await?;
+        turn.state.abandoned = true;
+        match sqlx::query_with(sql, arguments).execute(turn.connection()?).await {
+            Ok(_) => {
+                turn.state.abandoned = false;
+                turn.shared(()).await
+            }
+            Err(error) => turn.end(Err(error.into())).await,
+        }
+    }
+
     /// Commits what is open and closes the connection.
     pub(super) async fn close(&self) {
+        let _held = self.round.lock().await;
         let mut state = self.state.lock().await;
-        let _ = state.settle().await;
-        state.commit().await;
+        state.finish().await;
         if let Some(connection) = state.connection.take() {
             let _ = connection.close().await;
         }
@@ -107,6 +135,11 @@ impl Turn {
         let released = self.state.execute("RELEASE turn").await;
         self.state.abandoned = released.is_err();
         released?;
+        self.shared(value).await
+    }
+
+    /// Waits for the commit that this turn shares with others.
+    async fn shared<T>(mut self, value: T) -> Result<T, Error> {
         let (tell, told) = oneshot::channel();
         self.state.waiting.push(tell);
         drop(self.state);
@@ -131,6 +164,12 @@ impl State {
 
     /// Opens a transaction, unless one is open, and a savepoint in it.
     async fn begin(&mut self) -> Result<(), Error> {
+        self.open().await?;
+        self.abandoned = true;
+        self.execute("SAVEPOINT turn").await
+    }
+
+    async fn open(&mut self) -> Result<(), Error> {
         self.settle().await?;
         if !self.open {
             // Told before it is done, as below: should this future be dropped meanwhile, the connection may do it all the same.
@@ -144,8 +183,7 @@ impl State {
             begun?;
             self.open = true;
         }
-        self.abandoned = true;
-        self.execute("SAVEPOINT turn").await
+        Ok(())
     }
 
     /// Rolls back what somebody left half-way.
@@ -168,6 +206,16 @@ impl State {
         }
         self.abandoned = false;
         Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    /// Commits what is open, without what somebody left half-way.
+    pub(super) async fn finish(&mut self) {
+        let _ = self.settle().await;
+        self.commit().await;
     }
 
     /// Commits the open transaction and tells all who wait for it.
@@ -196,7 +244,7 @@ impl State {
 }
 
 /// Commits whenever something waits, until the store is gone.
-async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>) {
+async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>, written: WakeAtEnd) {
     loop {
         dirty.notified().await;
         let Some(state) = state.upgrade() else { return };
@@ -204,8 +252,9 @@ async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>) {
         if state.connection.is_none() {
             return;
         }
-        let _ = state.settle().await;
-        state.commit().await;
+        state.finish().await;
+        drop(state);
+        written.0.notify_one();
     }
 }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{SqlStore, in_transaction};
-use crate::{Counters, Error, Millis};
+use super::{Connection, SqlStore, in_transaction};
+use crate::{Counters, Error, Millis, Place};
 
 /// No limit looks back further than a day; a lock lasts at most a day.
 const COUNTERS_KEPT: Millis = 2 * 24 * 3600 * 1000;
@@ -101,4 +101,17 @@ impl Counters for SqlStore {
             Ok(())
         })
     }
+}
+
+/// Takes a place inside the transaction of the act that it limits. Whether there is one was judged in it before.
+pub(super) async fn take(tx: &mut Connection, place: &Place) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO counters (bucket, \"window\", n) VALUES ($1, $2, 1)
+         ON CONFLICT (bucket, \"window\") DO UPDATE SET n = counters.n + 1",
+    )
+    .bind(&place.bucket)
+    .bind(place.window)
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::{Connection, SqlRow, SqlStore, audit, exactly_one, grants, in_transaction, row, unique};
 use crate::{
-    AccountId, CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceId, DeviceState, Devices, Digest, Error,
+    AccountId, CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceId, DeviceKey, DeviceState, Devices, Digest, Error,
     GrantUse, LinkMaker, Millis, Refusal,
 };
 
@@ -36,6 +36,24 @@ impl Devices for SqlStore {
             .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(device_of).transpose()
+    }
+
+    async fn device_key(&self, account: AccountId, device: DeviceId) -> Result<Option<DeviceKey>, Error> {
+        let row = sqlx::query(
+            "SELECT pk, alg, capability, state, expires_at FROM devices WHERE account_id = $1 AND id = $2",
+        )
+        .bind(&account.as_bytes()[..])
+        .bind(&device.as_bytes()[..])
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(DeviceKey {
+            pk: row.try_get("pk")?,
+            alg: row.try_get("alg")?,
+            capability: row.try_get("capability")?,
+            state: state_of(&row)?,
+            expires_at: row.try_get("expires_at")?,
+        }))
     }
 
     async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Error> {
@@ -152,8 +170,8 @@ impl Devices for SqlStore {
 
 async fn insert(tx: &mut Connection, device: &Device) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO devices (id, account_id, pk, alg, certificate, capability, state, created_at, seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8)",
+        "INSERT INTO devices (id, account_id, pk, alg, certificate, capability, state, created_at, seen_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $9)",
     )
     .bind(&device.id.as_bytes()[..])
     .bind(&device.account_id.as_bytes()[..])
@@ -163,6 +181,7 @@ async fn insert(tx: &mut Connection, device: &Device) -> Result<(), Error> {
     .bind(&device.capability)
     .bind(device.created_at)
     .bind(device.seen_at)
+    .bind(device.expires_at)
     .execute(tx)
     .await
     .map_err(|error| unique(error, Refusal::IdTaken))?;
@@ -215,17 +234,22 @@ fn device_of(row: &SqlRow) -> Result<Device, Error> {
         alg: row.try_get("alg")?,
         certificate: row.try_get("certificate")?,
         capability: row.try_get("capability")?,
-        state: match row.try_get("state")? {
-            "active" => DeviceState::Active,
-            "revoked" => DeviceState::Revoked,
-            _ => return Err(Error::Corrupt { table: "devices", column: "state" }),
-        },
+        state: state_of(row)?,
         last_seq: row.try_get("last_seq")?,
         created_at: row.try_get("created_at")?,
         seen_at: row.try_get("seen_at")?,
         revoked_at: row.try_get("revoked_at")?,
+        expires_at: row.try_get("expires_at")?,
         label_sealed: row.try_get("label_sealed")?,
     })
+}
+
+fn state_of(row: &SqlRow) -> Result<DeviceState, Error> {
+    match row.try_get("state")? {
+        "active" => Ok(DeviceState::Active),
+        "revoked" => Ok(DeviceState::Revoked),
+        _ => Err(Error::Corrupt { table: "devices", column: "state" }),
+    }
 }
 
 fn code_of(row: &SqlRow) -> Result<DeviceCode, Error> {

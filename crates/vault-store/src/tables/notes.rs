@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::Row;
 use vault_protocol::note::Finding;
 
-use super::{Connection, SqlStore, audit, exactly_one, in_transaction, row};
+use super::{Connection, SqlStore, audit, exactly_one, in_transaction, records, row};
 use crate::notes::MAX_COPIES;
 use crate::{AccountId, DeviceId, Digest, Error, LinkMaker, Millis, NewNote, Notes, Record, RecordId, Refusal};
 
@@ -145,8 +145,9 @@ async fn note_state(tx: &mut Connection, note: &NewNote) -> Result<(), Error> {
             )
             .bind(&account.as_bytes()[..])
             .bind(&record.as_bytes()[..])
-            .execute(tx)
+            .execute(&mut *tx)
             .await?;
+            records::count_live(tx, account).await?;
         }
         Finding::Missing | Finding::Unknown | Finding::Resent => {}
     }

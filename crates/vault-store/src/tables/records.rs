@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlRow, SqlStore, audit, devices, grants, in_transaction, notes, row};
+use super::saves::Look;
+use super::{Connection, SqlRow, SqlStore, audit, counters, devices, grants, in_transaction, notes, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
     RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
@@ -12,34 +13,23 @@ use crate::{
 #[async_trait]
 impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
-        let record = &new.record;
-        let account = record.account_id;
-        let saved = in_transaction!(self, |tx| {
-            if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
-                return Ok(Saved::Before(receipt));
+        let begun = std::time::Instant::now();
+        let saved = match self.save_at_once(new, seal).await {
+            // It is not the usual case, or it met another one of this account.
+            Ok(None) => self.save_by_steps(new, seal).await,
+            Ok(Some(saved)) => {
+                let saved = Ok(saved);
+                self.write_times.ended(begun, &saved);
+                saved
             }
-            if let Some((device, seq)) = new.device {
-                devices::note_save(tx, account, device, seq, record.received_at).await?;
+            Err(error) => {
+                let failed = Err(error);
+                self.write_times.ended(begun, &failed);
+                failed
             }
-            require_room(tx, account, new.max_records).await?;
-            // Rows that somebody deleted behind our back are put back one by one; the others stay.
-            match find(tx, account, record.id).await? {
-                Some(stored) if stored.body_sha256 == record.body_sha256 => {}
-                Some(_) => return Err(Refusal::IdConflict.into()),
-                None => insert(tx, record).await?,
-            }
-            for entry in &new.index {
-                insert_index(tx, record, entry).await?;
-            }
-            begin_state(tx, record).await?;
-            let head = audit::head(tx, account).await?;
-            let (link, receipt) = seal(&head);
-            audit::insert(tx, account, &head, &link).await?;
-            insert_receipt(tx, record, link.seq, &receipt).await?;
-            Ok(Saved::New(receipt))
-        })?;
+        }?;
         if matches!(saved, Saved::Before(_)) {
-            self.confirm(account, record.id).await?;
+            self.confirm(new.record.account_id, new.record.id).await?;
         }
         Ok(saved)
     }
@@ -55,15 +45,7 @@ impl Records for SqlStore {
     }
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
-        let row = sqlx::query(
-            "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $2 AND account_id = $1
-             LIMIT 1",
-        )
-        .bind(&account.as_bytes()[..])
-        .bind(full)
-        .fetch_optional(&self.readers)
-        .await?;
-        Ok(row.is_some())
+        is_known(&mut *self.readers.acquire().await?, account, full).await
     }
 
     async fn records_page(
@@ -125,6 +107,41 @@ impl Records for SqlStore {
     }
 }
 
+impl SqlStore {
+    async fn save_by_steps(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
+        let record = &new.record;
+        let account = record.account_id;
+        in_transaction!(self, |tx| {
+            if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
+                return Ok(Saved::Before(receipt));
+            }
+            let look = Look::at(tx, new).await?;
+            look.judge(new)?;
+            if let Some((device, seq)) = new.device {
+                devices::note_save(tx, account, device, seq, record.received_at).await?;
+            }
+            for place in new.place.iter().chain(look.new_key_place(new)) {
+                counters::take(tx, place).await?;
+            }
+            // Rows that somebody deleted behind our back are put back one by one; the others stay.
+            match find(tx, account, record.id).await? {
+                Some(stored) if stored.body_sha256 == record.body_sha256 => {}
+                Some(_) => return Err(Refusal::IdConflict.into()),
+                None => insert(tx, record).await?,
+            }
+            for entry in &new.index {
+                insert_index(tx, record, entry).await?;
+            }
+            begin_state(tx, record).await?;
+            count_live(tx, account).await?;
+            let (link, receipt) = seal(&look.head);
+            audit::insert(tx, account, &look.head, &link).await?;
+            insert_receipt(tx, record, link.seq, &receipt).await?;
+            Ok(Saved::New(receipt))
+        })
+    }
+}
+
 /// A record with its receipt, for somebody who may have it; notes when.
 async fn take_out(tx: &mut Connection, account: AccountId, id: RecordId, now: i64) -> Result<Released, Error> {
     let record = find(&mut *tx, account, id).await?.ok_or(Refusal::NotFound)?;
@@ -173,12 +190,29 @@ async fn receipt_of(
     Ok(Some(row.try_get("body")?))
 }
 
-async fn require_room(tx: &mut Connection, account: AccountId, max_records: i64) -> Result<(), Error> {
-    let row = sqlx::query("SELECT COUNT(*) FROM record_state WHERE account_id = $1 AND state = 'live'")
-        .bind(&account.as_bytes()[..])
-        .fetch_one(tx)
-        .await?;
-    if row.try_get::<i64, _>(0)? < max_records { Ok(()) } else { Err(Refusal::Quota.into()) }
+pub(super) async fn is_known(tx: &mut Connection, account: AccountId, full: &[u8]) -> Result<bool, Error> {
+    let row = sqlx::query(
+        "SELECT 1 FROM record_index WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $2 AND account_id = $1
+         LIMIT 1",
+    )
+    .bind(&account.as_bytes()[..])
+    .bind(full)
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Counts the account's live records anew, after a change of states.
+pub(super) async fn count_live(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE audit_heads SET live =
+           (SELECT COUNT(*) FROM record_state s WHERE s.account_id = audit_heads.account_id AND s.state = 'live')
+         WHERE account_id = $1",
+    )
+    .bind(&account.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn insert(tx: &mut Connection, record: &Record) -> Result<(), Error> {

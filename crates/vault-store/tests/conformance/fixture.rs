@@ -165,6 +165,7 @@ pub(crate) fn device(owner: AccountId, n: u8) -> Device {
         created_at: NOW,
         seen_at: NOW,
         revoked_at: None,
+        expires_at: None,
         label_sealed: None,
     }
 }
@@ -187,6 +188,8 @@ pub(crate) fn new_record(owner: AccountId, n: u8) -> NewRecord {
         index: Vec::new(),
         device: None,
         max_records: 100,
+        place: None,
+        new_key_place: None,
     }
 }
 

@@ -49,7 +49,11 @@ macro_rules! conformance {
                 listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
                 release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,
                 a_refused_release_of_several_releases_none, parallel_saves_make_one_chain,
-                parallel_sends_of_one_save_store_it_once],
+                parallel_sends_of_one_save_store_it_once, a_save_takes_its_place,
+                a_known_key_takes_no_place_of_new_ones, a_refused_save_takes_no_place,
+                a_save_has_several_index_entries_or_none, superseding_makes_room,
+                parallel_saves_share_the_places_of_a_window, parallel_saves_fill_an_account_exactly,
+                no_save_comes_after_the_end_of_its_device, retired_records_make_room],
             log: [the_log_begins_once, entries_get_their_places, many_keepers_and_saves_at_once,
                 a_keeper_that_stops_half_way_leaves_nothing],
         }
