@@ -6,12 +6,13 @@ use vault_crypto::password::{Proof, Proven};
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
     LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+    PASSKEY, ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{FixedBytes, backup_code, routes, verify};
+use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
 
 use crate::state::{Profile, SessionFile};
-use crate::{Client, Error, Transport};
+use crate::{Authenticator, Client, Error, Transport};
 
 /// A second factor as it was given: a kind the account has, and its code.
 pub struct SignInFactor {
@@ -62,6 +63,39 @@ impl<T: Transport> Client<T> {
         password: SecretString,
         factor: &mut dyn FnMut(&[String]) -> Result<SignInFactor, Error>,
     ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| {
+            let given = factor(&login.second_factor)?;
+            body.kind = given.kind;
+            given.code.expose().clone_into(&mut body.code);
+            Ok(())
+        })
+    }
+
+    /// Signs in with the password and, as the second factor, a passkey.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in); [`Error::NoSuchPasskey`] when the account has none.
+    pub fn sign_in_confirmed_by_passkey(
+        &self,
+        email: &str,
+        password: SecretString,
+        authenticator: &dyn Authenticator,
+    ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| {
+            let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
+            PASSKEY.clone_into(&mut body.kind);
+            // What it derives is not needed: the password opens the account.
+            body.assertion = Some(self.ask(authenticator, request)?.0);
+            Ok(())
+        })
+    }
+
+    fn sign_in_by(
+        &self,
+        email: &str,
+        password: SecretString,
+        factor: &mut dyn FnMut(&LoginPasswordProven, &mut LoginFactorRequest) -> Result<(), Error>,
+    ) -> Result<SignedIn, Error> {
         let (proof, credential_request) = Proof::start(password)?;
         let body = LoginStartRequest { email: email.to_owned(), credential_request };
         let started: LoginStarted = self.post(routes::LOGIN_START, None, &body)?;
@@ -77,42 +111,26 @@ impl<T: Transport> Client<T> {
             self.state.write("session.json", &session)?;
             return Ok(SignedIn::MustEnrolFactor);
         }
-        let given = factor(&login.second_factor)?;
-        let body = LoginFactorRequest {
+        let mut body = LoginFactorRequest {
             login_id: login.login_id,
-            kind: given.kind,
-            code: given.code.expose().to_owned(),
+            kind: String::new(),
+            code: String::new(),
+            assertion: None,
             binding: proven.binding(&login),
         };
+        factor(&login, &mut body)?;
         let logged_in: LoggedIn = self.post(routes::LOGIN_FACTOR, None, &body)?;
-        self.keep_session(email, &started, &proven, logged_in)
+        let opened = open_by_password(started, &proven, &logged_in)?;
+        self.keep_session(email, opened, logged_in)
     }
 
-    /// Opens the catalogue root, which authenticates the key statement; compares with the pins; stores the session.
-    fn keep_session(
-        &self,
-        email: &str,
-        started: &LoginStarted,
-        proven: &Proven,
-        logged_in: LoggedIn,
-    ) -> Result<SignedIn, Error> {
-        let account_id = started.account_id;
-        let statement = verify::key_statement(&logged_in.key_statement, account_id)
-            .map_err(Error::unverified("the key statement"))?;
-        let statement_hash = statement_hash(&logged_in.key_statement);
-        let binding = Binding { account_id, generation: statement.generation, statement_hash };
-        let slot = logged_in
-            .slots
-            .iter()
-            .find(|slot| slot.kind == slot::PASSWORD)
-            .ok_or(Error::Answer("the password slot is missing"))?;
-        let catalogue =
-            slot::open_catalogue(slot, &proven.export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
-
+    /// Compares with the pins; stores the session.
+    pub(crate) fn keep_session(&self, email: &str, opened: Opened, logged_in: LoggedIn) -> Result<SignedIn, Error> {
+        let Opened { account_id, server, statement_hash, catalogue } = opened;
         let _lock = self.state.lock()?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
         if let Some(known) = &known {
-            check_pins(known, started, &logged_in)?;
+            check_pins(known, &server, &logged_in)?;
         }
         self.state.write(
             "profile.json",
@@ -121,8 +139,8 @@ impl<T: Transport> Client<T> {
                 email: email.to_owned(),
                 account_id,
                 key_statement: logged_in.key_statement,
-                receipt_pk: started.server.receipt_pk.clone(),
-                log_pk: started.server.log_pk.clone(),
+                receipt_pk: server.receipt_pk,
+                log_pk: server.log_pk,
                 audit_head: logged_in.audit_head,
             },
         )?;
@@ -141,12 +159,35 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// An account whose catalogue root was opened, which authenticates its key statement.
+pub(crate) struct Opened {
+    pub(crate) account_id: AccountId,
+    pub(crate) server: ServerIdentity,
+    pub(crate) statement_hash: [u8; 32],
+    pub(crate) catalogue: CatalogueRoot,
+}
+
+fn open_by_password(started: LoginStarted, proven: &Proven, logged_in: &LoggedIn) -> Result<Opened, Error> {
+    let account_id = started.account_id;
+    let statement =
+        verify::key_statement(&logged_in.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
+    let statement_hash = statement_hash(&logged_in.key_statement);
+    let binding = Binding { account_id, generation: statement.generation, statement_hash };
+    let slot = logged_in
+        .slots
+        .iter()
+        .find(|slot| slot.kind == slot::PASSWORD)
+        .ok_or(Error::Answer("the password slot is missing"))?;
+    let catalogue = slot::open_catalogue(slot, &proven.export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+    Ok(Opened { account_id, server: started.server, statement_hash, catalogue })
+}
+
 /// A service must not show other keys or an older history than before.
-fn check_pins(known: &Profile, started: &LoginStarted, logged_in: &LoggedIn) -> Result<(), Error> {
+fn check_pins(known: &Profile, server: &ServerIdentity, logged_in: &LoggedIn) -> Result<(), Error> {
     if known.key_statement != logged_in.key_statement {
         return Err(Error::Inconsistent("key statement"));
     }
-    if known.receipt_pk != started.server.receipt_pk || known.log_pk != started.server.log_pk {
+    if known.receipt_pk != server.receipt_pk || known.log_pk != server.log_pk {
         return Err(Error::Inconsistent("own keys"));
     }
     let (before, now) = (known.audit_head, logged_in.audit_head);

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use vault_protocol::CeremonyId;
 use vault_protocol::messages::ServerIdentity;
+use vault_protocol::problem::Code;
 use vault_store::{AccountId, Ceremony, Millis, Store};
 
 use crate::clock::Clock;
@@ -15,6 +16,7 @@ use crate::config::Limits;
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
 use crate::notices::Notices;
+use crate::passkeys;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
 /// second profile would tell them apart.
@@ -34,6 +36,7 @@ pub(crate) struct Inner {
     limits: Limits,
     origin: String,
     notices: Option<Arc<dyn Notices>>,
+    webauthn: Option<webauthn_rs::Webauthn>,
 }
 
 impl std::ops::Deref for App {
@@ -52,7 +55,8 @@ impl App {
         origin: String,
         notices: Option<Arc<dyn Notices>>,
     ) -> Self {
-        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices }))
+        let webauthn = passkeys::relying_party(&origin);
+        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices, webauthn }))
     }
 }
 
@@ -70,6 +74,11 @@ impl Inner {
     /// The service's name in every password proof.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What checks passkeys. An origin that is no domain name has none.
+    pub(crate) fn webauthn(&self) -> Result<&webauthn_rs::Webauthn, Failure> {
+        self.webauthn.as_ref().ok_or_else(|| Code::FactorPasskeyUnavailable.into())
     }
 
     /// How owners are told, where they are.

@@ -25,6 +25,7 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
+mod passkeys;
 mod passwords;
 mod postgres;
 mod records;
@@ -42,6 +43,7 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
+pub use passkeys::{AddPasskey, AddPasskeySlot, PASSKEY, Passkey, Passkeys};
 pub use passwords::{NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
@@ -64,6 +66,7 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Passkeys
     + Passwords
     + Records
     + Sessions
@@ -81,7 +84,8 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
-        + Passwords
+        + Passkeys
+    + Passwords
         + Records
         + Sessions
         + Send

@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     step!(3, "0003_records"),
     step!(4, "0004_backup_codes"),
     step!(5, "0005_confirmed_by"),
+    step!(7, "0007_passkeys"),
 ];
 
 /// For SQLite.

@@ -2,6 +2,7 @@
 
 mod account;
 mod device;
+mod passkey;
 mod password;
 mod record;
 mod recover;
@@ -11,6 +12,7 @@ mod step_up;
 
 pub use account::*;
 pub use device::*;
+pub use passkey::*;
 pub use password::*;
 pub use record::*;
 pub use recover::*;

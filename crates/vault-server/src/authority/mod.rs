@@ -12,6 +12,6 @@ mod session;
 mod signed;
 mod stepped_up;
 
-pub(crate) use session::{AnySession, Session, open_session};
+pub(crate) use session::{AnySession, Session, bearer_token, open_session, session_of};
 pub(crate) use signed::{SignedHeld, SignedSave};
 pub(crate) use stepped_up::{GrantedAct, SteppedUp};

@@ -6,6 +6,8 @@ mod devices;
 mod enrolment;
 mod export;
 mod factors;
+mod passkey_sign_in;
+mod passkeys;
 mod password;
 mod records;
 mod recover;
@@ -27,6 +29,8 @@ use vault_store::{Ceremony, Refusal};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::http::{self, Json};
+
+pub(crate) use passkey_sign_in::proven_sign_in;
 
 /// Every path of the service.
 pub(crate) fn router(app: App) -> Router {
@@ -52,6 +56,8 @@ fn accounts() -> Router<App> {
         .route(paths::LOGIN_START, post(sign_in::start))
         .route(paths::LOGIN_FINISH, post(sign_in::finish))
         .route(paths::LOGIN_FACTOR, post(sign_in::factor))
+        .route(paths::LOGIN_PASSKEY_START, post(passkey_sign_in::start))
+        .route(paths::LOGIN_PASSKEY_FINISH, post(passkey_sign_in::finish))
         .route(paths::LOGOUT, post(sign_in::logout))
         .route(paths::RECOVER_START, post(recover::start))
         .route(paths::RECOVER_PROVE, post(recover::prove))
@@ -67,6 +73,9 @@ fn presence() -> Router<App> {
         .route(paths::FACTORS, get(factors::list))
         .route(paths::TOTP_START, post(factors::totp_start))
         .route(paths::TOTP_FINISH, post(factors::totp_finish))
+        .route(paths::PASSKEY_START, post(passkeys::start))
+        .route(paths::PASSKEY_FINISH, post(passkeys::finish))
+        .route(paths::PASSKEY_SLOT, post(passkeys::slot))
         .route(paths::BACKUP_CODES_START, post(backup_codes::start))
         .route(paths::BACKUP_CODES_FINISH, post(backup_codes::finish))
         .route(paths::FACTOR_REMOVE, post(factors::remove))

@@ -23,6 +23,8 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
+#[path = "../tables/passkeys.rs"]
+mod passkeys;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
