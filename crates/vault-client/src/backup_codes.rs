@@ -6,7 +6,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::{backup_code, routes};
 
-use crate::{Client, Error, Confirm, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 /// A new set of one-time backup codes.
 pub struct NewBackupCodes {

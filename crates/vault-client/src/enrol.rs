@@ -13,7 +13,7 @@ use vault_protocol::problem::Code;
 use vault_protocol::{DeviceId, FixedBytes, Millis, Signed, routes, verify};
 
 use crate::state::DeviceFile;
-use crate::{Client, Error, Confirm, Presence, Transport};
+use crate::{Client, Confirm, Error, Presence, Transport};
 
 /// A device that waits for its owner's approval.
 pub struct DeviceEnrolment {

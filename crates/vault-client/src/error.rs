@@ -49,6 +49,9 @@ pub enum Error {
     /// The passkey derives no key here, or not the same one twice.
     #[error("this passkey cannot derive a key here")]
     PrfUnavailable,
+    /// The account's only factors are passkeys, and a code was to be given.
+    #[error("the account's only second factors are passkeys")]
+    OnlyPasskeys,
     /// The account has no such passkey.
     #[error("the account has no such passkey")]
     NoSuchPasskey,
@@ -102,6 +105,7 @@ impl Error {
             Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
             Self::Inconsistent(_) => Code::LogInconsistent,
             Self::PrfUnavailable => Code::FactorPrfUnavailable,
+            Self::OnlyPasskeys => Code::FactorRequired,
             Self::NotSignedIn => Code::AuthSessionExpired,
             Self::EnrolmentExpired => Code::DeviceCodeExpired,
             _ => return None,

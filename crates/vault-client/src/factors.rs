@@ -8,7 +8,7 @@ use vault_protocol::messages::{
 use vault_protocol::{FactorId, routes};
 
 use crate::state::SessionFile;
-use crate::{Client, Error, Confirm, Presence, Transport};
+use crate::{Client, Confirm, Error, Presence, Transport};
 
 /// A TOTP factor to be put into an authenticator.
 pub struct NewTotp {

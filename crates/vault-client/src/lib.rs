@@ -60,7 +60,7 @@ pub use vault_crypto::Error as CryptoError;
 pub use vault_crypto::record::Meta;
 pub use vault_protocol::limits::MAX_EXPORT;
 pub use vault_protocol::messages::{
-    AccountView, FactorList, FactorView, PasskeyAssertion, PasskeyCreation, PasskeyCredential, PasskeyRequest, PasskeyView,
-    REVEAL_REASONS,
+    AccountView, FactorList, FactorView, PasskeyAssertion, PasskeyCreation, PasskeyCredential, PasskeyRequest,
+    PasskeyView, REVEAL_REASONS,
 };
 pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, RecordId, Signed, problem};

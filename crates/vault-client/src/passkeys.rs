@@ -10,8 +10,8 @@ use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
     FactorsChanged, LoggedIn, LoginStartRequest, LoginStarted, PASSKEY, PasskeyAssertion, PasskeyCreation,
     PasskeyFinishRequest, PasskeyLoggedIn, PasskeyLoginFinishRequest, PasskeyLoginStartRequest, PasskeyLoginStarted,
-    PasskeyRequest, PasskeySlotRequest, PasskeyStartRequest, PasskeyStarted, Purpose, REQUIRED, local_request, prf_input,
-    rp_id,
+    PasskeyRequest, PasskeySlotRequest, PasskeyStartRequest, PasskeyStarted, Purpose, REQUIRED, local_request,
+    prf_input, rp_id,
 };
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{AccountId, Bytes, FactorId, FixedBytes, routes, verify};
@@ -120,8 +120,7 @@ impl<T: Transport> Client<T> {
             generation: owner.statement.generation,
             statement_hash: statement_hash(owner.key_statement()),
         };
-        let slot =
-            slot::make_for_passkey(&prf.0, credential.clone(), &owner.catalogue, confirmed.vault()?, &binding);
+        let slot = slot::make_for_passkey(&prf.0, credential.clone(), &owner.catalogue, confirmed.vault()?, &binding);
         let path = routes::with_id(routes::PASSKEY_SLOT, &factor.to_string());
         self.post(&path, Some(owner.token()), &PasskeySlotRequest { grant: confirmed.grant.clone(), slot })
     }
@@ -188,8 +187,7 @@ impl<T: Transport> Client<T> {
         let passkey_slot = login.slots.iter().find(|slot| slot.credential_id.as_ref() == Some(&assertion.id));
         if let (Some(prf), Some(slot)) = (prf, passkey_slot) {
             let material = secret::SecretVec::new(prf.0.expose().to_vec());
-            let catalogue =
-                slot::open_catalogue(slot, &material, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+            let catalogue = slot::open_catalogue(slot, &material, &binding).map_err(|_| Error::AccountKeyMismatch)?;
             return Ok((statement_hash, catalogue));
         }
         let (proof, credential_request) = Proof::start(password(email).ok_or(Error::PrfUnavailable)?)?;

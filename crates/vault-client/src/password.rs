@@ -10,7 +10,7 @@ use vault_protocol::opaque::kdf_profile;
 use vault_protocol::routes;
 use vault_protocol::statement::statement_hash;
 
-use crate::{Client, Error, Confirm, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 impl<T: Transport> Client<T> {
     /// Changes the password. `presence` proves the one before. Other sessions end; devices keep saving, and the

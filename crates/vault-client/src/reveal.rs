@@ -13,7 +13,7 @@ use vault_protocol::record::{AuthorKind, Header};
 use vault_protocol::{AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
-use crate::{Client, Error, Confirm, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 /// A saved key, without the key.
 #[derive(Debug, Clone)]
@@ -95,7 +95,12 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::Unverified`] when the record is not what its author signed; [`Error`].
-    pub fn reveal<'a>(&self, record: RecordId, reason: &str, presence: impl Into<Confirm<'a>>) -> Result<RevealedKey, Error> {
+    pub fn reveal<'a>(
+        &self,
+        record: RecordId,
+        reason: &str,
+        presence: impl Into<Confirm<'a>>,
+    ) -> Result<RevealedKey, Error> {
         let owner = self.owner()?;
         let confirmed = self.step_up(Purpose::Reveal, &record.to_string(), presence)?;
         let authors = self.authors(&owner)?;
@@ -110,7 +115,11 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::Unverified`] when a record is not what its author signed; [`Error`].
-    pub fn export<'a>(&self, records: &[RecordId], presence: impl Into<Confirm<'a>>) -> Result<Vec<ExportedKey>, Error> {
+    pub fn export<'a>(
+        &self,
+        records: &[RecordId],
+        presence: impl Into<Confirm<'a>>,
+    ) -> Result<Vec<ExportedKey>, Error> {
         let owner = self.owner()?;
         let authors = self.authors(&owner)?;
         let confirmed = self.step_up(Purpose::Export, &export_target(records), presence)?;

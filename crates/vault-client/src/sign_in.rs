@@ -5,8 +5,8 @@ use vault_crypto::CatalogueRoot;
 use vault_crypto::password::{Proof, Proven};
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
-    PASSKEY, ServerIdentity,
+    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
+    ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
@@ -33,6 +33,12 @@ impl SignInFactor {
 /// Which kind a typed code is: backup codes have twelve letters.
 pub(crate) fn factor_kind(code: &str) -> &'static str {
     if backup_code::letters(code).is_some() { backup_code::KIND } else { "totp" }
+}
+
+/// Whether one of these kinds is proven by something that can be typed.
+pub(crate) fn check_takes_codes(kinds: &[String]) -> Result<(), Error> {
+    let only_passkeys = !kinds.is_empty() && kinds.iter().all(|kind| kind == PASSKEY);
+    if only_passkeys { Err(Error::OnlyPasskeys) } else { Ok(()) }
 }
 
 /// A finished sign-in.
@@ -64,6 +70,7 @@ impl<T: Transport> Client<T> {
         factor: &mut dyn FnMut(&[String]) -> Result<SignInFactor, Error>,
     ) -> Result<SignedIn, Error> {
         self.sign_in_by(email, password, &mut |login, body| {
+            check_takes_codes(&login.second_factor)?;
             let given = factor(&login.second_factor)?;
             body.kind = given.kind;
             given.code.expose().clone_into(&mut body.code);

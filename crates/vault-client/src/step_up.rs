@@ -11,7 +11,7 @@ use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, routes};
 
 use crate::client::Owner;
-use crate::sign_in::factor_kind;
+use crate::sign_in::{check_takes_codes, factor_kind};
 use crate::{Authenticator, Client, Error, PrfOutput, Transport};
 
 /// What the owner gives to confirm an act: the password, which opens the vault, and a fresh code.
@@ -101,6 +101,7 @@ impl<T: Transport> Client<T> {
         };
         let prf = match confirm {
             Confirm::Code(presence) => {
+                check_takes_codes(&started.kinds)?;
                 factor_kind(presence.code.expose()).clone_into(&mut body.kind);
                 presence.code.expose().clone_into(&mut body.code);
                 None
@@ -138,7 +139,8 @@ impl<T: Transport> Client<T> {
     }
 
     fn prove_password(&self, owner: &Owner, proof: Proof, started: &StepUpStarted) -> Result<Proven, Error> {
-        let response = started.credential_response.as_ref().ok_or(Error::Answer("the credential response is missing"))?;
+        let response =
+            started.credential_response.as_ref().ok_or(Error::Answer("the credential response is missing"))?;
         let origin = self.transport.origin();
         Ok(proof.finish(response, &owner.profile.account_id, origin, started.kdf_profile)?)
     }

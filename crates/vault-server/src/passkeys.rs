@@ -14,8 +14,8 @@ use vault_protocol::problem::Code;
 use vault_protocol::{Bytes, audit};
 use vault_store::{Account, AccountId, FactorId, Passkey};
 use webauthn_rs::prelude::{
-    Credential, DiscoverableAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Uuid,
-    WebauthnError,
+    Credential, DiscoverableAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
+    Uuid, WebauthnError,
 };
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 use webauthn_rs_proto::{AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw};

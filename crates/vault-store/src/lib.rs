@@ -85,7 +85,7 @@ impl<T> Store for T where
         + Factors
         + Grants
         + Passkeys
-    + Passwords
+        + Passwords
         + Records
         + Sessions
         + Send

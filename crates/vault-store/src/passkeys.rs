@@ -54,13 +54,8 @@ pub trait Passkeys {
 
     /// Marks a use and advances the counter. `false`, and nothing is changed, when the counter did not rise: then the
     /// passkey was copied, or the answer was seen before. A passkey that does not count stays at 0.
-    async fn use_passkey(
-        &self,
-        account: AccountId,
-        factor: FactorId,
-        counter: i64,
-        now: Millis,
-    ) -> Result<bool, Error>;
+    async fn use_passkey(&self, account: AccountId, factor: FactorId, counter: i64, now: Millis)
+    -> Result<bool, Error>;
 
     /// Adds the slot that a passkey opens, in place of an earlier one of the same passkey: spends the grant, adds the
     /// audit entry.

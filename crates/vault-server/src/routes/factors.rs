@@ -9,8 +9,8 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::MAX_FACTORS;
 use vault_protocol::messages::{
-    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, PasskeyView, Purpose, TotpFinishRequest, TotpStartRequest,
-    TotpStarted,
+    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, PasskeyView, Purpose, TotpFinishRequest,
+    TotpStartRequest, TotpStarted,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};

@@ -110,8 +110,7 @@ pub(super) async fn finish(
     check_epoch(&account, state.epoch)?;
     let factors = app.store.factors(account.id).await?;
     let challenge = FixedBytes(tokens::challenge());
-    let (passkey, passkey_state) =
-        passkeys::challenge_for(&app, &app.store.passkeys(account.id).await?)?.unzip();
+    let (passkey, passkey_state) = passkeys::challenge_for(&app, &app.store.passkeys(account.id).await?)?.unzip();
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
         second_factor: presence::kinds(&app, account.id).await?,

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::GRANT_SECONDS;
-use vault_protocol::messages::{PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot};
+use vault_protocol::messages::{
+    PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+};
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, audit};
 use vault_store::{AccountId, Grant, Slot};
@@ -124,7 +126,8 @@ pub(super) async fn finish(
     let act =
         Act::by_owner(account, &caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
     app.store.add_grant(&grant, &|head| act.link(head)).await?;
-    let slots = if state.purpose.opens_vault() { vault_slots(&app, account, opens.as_deref()).await? } else { Vec::new() };
+    let slots =
+        if state.purpose.opens_vault() { vault_slots(&app, account, opens.as_deref()).await? } else { Vec::new() };
     Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots, backup_codes_left: used.backup_codes_left }))
 }
 

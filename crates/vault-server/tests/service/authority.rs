@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 19] = [
+const OWNERS_ROUTES: [(Method, &str); 22] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Post, routes::PASSWORD_START),
@@ -19,6 +19,9 @@ const OWNERS_ROUTES: [(Method, &str); 19] = [
     (Get, routes::FACTORS),
     (Post, routes::TOTP_START),
     (Post, routes::TOTP_FINISH),
+    (Post, routes::PASSKEY_START),
+    (Post, routes::PASSKEY_FINISH),
+    (Post, routes::PASSKEY_SLOT),
     (Post, routes::BACKUP_CODES_START),
     (Post, routes::BACKUP_CODES_FINISH),
     (Post, routes::FACTOR_REMOVE),
@@ -60,7 +63,9 @@ fn a_session_without_second_factor_adds_one_and_does_nothing_else() {
         let expected = match route.1 {
             // There is none to list, and the malformed body shows that the door was open.
             routes::FACTORS => (200, ""),
-            routes::TOTP_START | routes::TOTP_FINISH => (400, "request.invalid"),
+            routes::TOTP_START | routes::TOTP_FINISH | routes::PASSKEY_START | routes::PASSKEY_FINISH => {
+                (400, "request.invalid")
+            }
             _ => (403, "factor.enrol_needed"),
         };
         assert_eq!((answer.status, answer.code()), expected, "{route:?}");

@@ -28,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<ManualClock>,
     limits: Limits,
     notices: bool,
+    /// Other than the address of the listener.
+    origin: Option<String>,
     address: SocketAddr,
     running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -44,7 +46,24 @@ impl Service {
             clock: Arc::new(ManualClock::new(now)),
             limits,
             notices: false,
+            origin: None,
             address: "127.0.0.1:0".parse().unwrap(),
+            running: None,
+        };
+        service.run();
+        service
+    }
+
+    /// A service that goes by a name, as passkeys need it, and hands notices to a folder.
+    pub(crate) fn with_a_name() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut service = Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: Arc::new(ManualClock::new(vault_server::SystemClock.now_ms())),
+            limits: Limits::default(),
+            notices: true,
+            origin: Some(format!("http://localhost:{}", free.port())),
+            address: free,
             running: None,
         };
         service.run();
@@ -112,11 +131,11 @@ impl Service {
 
     pub(crate) fn config(&self) -> Config {
         let notices = self.notices.then(|| self.notices_folder());
-        Config { limits: self.limits, notices, ..Config::in_folder(self.folder.path()) }
+        Config { limits: self.limits, notices, origin: self.origin.clone(), ..Config::in_folder(self.folder.path()) }
     }
 
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.origin.clone().unwrap_or_else(|| format!("http://{}", self.address))
     }
 
     pub(crate) fn transport(&self) -> HttpTransport {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod authenticator;
 mod authority;
 mod backup_codes;
 mod enrolment;
@@ -14,7 +15,10 @@ mod hostile;
 mod limits;
 mod main_path;
 mod outbox;
+mod passkey_refusals;
+mod passkeys;
 mod password;
+mod prf_leak;
 mod races;
 mod recover;
 mod start;

@@ -18,11 +18,12 @@ impl Passkeys for SqlStore {
     }
 
     async fn passkeys(&self, account: AccountId) -> Result<Vec<Passkey>, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM factors WHERE account_id = $1 AND credential_id IS NOT NULL ORDER BY created_at, id")
-                .bind(&account.as_bytes()[..])
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM factors WHERE account_id = $1 AND credential_id IS NOT NULL ORDER BY created_at, id",
+        )
+        .bind(&account.as_bytes()[..])
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(Passkey {

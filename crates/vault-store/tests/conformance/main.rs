@@ -7,6 +7,7 @@ mod accounts;
 mod backup_codes;
 mod devices;
 mod fixture;
+mod passkeys;
 mod passwords;
 mod presence;
 mod records;
@@ -26,6 +27,9 @@ macro_rules! conformance {
                 counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
             backup_codes: [a_backup_code_is_used_once, parallel_uses_of_a_backup_code,
                 new_backup_codes_void_the_old_ones, a_refused_set_changes_nothing],
+            passkeys: [a_passkey_is_a_factor_with_a_name_of_its_own, a_passkeys_counter_only_rises,
+                parallel_uses_of_a_counter, a_passkeys_slot_takes_the_place_of_its_earlier_one,
+                a_refused_slot_changes_nothing, slots_are_retired_by_name_or_all, a_removed_passkey_takes_its_slot_along],
             passwords: [a_new_password_replaces_record_and_slot, a_new_password_can_end_every_session,
                 a_refused_password_changes_nothing, parallel_new_passwords],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
