@@ -75,7 +75,7 @@ pub(crate) fn begin_enrolment(
     present: &[Passkey],
 ) -> Result<(PasskeyCreation, Enrolment), Failure> {
     let webauthn = app.webauthn()?;
-    let exclude = present.iter().map(|passkey| passkey.credential_id.clone().into()).collect();
+    let exclude = present.iter().map(|passkey| passkey.credential_id.clone()).collect();
     let id = Uuid::from_bytes(*account.id.as_bytes());
     let begun = webauthn.start_passkey_registration(id, &account.email_norm, &account.email_norm, Some(exclude));
     let (options, state) = begun.map_err(|_| Fault::Made("a passkey's enrolment"))?;
@@ -88,7 +88,7 @@ pub(crate) fn begin_enrolment(
             name: account.email_norm.clone(),
             display_name: account.email_norm.clone(),
         },
-        challenge: Bytes(options.challenge.into()),
+        challenge: Bytes(options.challenge),
         algorithms: options.pub_key_cred_params.iter().map(|parameter| algorithm(parameter.alg)).collect(),
         timeout_ms: TIMEOUT_MS,
         exclude: present.iter().map(descriptor).collect(),
@@ -128,7 +128,7 @@ pub(crate) fn finish_enrolment(
         .finish_passkey_registration(&credential, &enrolment.0)
         .map_err(|error| refused("enrolment", &error))?;
     // The name that was sent beside is the one that was made.
-    if passkey.cred_id().as_ref() != made.id.0.as_slice() {
+    if *passkey.cred_id() != made.id.0 {
         return Err(Code::AuthInvalid.into());
     }
     let counter = Credential::from(passkey.clone()).counter.into();
@@ -144,7 +144,7 @@ pub(crate) fn challenge<'a>(
     let begun = app.webauthn()?.start_discoverable_authentication();
     let (options, state) = begun.map_err(|_| Fault::Made("a passkey's challenge"))?;
     let request = PasskeyRequest {
-        challenge: Bytes(options.public_key.challenge.into()),
+        challenge: Bytes(options.public_key.challenge),
         timeout_ms: TIMEOUT_MS,
         rp_id: options.public_key.rp_id,
         allow: allow.into_iter().map(descriptor).collect(),

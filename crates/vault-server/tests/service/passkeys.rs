@@ -127,7 +127,8 @@ fn a_passkey_that_derives_nothing_signs_in_and_the_password_opens() {
         Confirm::Passkey { authenticator: &authenticator, password: None },
     );
     assert_eq!(code_of(without.map(|_| ())), Code::FactorPrfUnavailable);
-    let with = Confirm::Passkey { authenticator: &authenticator, password: Some(&PASSWORD.into()) };
+    let password = PASSWORD.into();
+    let with = Confirm::Passkey { authenticator: &authenticator, password: Some(&password) };
     assert!(phone.client.reveal(record.record_id, "drill", with).unwrap().password == key);
 
     let other = service.computer();
@@ -200,8 +201,8 @@ fn a_passkey_replaces_factors_that_were_lost() {
         })
         .unwrap();
     let phone = service.computer();
-    let backup = |_: &[String]| Ok(vault_client::SignInFactor::of(codes[0].as_str().into()));
-    phone.client.sign_in(&owner.email, PASSWORD.into(), &mut { backup }).unwrap();
+    let mut backup = |_: &[String]| Ok(vault_client::SignInFactor::of(codes[0].as_str().into()));
+    phone.client.sign_in(&owner.email, PASSWORD.into(), &mut backup).unwrap();
     let authenticator = SoftAuthenticator::new(&service.origin());
     phone.client.add_passkey("new laptop", None, &authenticator).unwrap();
     phone.client.sign_in_confirmed_by_passkey(&owner.email, PASSWORD.into(), &authenticator).unwrap();

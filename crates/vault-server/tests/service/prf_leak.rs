@@ -47,7 +47,7 @@ fn the_passkey_that_is_named_opens_nothing_any_more_and_others_do() {
     let output = BASE64URL_NOPAD.encode(&laptop.prf(&laptop.ids()[0], &prf_input(&service.origin())));
     assert!(!notice.contains(&output) && !answer.body.to_string().contains(&output));
 
-    let by = |authenticator| {
+    let by = |authenticator: &SoftAuthenticator| {
         let confirm = Confirm::Passkey { authenticator, password: None };
         owner.client().reveal(record.record_id, "drill", confirm).map(|_| ())
     };
