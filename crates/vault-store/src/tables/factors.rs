@@ -13,7 +13,7 @@ use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, M
 impl Factors for SqlStore {
     async fn add_factor(&self, add: &AddFactor, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            self::add(tx, add, None, link).await?;
+            add_in(tx, add, None, link).await?;
             Ok(())
         })
     }
@@ -69,7 +69,7 @@ impl Factors for SqlStore {
 }
 
 /// Adds a factor with everything that changes with it; a passkey brings its credential and counter.
-pub(super) async fn add(
+pub(super) async fn add_in(
     tx: &mut Connection,
     add: &AddFactor,
     passkey: Option<(&[u8], i64)>,

@@ -12,7 +12,7 @@ use crate::{
 impl Passkeys for SqlStore {
     async fn add_passkey(&self, add: &AddPasskey, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            factors::add(tx, &add.add, Some((&add.credential_id, add.counter)), link).await?;
+            factors::add_in(tx, &add.add, Some((&add.credential_id, add.counter)), link).await?;
             Ok(())
         })
     }
