@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fusermount3", "fuse3"),
     ("setfattr", "attr"),
     ("xz", "xz-utils"),
+    ("sqlite3", "sqlite3"),
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("qemu-img", "qemu-utils"),
@@ -43,8 +44,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("groff", "groff-base"),
     ("age", "age"),
+    ("sqlite3", "sqlite3"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
@@ -80,13 +83,24 @@ fn install_packages() -> Result<()> {
     println!("setup: installing {}", missing.join(" "));
     let apt = |arguments: &[&str]| {
         let mut apt = command("apt-get", arguments);
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("UCF_FORCE_CONFFOLD", "1");
         succeed(&mut apt)
     };
+    without_clusters();
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
     apt(&install)
+}
+
+/// The tests start servers of PostgreSQL for themselves: its package need not set one up for the whole machine.
+fn without_clusters() {
+    let file = Path::new("/etc/postgresql-common/createcluster.conf");
+    if !file.exists() {
+        // Should it not be possible, there is one server more than needed.
+        let _ = std::fs::create_dir_all("/etc/postgresql-common");
+        let _ = std::fs::write(file, "create_main_cluster = false\n");
+    }
 }
 
 fn installed(program: &str) -> bool {
@@ -95,18 +109,29 @@ fn installed(program: &str) -> bool {
         .any(|folder| Path::new(folder).join(program).exists())
 }
 
-/// A Python environment with a newer libbde than Debian's. Without it the tests that want it say so.
+/// What the Python environment has: a newer libbde than Debian's, and judges of the service's interface. Module, package.
+const JUDGES: &[(&str, &str)] = &[
+    ("pybde", "libbde-python"),
+    ("aiosmtpd", "aiosmtpd==1.4.6"),
+    ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
+    ("schemathesis", "schemathesis==4.32.5"),
+];
+
+/// A Python environment with other implementations. Without it the tests that want it say so.
 fn judges() -> PathBuf {
     let folder = crate::root().join("target/judges");
     let python = folder.join("bin/python");
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    if succeeds(&mut command(&text(&python), &["-c", "import pybde"])) {
+    let here = |module: &str| succeeds(&mut command(&text(&python), &["-c", &format!("import {module}")]));
+    let missing: Vec<&str> = JUDGES.iter().filter(|(module, _)| !here(module)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
         return folder;
     }
-    println!("setup: installing libbde-python into target/judges");
-    let made = succeed(&mut command("python3", &["-m", "venv", &text(&folder)]))
-        .and_then(|()| succeed(&mut command(&text(&python), &["-m", "pip", "install", "--quiet", "libbde-python"])));
-    if let Err(error) = made {
+    println!("setup: installing {} into target/judges", missing.join(" "));
+    let mut install = vec!["-m", "pip", "install", "--quiet"];
+    install.extend(missing);
+    let made = if python.exists() { Ok(()) } else { succeed(&mut command("python3", &["-m", "venv", &text(&folder)])) };
+    if let Err(error) = made.and_then(|()| succeed(&mut command(&text(&python), &install))) {
         eprintln!("setup: {error:#}");
     }
     folder

@@ -12,6 +12,8 @@ pub(crate) struct Failure {
     pub(crate) cause: Option<String>,
     /// What to do next.
     pub(crate) hint: Option<String>,
+    /// Address of a page that explains it.
+    pub(crate) page: Option<String>,
     /// Code of the error catalogue, where the failure has one; it never changes.
     pub(crate) code: Option<String>,
     broken_pipe: bool,
@@ -22,7 +24,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A well-formed no: exit status 1.
     pub(crate) fn no(error: impl Into<String>) -> Self {
-        Self { status: 1, error: error.into(), cause: None, hint: None, code: None, broken_pipe: false }
+        Self { status: 1, error: error.into(), cause: None, hint: None, page: None, code: None, broken_pipe: false }
     }
 
     /// It could not be tried: exit status 2.

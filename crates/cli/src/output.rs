@@ -20,7 +20,7 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     if json {
         let document = json!({
             "error": failure.error, "cause": failure.cause, "hint": failure.hint, "code": failure.code,
-            "status": failure.status(),
+            "page": failure.page, "status": failure.status(),
         });
         let _ = writeln!(err, "{document:#}");
         return;
@@ -32,6 +32,9 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     }
     if let Some(hint) = &failure.hint {
         let _ = writeln!(err, "keyhaven: hint: {hint}");
+    }
+    if let Some(page) = &failure.page {
+        let _ = writeln!(err, "keyhaven: more: {page}");
     }
 }
 

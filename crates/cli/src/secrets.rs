@@ -37,6 +37,9 @@ pub(crate) struct SecretArgs {
     /// Fetch the recovery key from your account; asks for its password and a fresh code
     #[arg(long, conflicts_with_all = ["recovery_password_file", "password_file", "startup_key"])]
     pub(crate) from_account: bool,
+    /// Nobody is there to be asked.
+    #[arg(skip)]
+    unattended: bool,
     #[command(flatten)]
     person: PersonArgs,
     #[command(flatten)]
@@ -70,6 +73,24 @@ impl Given {
 }
 
 impl SecretArgs {
+    /// What a service uses: a file or nothing, and nobody to ask.
+    pub(crate) fn unattended(
+        password_file: Option<PathBuf>,
+        startup_key: Option<PathBuf>,
+        account: AccountArgs,
+    ) -> Self {
+        let person = PersonArgs { account_password_file: None, code_file: None };
+        Self {
+            recovery_password_file: None,
+            password_file,
+            startup_key,
+            from_account: false,
+            unattended: true,
+            person,
+            account,
+        }
+    }
+
     /// The account that belongs to these arguments.
     pub(crate) fn account(&self) -> &AccountArgs {
         &self.account
@@ -125,6 +146,10 @@ impl SecretArgs {
             output::note("protection of this drive is suspended: anyone can open it without a key");
             return Ok(Given::other(ClearKey));
         }
+        if self.unattended {
+            return Err(Failure::could_not("no key to open the drive with is given")
+                .hint("name its password or startup key: `keyhaven device run --help`"));
+        }
         ask(&kinds)
     }
 }
@@ -155,7 +180,7 @@ fn from_account(protectors: &[KeyProtector], account: &AccountArgs, person: &Per
                 .hint("check the audit trail: `keyhaven audit verify`")
         });
     };
-    let mut person = person.person()?;
+    let mut person = person.person()?.at(&client);
     let key = person.confirm(|presence| client.reveal(record.record_id, "drive_access", presence))?;
     Ok(key.password)
 }

@@ -1,6 +1,6 @@
 //! What tests share: where the corpus of Windows volumes is, which other implementations are installed, and how a test
-//! says that it was skipped; small volumes with fixed keys and ways to damage them; disks that lose their power. A
-//! dev-dependency only.
+//! says that it was skipped; small volumes with fixed keys and ways to damage them; disks that lose their power; a
+//! throwaway PostgreSQL server. A dev-dependency only.
 //!
 //! A test that needs something absent prints `skipped: REASON` and returns; under `CI=true` it fails instead, so that a
 //! skipped check is never told as passed.
@@ -8,6 +8,8 @@
 mod authenticator;
 pub mod judges;
 pub mod leaks;
+#[cfg(unix)]
+pub mod postgres;
 mod program;
 pub mod simulation;
 pub mod volumes;

@@ -1,25 +1,34 @@
 //! The audit trail: read it, and hold it against everything this client remembers.
+//!
+//! The same checks run on what the service shows now and on a bundle that was made elsewhere: [`check`].
+
+use std::collections::BTreeMap;
 
 use vault_protocol::audit::{AuditEntry, action, entry_hash};
 use vault_protocol::limits::MAX_AUDIT_PAGE;
-use vault_protocol::messages::{AuditHead, AuditPage};
-use vault_protocol::{Bytes, FixedBytes, Signed, routes, verify};
+use vault_protocol::log::{Checkpoint, Hash, Note, VerifierKey, is_consistent, is_included, log_name};
+use vault_protocol::messages::{AuditHead, AuditPage, EntryProof};
+use vault_protocol::statement::{KeyStatement, fingerprint, statement_hash};
+use vault_protocol::{AccountId, Bytes, FixedBytes, Millis, PublicKey, routes, verify};
 
+use crate::bundle::AuditBundle;
 use crate::client::Owner;
-use crate::reveal::summary;
+use crate::log::fault;
+use crate::reveal::{Authors, verified_save};
+use crate::reveals::is_release;
 use crate::state::Profile;
 use crate::{Client, Error, Transport};
 
-/// Acts that give out a key.
-const RELEASES: [&str; 2] = [action::REVEAL, action::EXPORT];
+/// An entry that is older than this must be in the log. Young ones may wait for their place.
+const LONGEST_WAIT_MS: Millis = 60_000;
 
 /// An account's trail whose chain was replayed.
 #[derive(Debug, Clone)]
 pub struct AuditTrail {
     /// All entries, oldest first.
     pub entries: Vec<AuditEntry>,
-    bytes: Vec<Bytes>,
-    head: AuditHead,
+    pub(crate) bytes: Vec<Bytes>,
+    pub(crate) head: AuditHead,
 }
 
 /// What `audit verify` found. Empty `problems`: everything fits.
@@ -33,8 +42,61 @@ pub struct AuditReport {
     pub records: usize,
     /// Reveals in the chain.
     pub reveals: usize,
+    /// Releases that the client remembers and that are in the chain.
+    pub remembered: usize,
+    /// Entries that are proven to be in the service's global log.
+    pub logged: usize,
+    /// Entries so new that they wait for their place in it.
+    pub pending: usize,
+    /// Entries of all accounts in that log.
+    pub log_size: u64,
+    /// Witnesses that signed the log's checkpoint, and when, in milliseconds since 1970.
+    pub witnesses: Vec<(String, Millis)>,
+    /// Number of the first entry that does not fit, where a problem is of one.
+    pub first_bad_entry: Option<u64>,
+    /// Where the service's contradicting statements about its log were kept.
+    pub evidence: Option<String>,
     /// What does not fit, first first.
     pub problems: Vec<String>,
+}
+
+impl AuditReport {
+    fn problem(&mut self, entry: Option<u64>, text: String) {
+        if let Some(seq) = entry {
+            self.first_bad_entry = Some(self.first_bad_entry.map_or(seq, |first| first.min(seq)));
+            self.problems.push(format!("entry {seq}: {text}"));
+        } else {
+            self.problems.push(text);
+        }
+    }
+}
+
+/// How the keys in a bundle are known to be the true ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleTrust {
+    /// This computer signed in to the account before.
+    State,
+    /// The account's fingerprint and the service's, as they were told by somebody who knows.
+    Fingerprints {
+        /// Of the account, as on the emergency kit.
+        account: String,
+        /// Of the service, as [`Client::service_fingerprint`] gives it.
+        service: String,
+    },
+}
+
+/// What a bundle is held against.
+struct Pins<'a> {
+    origin: &'a str,
+    account_id: AccountId,
+    statement: KeyStatement,
+    receipt_pk: &'a PublicKey,
+    log_pk: &'a PublicKey,
+    /// Newest entry that was seen before.
+    head: AuditHead,
+    /// Newest log that was seen before.
+    log: Option<(u64, Hash)>,
+    witnesses: &'a [VerifierKey],
 }
 
 impl<T: Transport> Client<T> {
@@ -45,36 +107,106 @@ impl<T: Transport> Client<T> {
     pub fn audit_trail(&self) -> Result<AuditTrail, Error> {
         let owner = self.owner()?;
         let trail = self.read_trail(&owner)?;
-        self.remember_head(&owner, &trail)?;
+        self.remember_head(&owner, trail.head)?;
         Ok(trail)
     }
 
-    /// Checks chain, remembered head, receipts and the signatures of all records; collects what does not fit.
+    /// Checks chain, remembered head, receipts, releases, the signatures of all records, and the global log; collects what does
+    /// not fit.
     ///
     /// # Errors
     /// [`Error::NotSignedIn`], [`Error::Transport`]: it could not be checked.
     pub fn audit_verify(&self) -> Result<AuditReport, Error> {
+        self.audit_verify_witnessed(&[])
+    }
+
+    /// As [`Client::audit_verify`]; each of the witnesses must have signed the log's checkpoint.
+    ///
+    /// # Errors
+    /// As [`Client::audit_verify`].
+    pub fn audit_verify_witnessed(&self, witnesses: &[VerifierKey]) -> Result<AuditReport, Error> {
         let owner = self.owner()?;
-        let mut report = AuditReport::default();
-        let trail = match self.read_trail(&owner) {
-            Ok(trail) => trail,
+        let collected = match self.collect(&owner) {
+            Ok(collected) => collected,
             Err(Error::Inconsistent(what)) => {
-                report.problems.push(format!("the {what} differs from what was seen before"));
+                let mut report = AuditReport::default();
+                report.problem(None, format!("the {what} differs from what was seen before"));
                 return Ok(report);
             }
             Err(other) => return Err(other),
         };
-        report.entries = trail.entries.len();
-        report.reveals = trail.entries.iter().filter(|entry| RELEASES.contains(&entry.action.as_str())).count();
-        self.check_receipts(&owner, &trail, &mut report)?;
-        self.check_records(&owner, &trail, &mut report)?;
+        let profile = &owner.profile;
+        let pins = Pins {
+            origin: &profile.origin,
+            account_id: profile.account_id,
+            statement: owner.statement.clone(),
+            receipt_pk: &profile.receipt_pk,
+            log_pk: &profile.log_pk,
+            head: profile.audit_head,
+            log: collected.log.seen.as_ref().map(|seen| seen.head()),
+            witnesses,
+        };
+        let mut report = check(&collected.bundle, &pins);
+        let _lock = self.state.lock()?;
+        if let Some(what) = collected.log.fault {
+            report.evidence = Some(self.keep_evidence(what, &collected.log, &profile.log_pk)?);
+        }
         if report.problems.is_empty() {
-            self.remember_head(&owner, &trail)?;
+            self.write_head(&owner, collected.head)?;
+            self.pin_log(&collected.log)?;
         }
         Ok(report)
     }
 
-    fn read_trail(&self, owner: &Owner) -> Result<AuditTrail, Error> {
+    /// Checks a bundle without asking the service.
+    ///
+    /// # Errors
+    /// [`Error::NotSignedIn`] when nothing is known that the bundle could be held against; [`Error::Unverified`],
+    /// [`Error::Inconsistent`] when its keys are not the ones that are known.
+    pub fn audit_verify_bundle(
+        &self,
+        bundle: &AuditBundle,
+        trust: &BundleTrust,
+        witnesses: &[VerifierKey],
+    ) -> Result<AuditReport, Error> {
+        let known = self.state.profile()?.filter(|known| known.account_id == bundle.account_id);
+        let (head, log) = match trust {
+            BundleTrust::State => {
+                let known = known.ok_or(Error::NotSignedIn)?;
+                if known.origin != bundle.origin || known.key_statement != bundle.key_statement {
+                    return Err(Error::Inconsistent("key statement"));
+                }
+                if known.receipt_pk != bundle.receipt_pk || known.log_pk != bundle.log_pk {
+                    return Err(Error::Inconsistent("own keys"));
+                }
+                (known.audit_head, self.pinned_log()?.map(|pinned| pinned.head()))
+            }
+            BundleTrust::Fingerprints { account, service } => {
+                if !same(account, &fingerprint(&statement_hash(&bundle.key_statement))) {
+                    return Err(Error::Inconsistent("key statement"));
+                }
+                if !same(service, &bundle.service_fingerprint()) {
+                    return Err(Error::Inconsistent("own keys"));
+                }
+                (AuditHead { seq: 0, hash: FixedBytes([0; 32]) }, None)
+            }
+        };
+        let statement = verify::key_statement(&bundle.key_statement, bundle.account_id)
+            .map_err(Error::unverified("the key statement"))?;
+        let pins = Pins {
+            origin: &bundle.origin,
+            account_id: bundle.account_id,
+            statement,
+            receipt_pk: &bundle.receipt_pk,
+            log_pk: &bundle.log_pk,
+            head,
+            log,
+            witnesses,
+        };
+        Ok(check(bundle, &pins))
+    }
+
+    pub(crate) fn read_trail(&self, owner: &Owner) -> Result<AuditTrail, Error> {
         let mut bytes: Vec<Bytes> = Vec::new();
         let head = loop {
             let path = format!("{}?after={}&limit={MAX_AUDIT_PAGE}", routes::AUDIT, bytes.len());
@@ -92,57 +224,201 @@ impl<T: Transport> Client<T> {
             return Err(Error::Inconsistent("audit trail"));
         }
         let trail = AuditTrail { entries, bytes, head: read };
-        trail.contains(&owner.profile.audit_head).then_some(trail).ok_or(Error::Inconsistent("audit trail"))
+        contains(&trail.bytes, &owner.profile.audit_head).then_some(trail).ok_or(Error::Inconsistent("audit trail"))
     }
 
-    fn check_receipts(&self, owner: &Owner, trail: &AuditTrail, report: &mut AuditReport) -> Result<(), Error> {
-        for name in self.state.names("receipts")? {
-            let Some(signed) = self.state.read::<Signed>(&name)? else { continue };
-            let Ok(receipt) = verify::receipt(&signed, &owner.profile.receipt_pk) else {
-                report.problems.push(format!("the receipt in {name} is not signed by this service"));
-                continue;
-            };
-            if receipt.account_id != owner.profile.account_id {
-                continue;
-            }
-            if trail.contains(&AuditHead { seq: receipt.audit_seq, hash: receipt.audit_hash }) {
-                report.receipts += 1;
-            } else {
-                report.problems.push(format!("the save of record {} has a receipt and no entry", receipt.record_id));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_records(&self, owner: &Owner, trail: &AuditTrail, report: &mut AuditReport) -> Result<(), Error> {
-        let authors = self.authors(owner)?;
-        let views = self.record_views(owner)?;
-        for view in &views {
-            if summary(owner, &authors, view).verified {
-                report.records += 1;
-            } else {
-                report.problems.push(format!("who saved record {} cannot be verified", view.record_id));
-            }
-        }
-        for entry in trail.entries.iter().filter(|entry| entry.action == action::SAVE && entry.outcome == "done") {
-            if !views.iter().any(|view| view.record_id.to_string() == entry.target) {
-                report.problems.push(format!("record {} was saved and is not listed", entry.target));
-            }
-        }
-        Ok(())
-    }
-
-    fn remember_head(&self, owner: &Owner, trail: &AuditTrail) -> Result<(), Error> {
+    fn remember_head(&self, owner: &Owner, head: AuditHead) -> Result<(), Error> {
         let _lock = self.state.lock()?;
-        self.state.write("profile.json", &Profile { audit_head: trail.head, ..owner.profile.clone() })
+        self.write_head(owner, head)
+    }
+
+    fn write_head(&self, owner: &Owner, head: AuditHead) -> Result<(), Error> {
+        self.state.write("profile.json", &Profile { audit_head: head, ..owner.profile.clone() })
     }
 }
 
-impl AuditTrail {
-    /// Whether the chain holds this entry. Number 0 stands for "nothing seen yet".
-    fn contains(&self, head: &AuditHead) -> bool {
-        let Some(index) = head.seq.checked_sub(1) else { return true };
-        let entry = usize::try_from(index).ok().and_then(|index| self.bytes.get(index));
-        entry.is_some_and(|bytes| entry_hash(bytes) == head.hash.0)
+/// Compares fingerprints as people type them.
+fn same(typed: &str, found: &str) -> bool {
+    let letters = |text: &str| {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect::<String>()
+    };
+    letters(typed) == letters(found)
+}
+
+/// Whether the chain holds this entry. Number 0 stands for "nothing seen yet".
+fn contains(chain: &[Bytes], head: &AuditHead) -> bool {
+    let Some(index) = head.seq.checked_sub(1) else { return true };
+    let entry = usize::try_from(index).ok().and_then(|index| chain.get(index));
+    entry.is_some_and(|bytes| entry_hash(bytes) == head.hash.0)
+}
+
+/// Holds a bundle against what is pinned.
+fn check(bundle: &AuditBundle, pins: &Pins<'_>) -> AuditReport {
+    let mut report = AuditReport { entries: bundle.entries.len(), ..AuditReport::default() };
+    let entries = match verify::audit_chain(&bundle.entries) {
+        Ok((entries, _)) => entries,
+        // The chain breaks behind an entry that was changed; the log tells which of the two it was.
+        Err(seq) if was_changed(bundle, pins, seq - 1) => {
+            report.problem(Some(seq - 1), "it is not the one that is in the service's log".to_owned());
+            return report;
+        }
+        Err(seq) => {
+            report.problem(Some(seq), "it does not follow from the one before".to_owned());
+            return report;
+        }
+    };
+    if pins.head.seq <= bundle.entries.len() as u64 && !contains(&bundle.entries, &pins.head) {
+        report.problem(Some(pins.head.seq), "it is another one than this computer saw before".to_owned());
+    }
+    report.reveals = entries.iter().filter(|entry| is_release(entry)).count();
+    check_log(bundle, &entries, pins, &mut report);
+    check_receipts(bundle, pins, &mut report);
+    check_records(bundle, &entries, pins, &mut report);
+    check_reveals(bundle, &entries, &mut report);
+    report
+}
+
+/// Whether the log has another entry in this one's place.
+fn was_changed(bundle: &AuditBundle, pins: &Pins<'_>, seq: u64) -> bool {
+    let checkpoint =
+        Note::parse(&bundle.checkpoint).and_then(|note| note.checkpoint(&log_name(pins.origin), pins.log_pk)).ok();
+    let bytes = seq.checked_sub(1).and_then(|index| bundle.entries.get(usize::try_from(index).ok()?));
+    let proof = bundle.proofs.iter().find(|proof| proof.seq == seq);
+    let (Some(checkpoint), Some(bytes), Some(proof)) = (checkpoint, bytes, proof) else { return false };
+    !is_proven(bytes, proof, &checkpoint)
+}
+
+fn is_proven(entry: &[u8], proof: &EntryProof, checkpoint: &Checkpoint) -> bool {
+    let path: Vec<Hash> = proof.path.iter().map(|hash| hash.0).collect();
+    is_included(&entry_hash(entry), proof.index, checkpoint.size, &path, &checkpoint.root)
+}
+
+fn check_log(bundle: &AuditBundle, entries: &[AuditEntry], pins: &Pins<'_>, report: &mut AuditReport) {
+    let name = log_name(pins.origin);
+    let read = |note: &str| Note::parse(note).and_then(|note| Ok((note.checkpoint(&name, pins.log_pk)?, note)));
+    let (checkpoint, note) = match read(&bundle.checkpoint) {
+        Ok(read) => read,
+        Err(why) => return report.problem(None, format!("the checkpoint of the service's log: {why}")),
+    };
+    report.log_size = checkpoint.size;
+    // A bundle names what was seen when it was made; that must be connected with its checkpoint.
+    let seen = match bundle.seen.as_deref().map(read).transpose() {
+        Ok(seen) => seen.map(|(seen, _)| (seen.size, seen.root)),
+        Err(why) => return report.problem(None, format!("the checkpoint that was seen before: {why}")),
+    };
+    if let Some(what) = log_fault(bundle, seen, pins.log, &checkpoint) {
+        return report.problem(None, format!("the service's log {what}"));
+    }
+    for witness in pins.witnesses {
+        match note.verify(witness) {
+            Ok(seconds) => {
+                let at = Millis::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+                report.witnesses.push((witness.name().to_owned(), at));
+            }
+            Err(_) => report.problem(None, format!("the witness {} did not sign the checkpoint", witness.name())),
+        }
+    }
+    check_inclusion(bundle, entries, &checkpoint, report);
+}
+
+/// What is wrong between the checkpoint of a bundle and those that were seen before.
+fn log_fault(
+    bundle: &AuditBundle,
+    seen: Option<(u64, Hash)>,
+    pinned: Option<(u64, Hash)>,
+    checkpoint: &Checkpoint,
+) -> Option<&'static str> {
+    let path: Vec<Hash> = bundle.consistency.iter().map(|hash| hash.0).collect();
+    if let Some((size, root)) = seen {
+        if size > checkpoint.size {
+            return Some(fault::SHRUNK);
+        }
+        if !is_consistent((size, &root), (checkpoint.size, &checkpoint.root), &path) {
+            return Some(fault::FORKED);
+        }
+    }
+    // One size has one root. Others are connected only online.
+    let known = [seen, Some((checkpoint.size, checkpoint.root))];
+    let forked = |(size, root): (u64, Hash)| known.iter().flatten().any(|other| other.0 == size && other.1 != root);
+    pinned.is_some_and(forked).then_some(fault::FORKED)
+}
+
+fn check_inclusion(bundle: &AuditBundle, entries: &[AuditEntry], checkpoint: &Checkpoint, report: &mut AuditReport) {
+    let proofs: BTreeMap<u64, _> = bundle.proofs.iter().map(|proof| (proof.seq, proof)).collect();
+    // The service's own clock where it is ahead: two times of one clock can be compared.
+    let newest = entries.iter().map(|entry| entry.at).max().unwrap_or(0).max(bundle.made_at);
+    for (entry, bytes) in entries.iter().zip(&bundle.entries) {
+        let Some(proof) = proofs.get(&entry.seq) else {
+            if newest.saturating_sub(entry.at) > LONGEST_WAIT_MS {
+                report.problem(Some(entry.seq), "it is not in the service's log".to_owned());
+            } else {
+                report.pending += 1;
+            }
+            continue;
+        };
+        if is_proven(bytes, proof, checkpoint) {
+            report.logged += 1;
+        } else {
+            report.problem(Some(entry.seq), "it is not where the service's log is said to have it".to_owned());
+        }
+    }
+}
+
+fn check_receipts(bundle: &AuditBundle, pins: &Pins<'_>, report: &mut AuditReport) {
+    for signed in &bundle.receipts {
+        let Ok(receipt) = verify::receipt(signed, pins.receipt_pk) else {
+            report.problem(None, "a receipt that is kept here is not signed by this service".to_owned());
+            continue;
+        };
+        if receipt.account_id != pins.account_id {
+            continue;
+        }
+        if contains(&bundle.entries, &AuditHead { seq: receipt.audit_seq, hash: receipt.audit_hash }) {
+            report.receipts += 1;
+        } else {
+            let text = format!("the save of record {} has a receipt and no entry", receipt.record_id);
+            report.problem(Some(receipt.audit_seq), text);
+        }
+    }
+}
+
+fn check_records(bundle: &AuditBundle, entries: &[AuditEntry], pins: &Pins<'_>, report: &mut AuditReport) {
+    let authors = Authors::of(pins.account_id, &pins.statement, &bundle.certificates);
+    for view in &bundle.records {
+        if verified_save(view, pins.account_id, &authors).is_some() {
+            report.records += 1;
+        } else {
+            report.problem(None, format!("who saved record {} cannot be verified", view.record_id));
+        }
+    }
+    for (place, entry) in entries.iter().enumerate() {
+        if entry.action != action::SAVE || entry.outcome != "done" {
+            continue;
+        }
+        let listed = bundle.records.iter().any(|view| view.record_id.to_string() == entry.target);
+        // What the owner deleted is gone, and told so.
+        let mut later = entries.iter().skip(place + 1);
+        if !listed && !later.any(|later| later.action.starts_with("delete") && later.target == entry.target) {
+            report.problem(Some(entry.seq), format!("record {} was saved and is not listed", entry.target));
+        }
+    }
+}
+
+fn check_reveals(bundle: &AuditBundle, entries: &[AuditEntry], report: &mut AuditReport) {
+    let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| is_release(entry)) {
+        *told.entry(&entry.target).or_default() += 1;
+    }
+    for reveal in bundle.reveals.iter().filter(|reveal| reveal.account_id == bundle.account_id) {
+        let record = reveal.record_id.to_string();
+        // Each stands for one entry, whichever it is; one that is known by its number must be that one.
+        let left = told.get_mut(record.as_str()).filter(|left| **left > 0);
+        let counted = left.map(|left| *left -= 1).is_some();
+        if counted && reveal.entry.is_none_or(|head| contains(&bundle.entries, &head)) {
+            report.remembered += 1;
+        } else {
+            let text = format!("the release of record {record} that this computer remembers has no entry");
+            report.problem(reveal.entry.map(|head| head.seq), text);
+        }
     }
 }

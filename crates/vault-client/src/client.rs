@@ -1,8 +1,8 @@
 //! The client: a transport, a state folder, a clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use secret::{SecretBytes, SecretVec};
+use secret::{SecretBytes, SecretString, SecretVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vault_crypto::CatalogueRoot;
@@ -12,16 +12,28 @@ use vault_protocol::statement::{KeyStatement, fingerprint, statement_hash};
 use vault_protocol::{Bytes, Millis, Signed, routes, verify};
 use zeroize::Zeroizing;
 
+use crate::key_store::{FileKeyStore, KeyStore};
 use crate::state::{Profile, SessionFile};
 use crate::{Error, Method, Request, State, Transport};
+
+/// See [`Client::with_patience`].
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client of one service, with the state it keeps.
 pub struct Client<T> {
     pub(crate) transport: T,
     pub(crate) state: State,
+    pub(crate) key_store: Box<dyn KeyStore>,
     clock: fn() -> Millis,
     backup_code_used: fn(u32),
+    log_fault_found: fn(&Error),
+    /// How long a new entry may take into the log while somebody waits.
+    pub(crate) patience: Duration,
+    mailed_code: Box<AskForMailedCode>,
 }
+
+/// Asks for the code of a mail that was just sent. `None` gives up.
+pub(crate) type AskForMailedCode = dyn Fn() -> Option<SecretString> + Send + Sync;
 
 /// A signed-in owner.
 pub(crate) struct Owner {
@@ -34,7 +46,16 @@ pub(crate) struct Owner {
 impl<T: Transport> Client<T> {
     /// A client with the system's clock.
     pub fn new(transport: T, state: State) -> Self {
-        Self { transport, state, clock: system_clock, backup_code_used: |_| {} }
+        let key_store = Box::new(FileKeyStore::new(state.folder().join("device.key")));
+        let (backup_code_used, log_fault_found) = (|_| {}, |_: &Error| {});
+        let (clock, mailed_code) = (system_clock, Box::new(|| None));
+        Self { transport, state, key_store, clock, backup_code_used, log_fault_found, patience: PATIENCE, mailed_code }
+    }
+
+    /// The same client with the device key elsewhere than in a file of the state folder.
+    #[must_use]
+    pub fn with_key_store(self, key_store: Box<dyn KeyStore>) -> Self {
+        Self { key_store, ..self }
     }
 
     /// The same client with another clock, for tests.
@@ -47,6 +68,32 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn telling_backup_codes(self, told: fn(u32)) -> Self {
         Self { backup_code_used: told, ..self }
+    }
+
+    /// The same client that calls `told` when a save found out that the service's log contradicts what was seen: the save goes on.
+    #[must_use]
+    pub fn telling_log_faults(self, told: fn(&Error)) -> Self {
+        Self { log_fault_found: told, ..self }
+    }
+
+    /// The same client that waits so long for new entries to come into the log.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    pub(crate) fn tell_log_fault(&self, error: &Error) {
+        (self.log_fault_found)(error);
+    }
+
+    /// The same client that calls `ask` for the code of a mail, where one stands in for a second factor.
+    #[must_use]
+    pub fn asking_for_mailed_codes(self, ask: impl Fn() -> Option<SecretString> + Send + Sync + 'static) -> Self {
+        Self { mailed_code: Box::new(ask), ..self }
+    }
+
+    pub(crate) fn mailed_code(&self) -> Option<SecretString> {
+        (self.mailed_code)()
     }
 
     pub(crate) fn tell_backup_codes(&self, left: Option<u32>) {
@@ -86,6 +133,11 @@ impl<T: Transport> Client<T> {
         self.exchange(Method::Get, path, session, SecretVec::new(Vec::new()))
     }
 
+    /// An answer that is not JSON.
+    pub(crate) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
+        Ok(std::mem::take(&mut *self.ask(Method::Get, path, None, SecretVec::new(Vec::new()))?))
+    }
+
     pub(crate) fn post<B: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
@@ -106,16 +158,38 @@ impl<T: Transport> Client<T> {
         session: Option<&Bytes>,
         body: SecretVec,
     ) -> Result<A, Error> {
+        let answer = self.ask(method, path, session, body)?;
+        let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+        serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"))
+    }
+
+    /// The body of an answer that is no error.
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        session: Option<&Bytes>,
+        body: SecretVec,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let token = session.map(token_text).transpose()?;
         let bearer = token.as_ref().map(|token| token.as_str());
         let response = self.transport.send(Request { method, path, bearer, body })?;
         let answer = Zeroizing::new(response.body);
+        // A delay that runs is told with a status of success: nothing is wrong, and nothing was done so far.
+        if response.status == 202
+            && let Ok(problem) = serde_json::from_slice::<Problem>(&answer)
+        {
+            return Err(Error::Problem(Box::new(problem)));
+        }
         if (200..300).contains(&response.status) {
-            let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-            return serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"));
+            return Ok(answer);
         }
         match serde_json::from_slice::<Problem>(&answer) {
-            Ok(problem) => Err(Error::Problem(Box::new(problem))),
+            Ok(problem) => {
+                // A lying service must not lead people elsewhere: its own page, whatever it said.
+                let kind = help_page(self.transport.origin(), &problem.code);
+                Err(Error::Problem(Box::new(Problem { kind, ..problem })))
+            }
             Err(_) => Err(Error::Answer("an error without a problem document")),
         }
     }
@@ -195,7 +269,30 @@ pub(crate) fn token_text(token: &Bytes) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(json.trim_matches('"').to_owned()))
 }
 
+/// Where the service explains a code; empty for what is none.
+fn help_page(origin: &str, code: &str) -> String {
+    const MOST: usize = 64;
+    let is_code = (1..=MOST).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte))
+        && !code.starts_with('.');
+    if is_code { format!("{origin}{}", routes::with_id(routes::HELP_PAGE, code)) } else { String::new() }
+}
+
 fn system_clock() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::help_page;
+
+    #[test]
+    fn people_are_led_to_the_service_they_use_and_nowhere_else() {
+        let origin = "https://keys.example.org";
+        assert_eq!(help_page(origin, "auth.locked"), "https://keys.example.org/help/auth.locked");
+        for bad in ["", "../x", "a/b", "a?b", "a b", "A", "@evil.example", &"a".repeat(65)] {
+            assert_eq!(help_page(origin, bad), "", "{bad}");
+        }
+    }
 }

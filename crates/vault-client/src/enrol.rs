@@ -1,19 +1,25 @@
 //! Enrolling devices: by code, or directly from a program that is signed in.
 
-use secret::{SecretBytes, SecretString, random_bytes};
+use std::collections::{BTreeMap, BTreeSet};
+
+use secret::{SecretString, random_bytes};
 use vault_crypto::device::{DeviceKeys, NewDevice, certify};
-use vault_crypto::enrol::{EnrolmentKey, EnrolmentSecret, Request};
+use vault_crypto::enrol::{EnrolmentKey, EnrolmentLink, EnrolmentSecret, Request};
 use vault_protocol::device::{CAPABILITY_APPEND, Certificate, display_code, normalise_code};
 use vault_protocol::messages::{
     ClientInfo, DeviceApproveRequest, DeviceCodeAnswer, DeviceCodeRequest, DeviceEnrolRequest, DeviceEnrolled,
-    DeviceHelloRequest, DeviceList, DevicePending, DevicePendingRequest, DeviceRevokeRequest, DeviceTokenAnswer,
-    DeviceTokenRequest, Purpose,
+    DeviceHelloRequest, DeviceList, DevicePending, DevicePendingRequest, DeviceRenameRequest, DeviceRevokeRequest,
+    DeviceTokenAnswer, DeviceTokenRequest, Purpose,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{DeviceId, FixedBytes, Millis, Signed, routes, verify};
+use vault_protocol::{AuthorId, DeviceId, FixedBytes, Millis, Signed, routes, verify};
 
+use crate::reveal::verified_save;
 use crate::state::DeviceFile;
 use crate::{Client, Confirm, Error, Presence, Transport};
+
+/// Most missing saves that are told of one device.
+const MAX_GAPS: usize = 10_000;
 
 /// A device that waits for its owner's approval.
 pub struct DeviceEnrolment {
@@ -21,6 +27,7 @@ pub struct DeviceEnrolment {
     nonce: [u8; 16],
     secret: EnrolmentSecret,
     answer: DeviceCodeAnswer,
+    origin: String,
     expires_at: Millis,
 }
 
@@ -34,6 +41,14 @@ pub struct OwnerApproval {
     pub presence: Presence,
 }
 
+/// What the owner scans or pastes to approve a device, with their own confirmation.
+pub struct LinkApproval {
+    /// The link that the device shows: a secret.
+    pub link: SecretString,
+    /// The owner's confirmation.
+    pub presence: Presence,
+}
+
 /// A device in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceSummary {
@@ -41,6 +56,10 @@ pub struct DeviceSummary {
     pub device_id: DeviceId,
     /// What the owner calls it; empty when its certificate cannot be verified.
     pub name: String,
+    /// What it was called when it was enrolled.
+    pub enrolled_name: String,
+    /// What it may do.
+    pub capability: String,
     /// `active` or `revoked`.
     pub state: String,
     /// Number of its newest save.
@@ -49,6 +68,12 @@ pub struct DeviceSummary {
     pub issued_at: Millis,
     /// When it last called.
     pub seen_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+    /// Numbers of saves up to its newest one that are not among the account's records. `None`: not looked for.
+    pub gaps: Option<Vec<u64>>,
+    /// Rotation orders that wait for it.
+    pub open_orders: u64,
     /// Whether its certificate is signed by the account's identity key.
     pub verified: bool,
     /// Whether it is this computer.
@@ -71,6 +96,12 @@ impl DeviceEnrolment {
         }
     }
 
+    /// The link to be opened or pasted where the owner is signed in. It holds the secret that authenticates both sides.
+    #[must_use]
+    pub fn link(&self) -> Option<SecretString> {
+        EnrolmentLink::text(&self.origin, &self.answer.user_code, &self.secret)
+    }
+
     /// Seconds between polls.
     #[must_use]
     pub fn interval_seconds(&self) -> u64 {
@@ -84,6 +115,18 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error`].
     pub fn request_enrolment(&self, name: &str) -> Result<DeviceEnrolment, Error> {
+        self.request_with(name, EnrolmentSecret::random_typed())
+    }
+
+    /// Device: the same with a link in place of the two codes: its secret is too long to be guessed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn request_enrolment_by_link(&self, name: &str) -> Result<DeviceEnrolment, Error> {
+        self.request_with(name, EnrolmentSecret::random_link())
+    }
+
+    fn request_with(&self, name: &str, secret: EnrolmentSecret) -> Result<DeviceEnrolment, Error> {
         // The secret is bound to the service's address; a service that calls itself otherwise is found out here.
         self.server()?;
         let keys = DeviceKeys::random();
@@ -102,7 +145,8 @@ impl<T: Transport> Client<T> {
         let answer: DeviceCodeAnswer = self.post(routes::DEVICE_CODE, None, &body)?;
         let lifetime = Millis::try_from(answer.expires_in.min(600)).unwrap_or(600) * 1000;
         let enrolment = DeviceEnrolment {
-            secret: EnrolmentSecret::random_typed(),
+            secret,
+            origin: self.transport.origin().to_owned(),
             expires_at: self.now() + lifetime,
             keys,
             nonce,
@@ -171,6 +215,26 @@ impl<T: Transport> Client<T> {
         let user_code = normalise_code(&approval.user_code)
             .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
         let secret = EnrolmentSecret::parse_typed(&approval.check_code).ok_or_else(check_failed)?;
+        self.approve(user_code, &secret, &approval.presence)
+    }
+
+    /// Owner: approves the device that shows this link.
+    ///
+    /// # Errors
+    /// `device.code_expired` when it is no link; [`Error::WrongOrigin`] when it is one to another service;
+    /// `device.check_failed` when its secret does not belong to the device; [`Error`].
+    pub fn approve_link(&self, approval: &LinkApproval) -> Result<DeviceId, Error> {
+        let link = EnrolmentLink::parse(approval.link.expose())
+            .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
+        if link.origin != self.transport.origin() {
+            let found = self.transport.origin().to_owned();
+            return Err(Error::WrongOrigin { expected: link.origin, found });
+        }
+        self.approve(link.user_code, &link.secret, &approval.presence)
+    }
+
+    fn approve(&self, user_code: String, secret: &EnrolmentSecret, presence: &Presence) -> Result<DeviceId, Error> {
+        let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
         let owner = self.owner()?;
         let body = DevicePendingRequest { user_code: user_code.clone() };
         let pending: DevicePending = self.post(routes::DEVICE_PENDING, Some(owner.token()), &body)?;
@@ -186,7 +250,7 @@ impl<T: Transport> Client<T> {
         if !EnrolmentKey::matches(&key.tag_h(&request), &sent) {
             return Err(check_failed());
         }
-        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, &approval.presence)?;
+        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, presence)?;
         let device = NewDevice {
             account_id: owner.profile.account_id,
             name: &pending.name,
@@ -246,15 +310,18 @@ impl<T: Transport> Client<T> {
         let device_id = certified.device_id;
         let device = DeviceFile {
             origin: self.transport.origin().to_owned(),
-            seed: FixedBytes(*keys.seed().expose()),
             account_id,
             device_id,
             certificate,
             key_statement,
+            enrolled_statement: None,
             receipt_pk,
             log_pk,
             next_seq: 1,
         };
+        self.forget_former_device()?;
+        // The key first: a device without its key is none, a key without its device is replaced the next time.
+        self.key_store.keep(keys.seed())?;
         self.state.write("device.json", &device)?;
         Ok(device_id)
     }
@@ -267,22 +334,76 @@ impl<T: Transport> Client<T> {
         let owner = self.owner()?;
         let this: Option<DeviceFile> = self.state.read("device.json")?;
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
+        let labels = owner.catalogue.label_key();
+        let account = owner.profile.account_id;
         let summaries = list.devices.iter().map(|device| {
-            let certificate =
-                verify::certificate(&device.certificate, owner.profile.account_id, &owner.statement.identity_pk).ok();
+            let certificate = verify::certificate(&device.certificate, account, &owner.statement.identity_pk).ok();
             let certificate = certificate.filter(|certificate| certificate.device_id == device.device_id);
+            let enrolled_name = certificate.as_ref().map(|certificate| certificate.name.clone()).unwrap_or_default();
+            let label = device.label_sealed.as_ref().filter(|_| certificate.is_some());
+            let label = label.and_then(|label| labels.open(account, device.device_id, label).ok());
             DeviceSummary {
                 device_id: device.device_id,
-                name: certificate.as_ref().map(|certificate| certificate.name.clone()).unwrap_or_default(),
+                name: label.unwrap_or_else(|| enrolled_name.clone()),
+                enrolled_name,
+                capability: certificate.as_ref().map(|certificate| certificate.capability.clone()).unwrap_or_default(),
                 state: device.state.clone(),
                 last_seq: device.last_seq,
                 issued_at: certificate.as_ref().map_or(0, |certificate| certificate.issued_at),
                 seen_at: device.seen_at,
+                revoked_at: device.revoked_at,
+                gaps: None,
+                open_orders: device.open_orders,
                 verified: certificate.is_some(),
                 this_computer: this.as_ref().is_some_and(|this| this.device_id == device.device_id),
             }
         });
         Ok(summaries.collect())
+    }
+
+    /// The account's devices, each with the saves that are missing: numbers up to its newest save without a record whose
+    /// author could be verified.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn devices_with_gaps(&self) -> Result<Vec<DeviceSummary>, Error> {
+        let owner = self.owner()?;
+        let mut devices = self.devices()?;
+        let authors = self.authors(&owner)?;
+        let mut found: BTreeMap<AuthorId, BTreeSet<u64>> = BTreeMap::new();
+        for view in self.record_views(&owner)? {
+            if let Some(save) = verified_save(&view, owner.profile.account_id, &authors) {
+                found.entry(save.author_id).or_default().insert(save.seq);
+            }
+        }
+        for device in &mut devices {
+            let there = found.remove(&device.device_id.into()).unwrap_or_default();
+            // The newest number is the service's word, and a record may be newer than that word.
+            let newest = device.last_seq.max(there.last().copied().unwrap_or(0));
+            device.gaps = Some((1..=newest).filter(|seq| !there.contains(seq)).take(MAX_GAPS).collect());
+        }
+        Ok(devices)
+    }
+
+    /// Gives a device another name. It is sealed: the service cannot read it.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] for a name that is too long; [`Error`].
+    pub fn rename_device(&self, device: DeviceId, name: &str) -> Result<(), Error> {
+        let owner = self.owner()?;
+        let label_sealed = owner.catalogue.label_key().seal(owner.profile.account_id, device, name)?;
+        let path = routes::with_id(routes::DEVICE_RENAME, &device.to_string());
+        self.post(&path, Some(owner.token()), &DeviceRenameRequest { label_sealed })
+    }
+
+    /// What belonged to the device that this computer was before.
+    fn forget_former_device(&self) -> Result<(), Error> {
+        for folder in ["envelopes", "drives", "reports", "orders"] {
+            for name in self.state.names(folder)? {
+                self.state.remove(&name)?;
+            }
+        }
+        self.state.remove("watch.json")
     }
 
     /// Revokes a device: it can save no more.
@@ -302,13 +423,6 @@ impl<T: Transport> Client<T> {
     /// [`Error::State`], [`Error::DamagedState`].
     pub fn is_enrolled(&self) -> Result<bool, Error> {
         Ok(self.state.read::<DeviceFile>("device.json")?.is_some())
-    }
-}
-
-impl DeviceFile {
-    /// The device's keys.
-    pub(crate) fn keys(&self) -> DeviceKeys {
-        DeviceKeys::from_seed(SecretBytes::from_fn(|out| out.copy_from_slice(&self.seed.0)))
     }
 }
 

@@ -35,6 +35,14 @@ pub enum Error {
     /// The service shows another history, or other keys, than before.
     #[error("the service's {0} differs from what was seen before")]
     Inconsistent(&'static str),
+    /// The service's global log contradicts what was seen, or itself.
+    #[error("the service's log {what}")]
+    Log {
+        /// What it does.
+        what: &'static str,
+        /// File with the service's statements that do not go together.
+        evidence: String,
+    },
     /// The service calls itself by another address than the one it was reached under.
     #[error("the service calls itself {found}, but it was reached as {expected}")]
     WrongOrigin {
@@ -81,6 +89,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The device key could be used by others than its owner.
+    #[error("others than its owner could use the device key {path} (mode {mode:o}{})", owned_by(*owner))]
+    KeyExposed {
+        /// Which file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner, when it is somebody else than who runs this.
+        owner: Option<u32>,
+    },
+    /// The record keeps another kind of secret than the one asked for.
+    #[error("the record keeps another kind of secret")]
+    OtherKind,
     /// A state file does not hold what it should.
     #[error("{path} is damaged")]
     DamagedState {
@@ -103,7 +124,7 @@ impl Error {
             Self::Crypto(_) => Code::RevealSlotFailed,
             Self::Unverified { .. } => Code::RecordUnverified,
             Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
-            Self::Inconsistent(_) => Code::LogInconsistent,
+            Self::Inconsistent(_) | Self::Log { .. } => Code::LogInconsistent,
             Self::PrfUnavailable => Code::FactorPrfUnavailable,
             Self::OnlyPasskeys => Code::FactorRequired,
             Self::NotSignedIn => Code::AuthSessionExpired,
@@ -121,4 +142,8 @@ impl Error {
     pub(crate) fn unverified(what: &'static str) -> impl FnOnce(VerifyError) -> Self {
         move |source| Self::Unverified { what, source }
     }
+}
+
+fn owned_by(owner: Option<u32>) -> String {
+    owner.map(|owner| format!(", owned by user {owner}")).unwrap_or_default()
 }

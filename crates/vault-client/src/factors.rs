@@ -73,7 +73,10 @@ impl<T: Transport> Client<T> {
             let codes = codes(&totp, wrong.as_ref()).ok_or(Error::Cancelled)?;
             let body = TotpFinishRequest { ceremony_id: started.ceremony_id, codes };
             match self.post::<_, FactorsChanged>(routes::TOTP_FINISH, Some(&session.token), &body) {
-                Ok(changed) => return self.go_on_under(changed),
+                Ok(changed) => {
+                    self.go_on_under(changed)?;
+                    return self.confirm_by_factor();
+                }
                 Err(error) if error.is(vault_protocol::problem::Code::FactorCodeWrong) => wrong = Some(error),
                 Err(error) => return Err(error),
             }
@@ -90,6 +93,22 @@ impl<T: Transport> Client<T> {
         let path = routes::with_id(routes::FACTOR_REMOVE, &factor.to_string());
         let changed = self.post(&path, Some(owner.token()), &FactorRemoveRequest { grant })?;
         self.go_on_under(changed)
+    }
+
+    /// From now on the account asks for a second factor.
+    fn confirm_by_factor(&self) -> Result<(), Error> {
+        let _lock = self.state.lock()?;
+        let mut session = self.any_session()?;
+        session.confirms_by_mail = false;
+        self.state.write("session.json", &session)
+    }
+
+    /// Whether acts are confirmed with mailed codes, since the account asks for no second factor.
+    ///
+    /// # Errors
+    /// [`Error::NotSignedIn`]; [`Error::State`].
+    pub fn confirms_by_mail(&self) -> Result<bool, Error> {
+        Ok(self.any_session()?.confirms_by_mail)
     }
 
     /// A session of any level: enrolling the first factor needs no more.

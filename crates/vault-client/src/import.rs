@@ -14,7 +14,7 @@ use crate::client::Owner;
 use crate::reveal::summary;
 use crate::save::outbox_name;
 use crate::state::OutboxItem;
-use crate::{Client, Error, KeyToSave, Outcome, Transport};
+use crate::{Client, Error, Outcome, ToSave, Transport};
 
 /// The keys of an account and of this computer's outbox, by blind index.
 pub struct KnownKeys {
@@ -97,7 +97,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::NotSignedIn`]; [`Error::State`] when the outbox could not be written: keys that are in it by then are
     /// delivered another time. A service that cannot be reached is [`Outcome::Waiting`].
-    pub fn import(&self, keys: &[KeyToSave], known: &KnownKeys) -> Result<Vec<Outcome>, Error> {
+    pub fn import<K: ToSave>(&self, keys: &[K], known: &KnownKeys) -> Result<Vec<Outcome>, Error> {
         let _lock = self.state.lock()?;
         let owner = self.owner()?;
         let mut seq = known.last_seq;
@@ -120,7 +120,7 @@ impl<T: Transport> Client<T> {
         Ok(records.into_iter().map(outcome).collect())
     }
 
-    fn seal_as_owner(&self, owner: &Owner, key: &KeyToSave, seq: u64) -> Result<OutboxItem, Error> {
+    fn seal_as_owner(&self, owner: &Owner, key: &impl ToSave, seq: u64) -> Result<OutboxItem, Error> {
         let draft = Draft {
             statement: &owner.statement,
             author_id: owner.profile.account_id.into(),
@@ -129,10 +129,10 @@ impl<T: Transport> Client<T> {
             seq,
             created_at: self.now(),
             supersedes: None,
-            meta: &key.meta,
-            index: owner.catalogue.index_key().entry(&key.meta.key_id),
+            meta: key.meta(),
+            index: owner.catalogue.index_key().entry(&key.meta().key_id),
         };
-        let request = seal(&draft, &key.password)?;
+        let request = seal(&draft, key.secret())?;
         let record_id = payload(&request.save)?.record_id;
         Ok(OutboxItem { record_id, seq, request })
     }

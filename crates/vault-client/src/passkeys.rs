@@ -162,7 +162,7 @@ impl<T: Transport> Client<T> {
         let opened = self.open_titles(account_id, &email, &login, &assertion, prf.as_ref(), password);
         let kept = opened.and_then(|(statement_hash, catalogue)| {
             let opened = Opened { account_id, server: started.server, statement_hash, catalogue };
-            self.keep_session(&email, opened, login)
+            self.keep_opened(&email, opened, login, false)
         });
         if kept.is_err() {
             // What went wrong is the better answer than whether this went well.

@@ -1,6 +1,6 @@
 //! A lost password: the emergency kit opens the roots, a second factor lets it, and both get successors.
 
-use secret::SecretString;
+use secret::{SecretString, SecretVec};
 use vault_crypto::kit::KitCode;
 use vault_crypto::password::Registration;
 use vault_crypto::slot::{self, Binding};
@@ -10,7 +10,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{Bytes, FixedBytes, routes, verify};
+use vault_protocol::{AccountId, Bytes, FixedBytes, routes, verify};
 
 use crate::password::acceptable;
 use crate::{Client, Error, Kit, SignInFactor, Transport};
@@ -23,6 +23,12 @@ pub struct Recovery {
     pub kit_code: SecretString,
     /// The new password.
     pub password: SecretString,
+}
+
+/// An account that is to get a new password.
+pub(crate) struct Lost<'a> {
+    pub(crate) email: &'a str,
+    pub(crate) account_id: AccountId,
 }
 
 impl<T: Transport> Client<T> {
@@ -49,7 +55,21 @@ impl<T: Transport> Client<T> {
         let proven = self.prove_kit(&started, &kit, mailed, registration_request, factor)?;
         self.tell_backup_codes(proven.backup_codes_left);
 
-        let account_id = started.account_id;
+        let account = Lost { email: &recovery.email, account_id: started.account_id };
+        let (body, _) = self.successors(&account, &kit, &proven, registration, keep_kit)?;
+        self.post(routes::RECOVER_FINISH, None, &body)
+    }
+
+    /// What sets the new password and the new kit, and the key that the new password gives.
+    pub(crate) fn successors(
+        &self,
+        lost: &Lost<'_>,
+        kit: &KitCode,
+        proven: &RecoverProven,
+        registration: Registration,
+        keep_kit: &mut dyn FnMut(&Kit) -> bool,
+    ) -> Result<(RecoverFinishRequest, SecretVec), Error> {
+        let account_id = lost.account_id;
         let statement =
             verify::key_statement(&proven.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
@@ -69,7 +89,7 @@ impl<T: Transport> Client<T> {
         let profile = acceptable(&proven.kdf_profiles)?;
         let registered = registration.finish(&proven.registration_response, &account_id, origin, profile)?;
         let new_kit = Kit {
-            email: recovery.email.clone(),
+            email: lost.email.to_owned(),
             server: origin.to_owned(),
             fingerprint: fingerprint(&statement_hash),
             code: KitCode::random(),
@@ -87,7 +107,7 @@ impl<T: Transport> Client<T> {
             ],
             kit_proof_hash: new_kit.code.proof_hash(),
         };
-        self.post(routes::RECOVER_FINISH, None, &body)
+        Ok((body, registered.export_key))
     }
 
     fn prove_kit(

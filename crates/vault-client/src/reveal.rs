@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use secret::RecoveryPassword;
 use vault_crypto::VaultRoot;
-use vault_crypto::record::{Meta, open_meta, open_recovery_password};
+use vault_crypto::record::{Meta, Secret, open_meta, open_secret};
 use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{
     DeviceList, ExportRequest, Exported, Purpose, RecordPage, RecordView, RevealRequest, Revealed, export_target,
 };
-use vault_protocol::record::{AuthorKind, Header};
-use vault_protocol::{AuthorId, Bytes, Millis, PublicKey, RecordId, Signed, routes, verify};
+use vault_protocol::note::{Finding, Note};
+use vault_protocol::record::{AuthorKind, Header, Save};
+use vault_protocol::statement::KeyStatement;
+use vault_protocol::{AccountId, AuthorId, Bytes, DeviceId, Millis, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::client::Owner;
+use crate::orders::Ordered;
 use crate::{Client, Confirm, Error, Transport};
 
 /// A saved key, without the key.
@@ -34,6 +37,8 @@ pub struct RecordSummary {
     pub received_at: Millis,
     /// When it was last revealed.
     pub revealed_at: Option<Millis>,
+    /// What a device found last: how the key stands, when, and the device's name.
+    pub finding: Option<(Finding, Millis, String)>,
     /// Number of the save among its author's.
     pub seq: u64,
 }
@@ -46,12 +51,31 @@ pub struct RevealedKey {
     pub meta: Meta,
 }
 
+/// A released key of any kind.
+pub struct RevealedSecret {
+    /// The key.
+    pub secret: Secret,
+    /// Titles.
+    pub meta: Meta,
+    /// What became of the wish to have it replaced.
+    pub ordered: Option<Ordered>,
+}
+
+/// Whether a key that is shown shall be replaced afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Order the computer that saved it to replace it.
+    Rotate,
+    /// Leave it as it is.
+    Leave,
+}
+
 /// A released key with what proves where it comes from.
 pub struct ExportedKey {
     /// Which record.
     pub record_id: RecordId,
-    /// The key and its titles.
-    pub key: RevealedKey,
+    /// The key, its titles.
+    pub key: RevealedSecret,
     /// What the author signed.
     pub save: Signed,
     /// Bytes of the header, which the save names by hash.
@@ -61,7 +85,36 @@ pub struct ExportedKey {
 }
 
 /// Keys and names of those who may author records.
-type Authors = BTreeMap<AuthorId, (PublicKey, String)>;
+pub(crate) struct Authors(BTreeMap<AuthorId, (PublicKey, String)>);
+
+impl Authors {
+    /// The devices whose certificates are signed by the identity key, and the owner.
+    pub(crate) fn of(account: AccountId, statement: &KeyStatement, certificates: &[Signed]) -> Self {
+        let mut authors = BTreeMap::new();
+        for signed in certificates {
+            if let Ok(certificate) = verify::certificate(signed, account, &statement.identity_pk) {
+                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
+            }
+        }
+        authors.insert(account.into(), (statement.author_pk.clone(), "owner".to_owned()));
+        Self(authors)
+    }
+
+    /// The owner's own name for a device, in place of the one in its certificate.
+    fn rename(&mut self, device: DeviceId, label: String) {
+        if let Some((_, name)) = self.0.get_mut(&device.into()) {
+            *name = label;
+        }
+    }
+
+    /// Who made a record with this header.
+    fn author_of(&self, header: &[u8], account: AccountId) -> Option<&(PublicKey, String)> {
+        let header: Header = serde_json::from_slice(header).ok()?;
+        // A device must not pass for the owner, nor the other way round.
+        let is_owner = header.author_id == AuthorId::from(account);
+        (is_owner == (header.author_kind == AuthorKind::Account)).then(|| self.0.get(&header.author_id))?
+    }
+}
 
 impl<T: Transport> Client<T> {
     /// All saved keys, newest last.
@@ -101,13 +154,41 @@ impl<T: Transport> Client<T> {
         reason: &str,
         presence: impl Into<Confirm<'a>>,
     ) -> Result<RevealedKey, Error> {
+        let revealed = self.reveal_any(record, reason, presence, Afterwards::Leave)?;
+        match revealed.secret {
+            Secret::RecoveryPassword(password) => Ok(RevealedKey { password, meta: revealed.meta }),
+            Secret::ExternalKey(_) => Err(Error::OtherKind),
+        }
+    }
+
+    /// As [`Client::reveal`], for every kind of key; afterwards the key may be ordered to be replaced, while the vault is
+    /// open for that. An order that cannot be given takes nothing away from the key.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reveal_any<'a>(
+        &self,
+        record: RecordId,
+        reason: &str,
+        presence: impl Into<Confirm<'a>>,
+        afterwards: Afterwards,
+    ) -> Result<RevealedSecret, Error> {
         let owner = self.owner()?;
         let confirmed = self.step_up(Purpose::Reveal, &record.to_string(), presence)?;
         let authors = self.authors(&owner)?;
         let path = routes::with_id(routes::REVEAL, &record.to_string());
         let body = RevealRequest { grant: confirmed.grant.clone(), reason: reason.to_owned() };
         let revealed: Revealed = self.post(&path, Some(owner.token()), &body)?;
-        open(&owner, &authors, confirmed.vault()?, record, &revealed)
+        self.remember_reveals(&owner, &[record]);
+        let vault = confirmed.vault()?;
+        let mut opened = open(&owner, &authors, vault, record, &revealed)?;
+        // Startup keys lie on sticks that a computer cannot rewrite by itself.
+        if afterwards == Afterwards::Rotate && matches!(opened.secret, Secret::RecoveryPassword(_)) {
+            let save: Save = serde_json::from_slice(&revealed.record.save.payload)
+                .map_err(|_| Error::Answer("a save that cannot be read"))?;
+            opened.ordered = Some(self.give_order(&owner, vault, record, &save));
+        }
+        Ok(opened)
     }
 
     /// Releases several keys after one fresh confirmation, at most [`MAX_EXPORT`](vault_protocol::limits::MAX_EXPORT). The
@@ -128,6 +209,7 @@ impl<T: Transport> Client<T> {
         if exported.records.len() != records.len() {
             return Err(Error::Answer("another number of records than asked for"));
         }
+        self.remember_reveals(&owner, records);
         let each = records.iter().zip(exported.records);
         each.map(|(record, revealed)| {
             let key = open(&owner, &authors, confirmed.vault()?, *record, &revealed)?;
@@ -155,13 +237,15 @@ impl<T: Transport> Client<T> {
     pub(crate) fn authors(&self, owner: &Owner) -> Result<Authors, Error> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let account = owner.profile.account_id;
-        let mut authors = Authors::new();
+        let certificates: Vec<Signed> = list.devices.iter().map(|device| device.certificate.clone()).collect();
+        let mut authors = Authors::of(account, &owner.statement, &certificates);
+        let labels = owner.catalogue.label_key();
         for device in list.devices {
-            if let Ok(certificate) = verify::certificate(&device.certificate, account, &owner.statement.identity_pk) {
-                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
+            let label = device.label_sealed.and_then(|label| labels.open(account, device.device_id, &label).ok());
+            if let Some(label) = label {
+                authors.rename(device.device_id, label);
             }
         }
-        authors.insert(account.into(), (owner.statement.author_pk.clone(), "owner".to_owned()));
         Ok(authors)
     }
 }
@@ -173,32 +257,42 @@ fn open(
     vault: &VaultRoot,
     record: RecordId,
     revealed: &Revealed,
-) -> Result<RevealedKey, Error> {
+) -> Result<RevealedSecret, Error> {
     let request = &revealed.record;
     let unverified = Error::unverified("the record");
-    let author = author_of(&request.header, owner, authors).ok_or(Error::Answer("an unknown author"))?;
+    let author = authors.author_of(&request.header, owner.profile.account_id);
+    let author = author.ok_or(Error::Answer("an unknown author"))?;
     let save = verify::save(request, &author.0).map_err(unverified)?;
     if save.record_id != record || save.account_id != owner.profile.account_id {
         return Err(Error::Answer("another record than the one asked for"));
     }
     verify::receipt(&revealed.receipt, &owner.profile.receipt_pk).map_err(Error::unverified("the receipt"))?;
     let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
-    let password = open_recovery_password(&request.header, &request.secret, &vault.vault_key())?;
-    Ok(RevealedKey { password, meta })
+    let secret = open_secret(&request.header, &request.secret, &vault.vault_key())?;
+    Ok(RevealedSecret { secret, meta, ordered: None })
 }
 
-fn author_of<'a>(header: &[u8], owner: &Owner, authors: &'a Authors) -> Option<&'a (PublicKey, String)> {
-    let header: Header = serde_json::from_slice(header).ok()?;
-    // A device must not pass for the owner, nor the other way round.
-    let is_owner = header.author_id == AuthorId::from(owner.profile.account_id);
-    (is_owner == (header.author_kind == AuthorKind::Account)).then(|| authors.get(&header.author_id))?
+/// The save of a listed record, once it is its author's and of this record.
+pub(crate) fn verified_save(view: &RecordView, account: AccountId, authors: &Authors) -> Option<Save> {
+    let (key, _) = authors.author_of(&view.header, account)?;
+    let save = verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok()?;
+    (save.record_id == view.record_id && save.account_id == account).then_some(save)
+}
+
+/// The newest note about a record, when it is signed by a device of the account.
+fn finding(view: &RecordView, authors: &Authors) -> Option<(Finding, Millis, String)> {
+    let signed = view.note.as_ref()?;
+    let claimed: Note = serde_json::from_slice(&signed.payload).ok()?;
+    let (key, name) = authors.0.get(&claimed.device_id.into())?;
+    let note = verify::note(signed, key).ok()?;
+    (note.record_id == Some(view.record_id)).then(|| (note.finding, note.at, name.clone()))
 }
 
 pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> RecordSummary {
     let header: Option<Header> = serde_json::from_slice(&view.header).ok();
-    let author = author_of(&view.header, owner, authors);
-    let save = author.and_then(|(key, _)| verify::save_without_secret(&view.save, &view.header, &view.meta, key).ok());
-    let save = save.filter(|save| save.record_id == view.record_id && save.account_id == owner.profile.account_id);
+    let account = owner.profile.account_id;
+    let author = authors.author_of(&view.header, account);
+    let save = verified_save(view, account, authors);
     RecordSummary {
         record_id: view.record_id,
         kind: header.map(|header| header.kind).unwrap_or_default(),
@@ -208,6 +302,7 @@ pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> Re
         state: view.state.clone(),
         received_at: view.received_at,
         revealed_at: view.revealed_at,
+        finding: finding(view, authors),
         seq: save.map_or(0, |save| save.seq),
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! No prompt, no session and no second factor: the device's signature is enough to append.
 
-use secret::RecoveryPassword;
-use vault_crypto::record::{Draft, Meta, seal};
-use vault_protocol::device::Certificate;
+use secret::{RecoveryPassword, SecretBytes};
+use vault_crypto::record::{Draft, Meta, SecretRef, seal};
 use vault_protocol::messages::SaveAnswer;
 use vault_protocol::record::{AuthorKind, Save};
 use vault_protocol::{AccountId, PublicKey, RecordId, Signed, routes, verify};
 
 use crate::state::{DeviceFile, OutboxItem};
+use crate::watch::{Envelope, envelope_name};
 use crate::{Client, Error, Transport, TransportError};
 
 /// After so many items in a row for which the service could not be reached, the others are not tried in this run.
@@ -20,6 +20,7 @@ struct Pins {
     origin: String,
     account_id: AccountId,
     receipt_pk: PublicKey,
+    log_pk: PublicKey,
 }
 
 /// A recovery password with its titles.
@@ -28,6 +29,49 @@ pub struct KeyToSave {
     pub password: RecoveryPassword,
     /// Titles; the key identifier among them.
     pub meta: Meta,
+}
+
+/// The key of a `.BEK` file with its titles.
+pub struct StartupKeyToSave {
+    /// The key.
+    pub key: SecretBytes<32>,
+    /// Titles; the key identifier among them.
+    pub meta: Meta,
+}
+
+/// Something that can be saved.
+pub trait ToSave {
+    /// The secret.
+    fn secret(&self) -> SecretRef<'_>;
+    /// Its titles.
+    fn meta(&self) -> &Meta;
+}
+
+impl ToSave for KeyToSave {
+    fn secret(&self) -> SecretRef<'_> {
+        SecretRef::RecoveryPassword(&self.password)
+    }
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl ToSave for StartupKeyToSave {
+    fn secret(&self) -> SecretRef<'_> {
+        SecretRef::ExternalKey(&self.key)
+    }
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl ToSave for Box<dyn ToSave> {
+    fn secret(&self) -> SecretRef<'_> {
+        (**self).secret()
+    }
+    fn meta(&self) -> &Meta {
+        (**self).meta()
+    }
 }
 
 /// What became of a save.
@@ -76,10 +120,18 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// Only when nothing could be put in the outbox: [`Error::NotEnrolled`], [`Error::State`]. A service that cannot be
     /// reached is [`Outcome::Waiting`].
-    pub fn save(&self, key: &KeyToSave) -> Result<Outcome, Error> {
+    pub fn save(&self, key: &impl ToSave) -> Result<Outcome, Error> {
+        self.save_in_place_of(key, None)
+    }
+
+    /// As [`Client::save`], for a key that takes the place of another one. The older record stays.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save_in_place_of(&self, key: &impl ToSave, supersedes: Option<RecordId>) -> Result<Outcome, Error> {
         let _lock = self.state.lock()?;
         let mut device: DeviceFile = self.state.read("device.json")?.ok_or(Error::NotEnrolled)?;
-        let item = self.seal(&device, key)?;
+        let item = self.seal(&device, key, supersedes)?;
         let (record_id, seq) = (item.record_id, item.seq);
         self.state.write(&outbox_name(record_id), &item)?;
         device.next_seq = seq + 1;
@@ -120,13 +172,11 @@ impl<T: Transport> Client<T> {
     }
 
     /// Seals a key under the account's authenticated keys.
-    fn seal(&self, device: &DeviceFile, key: &KeyToSave) -> Result<OutboxItem, Error> {
+    fn seal(&self, device: &DeviceFile, key: &impl ToSave, supersedes: Option<RecordId>) -> Result<OutboxItem, Error> {
         let statement = verify::key_statement(&device.key_statement, device.account_id)
             .map_err(Error::unverified("the key statement"))?;
-        let certificate: Certificate =
-            verify::certificate(&device.certificate, device.account_id, &statement.identity_pk)
-                .map_err(Error::unverified("the device certificate"))?;
-        let keys = device.keys();
+        let certificate = self.certificate(device)?;
+        let keys = self.device_keys()?;
         // A crash between writing the item and the counter must not use a number twice.
         let waiting = self.state.outbox()?.iter().map(|item| item.seq + 1).max().unwrap_or(0);
         let seq = device.next_seq.max(waiting);
@@ -137,11 +187,11 @@ impl<T: Transport> Client<T> {
             author_key: &keys.signing_key(),
             seq,
             created_at: self.now(),
-            supersedes: None,
-            meta: &key.meta,
-            index: keys.index_key(&certificate)?.entry(&key.meta.key_id),
+            supersedes,
+            meta: key.meta(),
+            index: keys.index_key(&certificate)?.entry(&key.meta().key_id),
         };
-        let request = seal(&draft, &key.password)?;
+        let request = seal(&draft, key.secret())?;
         let save: Save =
             serde_json::from_slice(&request.save.payload).map_err(|_| Error::Answer("a save of our own"))?;
         Ok(OutboxItem { record_id: save.record_id, seq, request })
@@ -160,6 +210,7 @@ impl<T: Transport> Client<T> {
             };
             match done {
                 Ok((receipt, audit_seq)) => {
+                    self.keep_envelope(&item)?;
                     self.state.write(&receipt_name(item.record_id), &receipt)?;
                     self.state.remove(&outbox_name(item.record_id))?;
                     delivery.saved.push((item.record_id, audit_seq));
@@ -171,7 +222,21 @@ impl<T: Transport> Client<T> {
                 }
             }
         }
+        if let (false, Some(pins)) = (delivery.saved.is_empty(), pins.first()) {
+            self.check_log_daily(&pins.log_pk);
+        }
         Ok(delivery)
+    }
+
+    /// What a device sent stays here, sealed, so that it can be sent again should the service lose it.
+    fn keep_envelope(&self, item: &OutboxItem) -> Result<(), Error> {
+        let save: Save =
+            serde_json::from_slice(&item.request.save.payload).map_err(|_| Error::Answer("a save of our own"))?;
+        if save.author_id == save.account_id.into() {
+            return Ok(());
+        }
+        let envelope = Envelope { request: item.request.clone(), retired: false };
+        self.state.write(&envelope_name(item.record_id), &envelope)
     }
 
     /// Of the device and of the owner who is signed in; usually both are of one account.
@@ -180,11 +245,13 @@ impl<T: Transport> Client<T> {
             origin: device.origin.clone(),
             account_id: device.account_id,
             receipt_pk: device.receipt_pk.clone(),
+            log_pk: device.log_pk.clone(),
         });
         let owner = self.state.profile()?.map(|profile| Pins {
             origin: profile.origin,
             account_id: profile.account_id,
             receipt_pk: profile.receipt_pk,
+            log_pk: profile.log_pk,
         });
         Ok(device.into_iter().chain(owner).collect())
     }
@@ -217,6 +284,6 @@ pub(crate) fn outbox_name(record: RecordId) -> String {
     format!("outbox/{record}.json")
 }
 
-fn receipt_name(record: RecordId) -> String {
+pub(crate) fn receipt_name(record: RecordId) -> String {
     format!("receipts/{record}.json")
 }

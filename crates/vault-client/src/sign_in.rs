@@ -1,8 +1,8 @@
 //! Sign-in: password by OPAQUE, then the second factor bound to that run, then the catalogue root.
 
-use secret::SecretString;
+use secret::{SecretString, SecretVec};
 use vault_crypto::CatalogueRoot;
-use vault_crypto::password::{Proof, Proven};
+use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
     LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
@@ -112,9 +112,17 @@ impl<T: Transport> Client<T> {
         let body =
             LoginFinishRequest { login_id: started.login_id, credential_finalization: proven.finalization.clone() };
         let login: LoginPasswordProven = self.post(routes::LOGIN_FINISH, None, &body)?;
+        if let Some(logged_in) = login.logged_in {
+            return self.keep_session(email, &started, &proven.export_key, logged_in, true);
+        }
         if let Some(session) = login.session {
             let _lock = self.state.lock()?;
-            let session = SessionFile { token: session.token, expires_at: session.expires_at, catalogue: None };
+            let session = SessionFile {
+                token: session.token,
+                expires_at: session.expires_at,
+                catalogue: None,
+                confirms_by_mail: false,
+            };
             self.state.write("session.json", &session)?;
             return Ok(SignedIn::MustEnrolFactor);
         }
@@ -127,18 +135,37 @@ impl<T: Transport> Client<T> {
         };
         factor(&login, &mut body)?;
         let logged_in: LoggedIn = self.post(routes::LOGIN_FACTOR, None, &body)?;
-        let opened = open_by_password(started, &proven, &logged_in)?;
-        self.keep_session(email, opened, logged_in)
+        self.keep_session(email, &started, &proven.export_key, logged_in, false)
+    }
+
+    /// Opens the catalogue root by the password; compares with the pins; stores the session.
+    pub(crate) fn keep_session(
+        &self,
+        email: &str,
+        started: &LoginStarted,
+        export_key: &SecretVec,
+        logged_in: LoggedIn,
+        confirms_by_mail: bool,
+    ) -> Result<SignedIn, Error> {
+        let opened = open_by_password(started, export_key, &logged_in)?;
+        self.keep_opened(email, opened, logged_in, confirms_by_mail)
     }
 
     /// Compares with the pins; stores the session.
-    pub(crate) fn keep_session(&self, email: &str, opened: Opened, logged_in: LoggedIn) -> Result<SignedIn, Error> {
+    pub(crate) fn keep_opened(
+        &self,
+        email: &str,
+        opened: Opened,
+        logged_in: LoggedIn,
+        confirms_by_mail: bool,
+    ) -> Result<SignedIn, Error> {
         let Opened { account_id, server, statement_hash, catalogue } = opened;
         let _lock = self.state.lock()?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
         if let Some(known) = &known {
             check_pins(known, &server, &logged_in)?;
         }
+        self.check_log_if_reachable(&server.log_pk)?;
         self.state.write(
             "profile.json",
             &Profile {
@@ -155,6 +182,7 @@ impl<T: Transport> Client<T> {
             token: logged_in.session.token,
             expires_at: logged_in.session.expires_at,
             catalogue: Some(catalogue_bytes(&catalogue)),
+            confirms_by_mail,
         };
         self.state.write("session.json", &session)?;
         self.tell_backup_codes(logged_in.backup_codes_left);
@@ -174,7 +202,8 @@ pub(crate) struct Opened {
     pub(crate) catalogue: CatalogueRoot,
 }
 
-fn open_by_password(started: LoginStarted, proven: &Proven, logged_in: &LoggedIn) -> Result<Opened, Error> {
+/// Opens the catalogue root, which authenticates the key statement.
+fn open_by_password(started: &LoginStarted, export_key: &SecretVec, logged_in: &LoggedIn) -> Result<Opened, Error> {
     let account_id = started.account_id;
     let statement =
         verify::key_statement(&logged_in.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
@@ -185,8 +214,8 @@ fn open_by_password(started: LoginStarted, proven: &Proven, logged_in: &LoggedIn
         .iter()
         .find(|slot| slot.kind == slot::PASSWORD)
         .ok_or(Error::Answer("the password slot is missing"))?;
-    let catalogue = slot::open_catalogue(slot, &proven.export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
-    Ok(Opened { account_id, server: started.server, statement_hash, catalogue })
+    let catalogue = slot::open_catalogue(slot, export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+    Ok(Opened { account_id, server: started.server.clone(), statement_hash, catalogue })
 }
 
 /// A service must not show other keys or an older history than before.

@@ -116,6 +116,7 @@ impl<T: Transport> Client<T> {
             token: finished.session.token,
             expires_at: finished.session.expires_at,
             catalogue: Some(FixedBytes(*catalogue.secret().expose())),
+            confirms_by_mail: false,
         };
         self.state.write("session.json", &session)
     }

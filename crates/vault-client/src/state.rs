@@ -3,10 +3,16 @@
 //! ```text
 //! profile.json          service, account, pinned keys, head of the audit chain seen last
 //! session.json          session token and catalogue root, while signed in (opens titles, never a key)
-//! device.json           this device's key, certificate and pins, once enrolled
+//! device.json           this device's certificate and pins, once enrolled
+//! device.key            this device's key, unless it is kept elsewhere (`key_store`)
 //! outbox/RECORD.json    sealed saves that have no receipt yet
 //! receipts/RECORD.json  receipts, each verified before it was written
+//! log.json              newest checkpoint of the service's global log that was accepted
+//! reveals.json          releases of keys that this computer asked for and got
+//! evidence/NAME.json    statements of a service about its log that do not go together
 //! ```
+//!
+//! What an enrolled device keeps besides is told in `watch` and `orders`.
 //!
 //! Files are written whole: a temporary file, made durable, renamed.
 
@@ -48,6 +54,9 @@ pub(crate) struct SessionFile {
     pub(crate) expires_at: Millis,
     /// Catalogue root; absent until sign-in opened it.
     pub(crate) catalogue: Option<FixedBytes<32>>,
+    /// Whether the account asked for no second factor: then acts are confirmed by mail.
+    #[serde(default)]
+    pub(crate) confirms_by_mail: bool,
 }
 
 impl Drop for SessionFile {
@@ -59,24 +68,20 @@ impl Drop for SessionFile {
     }
 }
 
-/// This device. Wiped when dropped.
-#[derive(Serialize, Deserialize)]
+/// This device, without its key.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct DeviceFile {
     pub(crate) origin: String,
-    pub(crate) seed: FixedBytes<32>,
     pub(crate) account_id: AccountId,
     pub(crate) device_id: DeviceId,
     pub(crate) certificate: Signed,
     pub(crate) key_statement: Signed,
+    /// The statement under which the certificate was issued, when there is a newer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) enrolled_statement: Option<Signed>,
     pub(crate) receipt_pk: PublicKey,
     pub(crate) log_pk: PublicKey,
     pub(crate) next_seq: u64,
-}
-
-impl Drop for DeviceFile {
-    fn drop(&mut self) {
-        self.seed.0.zeroize();
-    }
 }
 
 /// A sealed save that waits.

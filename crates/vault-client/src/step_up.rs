@@ -5,7 +5,7 @@ use vault_crypto::VaultRoot;
 use vault_crypto::password::{Proof, Proven};
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+    MAILED_CODE, PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
 };
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, routes};
@@ -102,8 +102,14 @@ impl<T: Transport> Client<T> {
         let prf = match confirm {
             Confirm::Code(presence) => {
                 check_takes_codes(&started.kinds)?;
-                factor_kind(presence.code.expose()).clone_into(&mut body.kind);
-                presence.code.expose().clone_into(&mut body.code);
+                // Asked for only now: it was not mailed before.
+                let (kind, code) = if started.kinds == [MAILED_CODE] {
+                    (MAILED_CODE, self.mailed_code().ok_or(Error::Cancelled)?)
+                } else {
+                    (factor_kind(presence.code.expose()), presence.code.clone())
+                };
+                kind.clone_into(&mut body.kind);
+                code.expose().clone_into(&mut body.code);
                 None
             }
             Confirm::Passkey { authenticator, .. } => {

@@ -4,6 +4,7 @@
 //! fragment (128 bits). Both sides derive `K` from it; `tag_h` shows the owner that the request is the device's, `tag_a`
 //! shows the device that the account's keys and the service's receipt key are the ones the owner saw.
 
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use secret::{SecretBytes, SecretString, random_bytes};
 use sha2::Sha256;
@@ -20,6 +21,48 @@ pub enum EnrolmentSecret {
     Typed(SecretString),
     /// 128 bits, carried by a link or QR code.
     Link(SecretBytes<16>),
+}
+
+/// What a link or QR code carries: `https://origin/enrol#USERCODE.SECRET`. Browsers do not send what stands behind `#`.
+pub struct EnrolmentLink {
+    /// The service's origin.
+    pub origin: String,
+    /// The user code, in its one form.
+    pub user_code: String,
+    /// The secret E.
+    pub secret: EnrolmentSecret,
+}
+
+impl EnrolmentLink {
+    const PATH: &'static str = "/enrol#";
+
+    /// As text; `None` for a typed secret, which no link carries.
+    #[must_use]
+    pub fn text(origin: &str, user_code: &str, secret: &EnrolmentSecret) -> Option<SecretString> {
+        let EnrolmentSecret::Link(bits) = secret else { return None };
+        let mut text = String::with_capacity(origin.len() + 64);
+        text.push_str(origin);
+        text.push_str(Self::PATH);
+        text.push_str(user_code);
+        text.push('.');
+        BASE64URL_NOPAD.encode_append(bits.expose(), &mut text);
+        Some(SecretString::new(text))
+    }
+
+    /// Reads a link; `None` when it is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (origin, fragment) = text.trim().split_once(Self::PATH)?;
+        let (user_code, secret) = fragment.split_once('.')?;
+        // 16 bytes are 22 characters; the decoder wants its output to be of the right length.
+        let mut bits = zeroize::Zeroizing::new([0; 16]);
+        let fits = BASE64URL_NOPAD.decode_len(secret.len()) == Ok(bits.len());
+        if !fits || BASE64URL_NOPAD.decode_mut(secret.as_bytes(), &mut *bits) != Ok(bits.len()) {
+            return None;
+        }
+        let secret = EnrolmentSecret::Link(SecretBytes::from_slice(&*bits)?);
+        Some(Self { origin: origin.to_owned(), user_code: normalise_code(user_code)?, secret })
+    }
 }
 
 /// What a device asks to have enrolled; both sides see it.
@@ -153,6 +196,30 @@ mod subtle_eq {
 mod tests {
     use super::*;
     use crate::device::DeviceKeys;
+
+    #[test]
+    fn a_link_carries_origin_code_and_secret() {
+        let secret = EnrolmentSecret::Link(SecretBytes::from_fn(|out| out.fill(0xFB)));
+        let text = EnrolmentLink::text("https://keys.example.org", "BCDFGHJK", &secret).expect("a link");
+        assert_eq!(text.expose(), "https://keys.example.org/enrol#BCDFGHJK.-_v7-_v7-_v7-_v7-_v7-w");
+        let read = EnrolmentLink::parse(&format!(" {}\n", text.expose())).expect("a link");
+        assert_eq!((read.origin.as_str(), read.user_code.as_str()), ("https://keys.example.org", "BCDFGHJK"));
+        let EnrolmentSecret::Link(bits) = read.secret else { panic!("another secret") };
+        assert!(bits.expose() == &[0xFB; 16]);
+        assert!(EnrolmentLink::text("https://a", "BCDFGHJK", &EnrolmentSecret::random_typed()).is_none());
+        for bad in [
+            "",
+            "https://keys.example.org/enrol#BCDFGHJK",
+            "https://keys.example.org/enrol#BCDFGHJK.",
+            "https://keys.example.org/enrol#BCDFGHJK.-_v7-_v7-_v7-_v7-_v7",
+            "https://keys.example.org/enrol#BCDFGHJK.-_v7-_v7-_v7-_v7-_v7-_v7",
+            "https://keys.example.org/enrol#BCDFGHJK.-_v7-_v7-_v7-_v7-_v7!w",
+            "https://keys.example.org/enrol#BCDFGHJ.-_v7-_v7-_v7-_v7-_v7-w",
+            "https://keys.example.org/enrol?BCDFGHJK.-_v7-_v7-_v7-_v7-_v7-w",
+        ] {
+            assert!(EnrolmentLink::parse(bad).is_none(), "{bad}");
+        }
+    }
 
     #[test]
     fn both_sides_agree_and_any_difference_shows() {

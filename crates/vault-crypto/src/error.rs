@@ -24,6 +24,9 @@ pub enum Error {
     /// The suite is not the one of this version.
     #[error("the record uses an unknown suite")]
     Suite,
+    /// A record of a kind that a later version knows.
+    #[error("this kind of record is not known to this version")]
+    UnknownKind,
     /// A signature or what it covers does not fit.
     #[error("verification failed: {0}")]
     Verify(#[from] VerifyError),

@@ -19,6 +19,8 @@ mod hpke_box;
 mod index;
 mod kdf;
 pub mod kit;
+pub mod label;
+pub mod order;
 pub mod password;
 pub mod record;
 mod roots;

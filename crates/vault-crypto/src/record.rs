@@ -4,11 +4,12 @@
 //! and for each recipient HPKE seals the CEK with info `vault/1/record/<part>` and AAD `SHA-256(header) ‖ kid`. So a part
 //! opens only with its own header and under its own name.
 
+use data_encoding::BASE64URL_NOPAD;
 use secret::{RecoveryPassword, SecretBytes, SecretString, SecretVec, random_bytes};
 use serde::{Deserialize, Serialize};
 use vault_protocol::record::{
-    AuthorKind, Header, IndexEntry, KIND_RECOVERY_PASSWORD, PART_META, PART_SECRET, Part, Recipient, SUITE, Save,
-    SaveRequest,
+    AuthorKind, Header, IndexEntry, KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD, PART_META, PART_SECRET, Part, Recipient,
+    SUITE, Save, SaveRequest,
 };
 use vault_protocol::statement::KeyStatement;
 use vault_protocol::{AuthorId, Bytes, FixedBytes, Millis, RecordId, VERSION, sha256};
@@ -52,12 +53,51 @@ pub struct Meta {
 struct SecretJson {
     #[serde(rename = "type")]
     kind: String,
-    password: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    /// Base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_key: Option<String>,
 }
 
 impl Drop for SecretJson {
     fn drop(&mut self) {
         self.password.zeroize();
+        self.external_key.zeroize();
+    }
+}
+
+/// What a record keeps, to be sealed.
+#[derive(Clone, Copy)]
+pub enum SecretRef<'a> {
+    /// 48 digits.
+    RecoveryPassword(&'a RecoveryPassword),
+    /// The key of a `.BEK` file.
+    ExternalKey(&'a SecretBytes<32>),
+}
+
+/// What a record keeps, opened.
+pub enum Secret {
+    /// 48 digits, check digits verified.
+    RecoveryPassword(RecoveryPassword),
+    /// The key of a `.BEK` file.
+    ExternalKey(SecretBytes<32>),
+}
+
+impl SecretRef<'_> {
+    /// The kind of record that keeps it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::RecoveryPassword(_) => KIND_RECOVERY_PASSWORD,
+            Self::ExternalKey(_) => KIND_EXTERNAL_KEY,
+        }
+    }
+}
+
+impl<'a> From<&'a RecoveryPassword> for SecretRef<'a> {
+    fn from(password: &'a RecoveryPassword) -> Self {
+        Self::RecoveryPassword(password)
     }
 }
 
@@ -83,11 +123,12 @@ pub struct Draft<'a> {
     pub index: IndexEntry,
 }
 
-/// Seals and signs a recovery password.
+/// Seals and signs a key.
 ///
 /// # Errors
 /// [`Error::Malformed`] when a key of the statement is not an X-Wing key.
-pub fn seal(draft: &Draft<'_>, password: &RecoveryPassword) -> Result<SaveRequest, Error> {
+pub fn seal<'a>(draft: &Draft<'_>, secret: impl Into<SecretRef<'a>>) -> Result<SaveRequest, Error> {
+    let secret = secret.into();
     let header = Header {
         v: VERSION,
         suite: SUITE.to_owned(),
@@ -95,7 +136,7 @@ pub fn seal(draft: &Draft<'_>, password: &RecoveryPassword) -> Result<SaveReques
         record_id: RecordId::new(),
         author_id: draft.author_id,
         author_kind: draft.author_kind,
-        kind: KIND_RECOVERY_PASSWORD.to_owned(),
+        kind: secret.kind().to_owned(),
         created_at: draft.created_at,
         generation: draft.statement.generation,
         supersedes: draft.supersedes,
@@ -104,7 +145,7 @@ pub fn seal(draft: &Draft<'_>, password: &RecoveryPassword) -> Result<SaveReques
     let header_bytes = json(&header)?;
     let header_hash = sha256(&[&header_bytes]);
     let meta = seal_part(PART_META, &draft.statement.catalogue_pk, &header_hash, &json(draft.meta)?)?;
-    let secret = seal_part(PART_SECRET, &draft.statement.vault_pk, &header_hash, &secret_json(password)?)?;
+    let secret = seal_part(PART_SECRET, &draft.statement.vault_pk, &header_hash, &secret_json(secret)?)?;
     let (meta, secret) = (json(&meta)?, json(&secret)?);
     let save = Save {
         v: VERSION,
@@ -139,18 +180,53 @@ pub fn open_meta(header: &[u8], meta: &[u8], catalogue_key: &BoxKey) -> Result<M
 /// # Errors
 /// [`Error`]; [`Error::RecoveryPassword`] when what was saved does not pass its check digits.
 pub fn open_recovery_password(header: &[u8], secret: &[u8], vault_key: &BoxKey) -> Result<RecoveryPassword, Error> {
-    let malformed = Error::Malformed { what: "the record's secret" };
-    let plain = open_part(PART_SECRET, header, secret, vault_key)?;
-    let opened: SecretJson = serde_json::from_slice(plain.expose()).map_err(|_| malformed.clone())?;
-    if opened.kind != KIND_RECOVERY_PASSWORD {
-        return Err(malformed);
+    match open_secret(header, secret, vault_key)? {
+        Secret::RecoveryPassword(password) => Ok(password),
+        Secret::ExternalKey(_) => Err(Error::Malformed { what: "the record's secret" }),
     }
-    Ok(RecoveryPassword::parse(&opened.password)?)
 }
 
-fn secret_json(password: &RecoveryPassword) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let text: SecretString = password.to_text();
-    json(&SecretJson { kind: KIND_RECOVERY_PASSWORD.to_owned(), password: text.expose().to_owned() })
+/// Opens whatever a record keeps whose signature was verified. Its kind must be the one that the header names.
+///
+/// # Errors
+/// [`Error::UnknownKind`] for what a later version saved; [`Error`].
+pub fn open_secret(header: &[u8], secret: &[u8], vault_key: &BoxKey) -> Result<Secret, Error> {
+    let malformed = Error::Malformed { what: "the record's secret" };
+    let parsed: Header =
+        serde_json::from_slice(header).map_err(|_| Error::Malformed { what: "the record's header" })?;
+    if ![KIND_RECOVERY_PASSWORD, KIND_EXTERNAL_KEY].contains(&parsed.kind.as_str()) {
+        return Err(Error::UnknownKind);
+    }
+    let plain = open_part(PART_SECRET, header, secret, vault_key)?;
+    let opened: SecretJson = serde_json::from_slice(plain.expose()).map_err(|_| malformed.clone())?;
+    if opened.kind != parsed.kind {
+        return Err(malformed);
+    }
+    match (opened.kind.as_str(), &opened.password, &opened.external_key) {
+        (KIND_RECOVERY_PASSWORD, Some(password), _) => Ok(Secret::RecoveryPassword(RecoveryPassword::parse(password)?)),
+        (KIND_EXTERNAL_KEY, _, Some(text)) => {
+            let mut key = Zeroizing::new([0; 32]);
+            let fits = BASE64URL_NOPAD.decode_len(text.len()) == Ok(key.len());
+            if !fits || BASE64URL_NOPAD.decode_mut(text.as_bytes(), &mut *key) != Ok(key.len()) {
+                return Err(malformed);
+            }
+            Ok(Secret::ExternalKey(SecretBytes::from_fn(|out| out.copy_from_slice(&*key))))
+        }
+        _ => Err(malformed),
+    }
+}
+
+fn secret_json(secret: SecretRef<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let kind = secret.kind().to_owned();
+    let (mut password, mut external_key) = (None, None);
+    match secret {
+        SecretRef::RecoveryPassword(digits) => {
+            let text: SecretString = digits.to_text();
+            password = Some(text.expose().to_owned());
+        }
+        SecretRef::ExternalKey(key) => external_key = Some(BASE64URL_NOPAD.encode(key.expose())),
+    }
+    json(&SecretJson { kind, password, external_key })
 }
 
 /// JSON in a buffer that is wiped; it is sized so that growing leaves no copy behind.
@@ -238,6 +314,10 @@ mod tests {
     }
 
     fn sealed() -> Sealed {
+        sealed_with(SecretRef::from(&RecoveryPassword::parse(TEXT).unwrap()))
+    }
+
+    fn sealed_with(secret: SecretRef<'_>) -> Sealed {
         let (catalogue, vault) = (CatalogueRoot::random(), VaultRoot::random());
         let account = AccountId::new();
         let signed = key_statement(account, &catalogue, &vault, 1).unwrap();
@@ -255,7 +335,7 @@ mod tests {
             meta: &meta,
             index: catalogue.index_key().entry(&meta.key_id),
         };
-        let request = seal(&draft, &RecoveryPassword::parse(TEXT).unwrap()).unwrap();
+        let request = seal(&draft, secret).unwrap();
         Sealed { catalogue, vault, author, request }
     }
 
@@ -267,6 +347,23 @@ mod tests {
         assert_eq!(meta.key_id, "3E55195C-8811-4D9B-97B4-2B9E5F8F5384");
         let password = open_recovery_password(&request.header, &request.secret, &vault.vault_key()).unwrap();
         assert_eq!(password.to_text().expose(), TEXT);
+    }
+
+    #[test]
+    fn an_external_key_opens_as_what_it_is() {
+        let key = SecretBytes::from_fn(|out| out.fill(0x5C));
+        let Sealed { vault, request, .. } = sealed_with(SecretRef::ExternalKey(&key));
+        let header: Header = serde_json::from_slice(&request.header).unwrap();
+        assert_eq!(header.kind, KIND_EXTERNAL_KEY);
+        match open_secret(&request.header, &request.secret, &vault.vault_key()).unwrap() {
+            Secret::ExternalKey(opened) => assert!(opened == key),
+            Secret::RecoveryPassword(_) => panic!("another kind"),
+        }
+        assert!(open_recovery_password(&request.header, &request.secret, &vault.vault_key()).is_err());
+        // A kind of a later version is told as such, and another kind than the header's is no key.
+        let later = String::from_utf8(request.header.0.clone()).unwrap().replace(KIND_EXTERNAL_KEY, "luks-passphrase");
+        let opened = open_secret(later.as_bytes(), &request.secret, &vault.vault_key());
+        assert_eq!(opened.err(), Some(Error::UnknownKind));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use vault_protocol::statement::KeyStatement;
 use vault_protocol::{AccountId, Bytes, Millis, Signed, VERSION};
 
 use crate::kdf::derive;
+use crate::label::LabelKey;
 use crate::{BoxKey, Error, IndexKey, SigningKey};
 
 /// CR, 32 random bytes: everything a signed-in owner needs to see titles and find records.
@@ -46,6 +47,12 @@ impl CatalogueRoot {
     #[must_use]
     pub fn index_key(&self) -> IndexKey {
         IndexKey::new(derive(self.0.expose(), &[], "index"))
+    }
+
+    /// Seals the names that the owner gives to devices.
+    #[must_use]
+    pub fn label_key(&self) -> LabelKey {
+        LabelKey::new(derive(self.0.expose(), &[], "device-label"))
     }
 
     /// Signs records that the owner saves directly.

@@ -9,6 +9,7 @@ use crate::{FixedBytes, Millis, sha256};
 
 /// One entry of an account's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// From 1, without gaps.
     pub seq: u64,
@@ -37,6 +38,7 @@ pub struct AuditEntry {
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// `owner`, `device`, `server`, `operator`, `unknown`.
     pub kind: String,
@@ -78,6 +80,24 @@ pub mod action {
     pub const RECOVER_FAILED: &str = "recover_failed";
     /// A lost password was replaced, and the kit with it.
     pub const RECOVER_PASSWORD: &str = "recover_password";
+    /// The owner had the delay begun after which no second factor is asked for.
+    pub const OFF_BEGUN: &str = "factors_off_begun";
+    /// From here on the account asks for no second factor.
+    pub const OFF_DONE: &str = "factors_off";
+    /// The delayed reset of lost factors was begun.
+    pub const RESET_BEGUN: &str = "recover_reset_begun";
+    /// The owner was reminded of a delay that runs.
+    pub const WAIT_REMINDED: &str = "recover_reminded";
+    /// The delay of a reset is over; it can be finished for a while.
+    pub const RESET_DUE: &str = "recover_reset_due";
+    /// Password or kit and the mailed code were proven after the delay: a factor may be added.
+    pub const RESET_PROVEN: &str = "recover_reset_proven";
+    /// A reset that nobody finished is void.
+    pub const RESET_LAPSED: &str = "recover_reset_lapsed";
+    /// A delay was cancelled, and with it what it delayed.
+    pub const WAIT_CANCELLED: &str = "recover_cancelled";
+    /// A new emergency kit was made; the one before is void.
+    pub const KIT_REPLACED: &str = "kit_replaced";
     /// A step-up was confirmed.
     pub const STEPUP: &str = "stepup";
     /// A step-up failed.
@@ -86,6 +106,26 @@ pub mod action {
     pub const DEVICE_ENROLLED: &str = "device_enrolled";
     /// A device was revoked.
     pub const DEVICE_REVOKED: &str = "device_revoked";
+    /// A device got another name.
+    pub const DEVICE_RENAMED: &str = "device_renamed";
+    /// The owner ordered a key to be replaced.
+    pub const ROTATE_ORDERED: &str = "rotate_ordered";
+    /// A device has begun to replace it.
+    pub const ROTATE_TAKEN: &str = "rotate_taken";
+    /// It is replaced.
+    pub const ROTATE_DONE: &str = "rotate_done";
+    /// It could not be replaced.
+    pub const ROTATE_FAILED: &str = "rotate_failed";
+    /// A device found the key protector of a record gone from its drive.
+    pub const KEY_MISSING: &str = "key_missing";
+    /// A device removed the key protector of a record from its drive.
+    pub const KEY_RETIRED: &str = "key_retired";
+    /// A device found a key protector that nothing is saved for.
+    pub const KEY_UNKNOWN: &str = "key_unknown";
+    /// A device found that the service did not hold a record as it was saved, and sent it again.
+    pub const KEY_RESENT: &str = "key_resent";
+    /// A stored record that was damaged was stored anew.
+    pub const SAVE_REPAIRED: &str = "save_repaired";
     /// A record was saved.
     pub const SAVE: &str = "save";
     /// A record was revealed.
@@ -94,4 +134,25 @@ pub mod action {
     pub const EXPORT: &str = "export";
     /// A client sent what it never may.
     pub const CLIENT_FAULT: &str = "client_fault";
+}
+
+/// Beginnings of the names of actions that an owner is told of.
+const TOLD: [&str; 11] = [
+    "recover_",
+    "factor_",
+    "backup_code",
+    "two_factor_off",
+    "password_",
+    "reveal",
+    "rotate_",
+    "device_",
+    "export",
+    "delete_",
+    "key_",
+];
+
+/// Whether an owner is told of an action on their devices.
+#[must_use]
+pub fn is_told(action: &str) -> bool {
+    TOLD.iter().any(|start| action.starts_with(start))
 }

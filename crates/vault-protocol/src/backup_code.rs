@@ -12,7 +12,13 @@ pub const LETTERS: usize = 12;
 /// Hyphens and spaces do not count, nor does the case; base32 has no 0, 1 and 8, so those are read as O, I and B.
 #[must_use]
 pub fn letters(typed: &str) -> Option<[u8; LETTERS]> {
-    let mut letters = [0; LETTERS];
+    letters_of(typed)
+}
+
+/// The same for codes of other lengths.
+#[must_use]
+pub fn letters_of<const N: usize>(typed: &str) -> Option<[u8; N]> {
+    let mut letters = [0; N];
     let mut length = 0;
     for character in typed.chars().filter(|character| !character.is_whitespace() && *character != '-') {
         *letters.get_mut(length)? = match character.to_ascii_uppercase() {
@@ -24,7 +30,7 @@ pub fn letters(typed: &str) -> Option<[u8; LETTERS]> {
         };
         length += 1;
     }
-    (length == LETTERS).then_some(letters)
+    (length == N).then_some(letters)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub const CAPABILITY_APPEND: &str = "records.append";
 
 /// What the owner's identity key vouches for: this key may append records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Certificate {
     /// [`crate::VERSION`].
     pub v: u32,

@@ -15,6 +15,7 @@ macro_rules! identifiers {
     ($($(#[$doc:meta])+ $name:ident;)+) => {$(
         $(#[$doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
         #[serde(transparent)]
         pub struct $name(Uuid);
 
@@ -72,6 +73,10 @@ identifiers! {
     FactorId;
     /// A ceremony between two calls: sign-up, sign-in, step-up, enrolling a factor.
     CeremonyId;
+    /// A safety delay that runs, or ran.
+    WaitId;
+    /// A rotation order.
+    OrderId;
     /// Who signed a record: a device, or the account itself.
     AuthorId;
 }

@@ -7,11 +7,13 @@
 //! | module | what |
 //! |---|---|
 //! | `messages` | request and answer of every route |
-//! | `statement`, `device`, `record`, `audit` | payloads that are signed or chained |
+//! | `statement`, `device`, `record`, `order`, `note`, `audit` | payloads that are signed or chained |
 //! | `signed`, `verify` | signed objects and everything the server has to check |
 //! | `problem` | the error catalogue |
+//! | `log` | the global log: tree, tiles, checkpoints, proofs |
 //! | `backup_code` | the form of backup codes |
 //! | `opaque` | the suite of the password protocol |
+//! | `schema` | schemas of all this (feature `openapi`), for the service to describe itself with |
 //!
 //! What is not done here: sealing, opening, deriving keys (`vault-crypto`), sending (`vault-client`), storing.
 
@@ -21,17 +23,24 @@ mod bytes;
 pub mod device;
 mod ids;
 pub mod limits;
+pub mod log;
 pub mod messages;
+pub mod note;
 pub mod opaque;
+pub mod order;
 pub mod problem;
 pub mod record;
 pub mod routes;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod signed;
 pub mod statement;
 pub mod verify;
 
 pub use bytes::{Bytes, FixedBytes};
-pub use ids::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, ParseIdError, RecordId, SlotId};
+pub use ids::{
+    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, OrderId, ParseIdError, RecordId, SlotId, WaitId,
+};
 pub use signed::{KeyId, PublicKey, Signed, signature_input};
 
 /// A moment: milliseconds since 1970-01-01 UTC.

@@ -12,6 +12,12 @@ pub const MAX_PAGE: u32 = 200;
 pub const MAX_EXPORT: usize = 128;
 /// Audit entries in a page, at most.
 pub const MAX_AUDIT_PAGE: u32 = 1000;
+/// Entries that one answer has proofs for, at most.
+pub const MAX_PROOF_PAGE: u32 = 100;
+/// Rotation orders in one answer to a device, at most.
+pub const MAX_ORDERS: u32 = 50;
+/// How long a rotation order is good, in seconds.
+pub const ORDER_SECONDS: u64 = 30 * 24 * 3600;
 /// How long an enrolment code lives, in seconds.
 pub const DEVICE_CODE_SECONDS: u64 = 600;
 /// How long a grant lives, in seconds.
@@ -29,5 +35,7 @@ pub const TOTP_DRIFT_STEPS: u64 = 1;
 pub const MAX_FACTORS: usize = 5;
 /// Backup codes of an account.
 pub const BACKUP_CODES: usize = 10;
+/// Letters of the code that cancels a delay.
+pub const CANCEL_LETTERS: usize = 26;
 /// Longest mail address.
 pub const MAX_EMAIL_BYTES: usize = 254;

@@ -9,8 +9,9 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// `urn:keyhaven:problem:<code>`.
+    /// Address of the code's help page; relative where no service said it.
     #[serde(rename = "type")]
     pub kind: String,
     /// HTTP status.
@@ -34,6 +35,9 @@ pub struct Problem {
     /// negative when it is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_seconds: Option<i64>,
+    /// When a safety delay ends, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<crate::Millis>,
     /// RFC 8628's word, for enrolling devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -112,6 +116,16 @@ catalogue! {
         "use an authenticator with codes; whoever runs the service can give it a domain name";
     FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
         "add one now: `keyhaven factors add`; saving goes on meanwhile";
+    FactorNoMail = "factor.no_mail", 409,
+        "the service sends no mail, so nothing could stand in for a second factor that is lost or given up",
+        "use another factor or a backup code; ask whoever runs the service to have it send mail";
+    RecoverWaiting = "recover.waiting", 202, "the safety delay is running",
+        "wait until it is over, or use another factor sooner; cancel it if it was not you";
+    RecoverCancelled = "recover.cancelled", 409, "the reset was cancelled, has lapsed, or was never begun",
+        "look at the account's activity, and begin it again if it was you";
+    RecoverNoSlot = "recover.no_slot", 409, "nothing is left that opens the saved keys",
+        "begin a new generation, and save the keys again from each computer that still starts";
+    WaitOver = "wait.over", 409, "there is no such delay, or it is over already", "look at the account";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";
     StepupGrantUsed = "stepup.grant_used", 409, "the confirmation was used already or is too old", "confirm again";
     DeviceCodeExpired = "device.code_expired", 400, "the enrolment code has expired or is not known",
@@ -125,6 +139,10 @@ catalogue! {
     DeviceRevoked = "device.revoked", 403, "this device was revoked or is not known",
         "enrol it again; keys that wait here stay in the outbox";
     DeviceCapability = "device.capability", 403, "a device may only add keys", "read keys with an account session";
+    OrderInvalid = "order.invalid", 422, "the rotation order is malformed, or signed by another key than the account's",
+        "update the program, and show the key again";
+    OrderOver = "order.over", 409, "this rotation order is done, failed or not known", "nothing is left to do for it";
+    OrderOpen = "order.open", 409, "the key is ordered to be replaced already", "wait for its computer to do so";
     RecordInvalid = "record.invalid", 422, "the record is malformed", "update the program; the outbox keeps the item";
     RecordBadPasswordDigits = "record.bad_password_digits", 422, "a group of the recovery key fails its check digit",
         "correct that group";
@@ -147,7 +165,10 @@ catalogue! {
     ServerBusy = "server.busy", 503, "the service is busy or cannot be reached", "try again later";
     ServerVersion = "server.version", 426, "this program is too old for the service", "update the program";
     RequestInvalid = "request.invalid", 400, "the request is malformed", "update the program";
+    RequestMethod = "request.method", 405, "this address does not take requests of this kind", "update the program";
+    RequestMediaType = "request.media_type", 415, "the request does not say that it is JSON", "update the program";
     RequestTooLarge = "request.too_large", 413, "the request is too large", "update the program";
+    RequestTimeout = "request.timeout", 408, "the request did not arrive in time", "check the connection and try again";
     NotFound = "request.not_found", 404, "there is nothing under this address", "check the address of the service";
     ServerFault = "server.fault", 500, "the service failed", "try again; if it stays, tell whoever runs the service";
 }
@@ -163,7 +184,7 @@ impl Code {
     #[must_use]
     pub fn problem(self) -> Problem {
         Problem {
-            kind: format!("urn:keyhaven:problem:{}", self.code()),
+            kind: crate::routes::with_id(crate::routes::HELP_PAGE, self.code()),
             status: self.status(),
             code: self.code().to_owned(),
             title: self.title().to_owned(),
@@ -172,6 +193,7 @@ impl Code {
             retry_after: None,
             group: None,
             drift_seconds: None,
+            at: None,
             error: match self {
                 Self::DevicePending => Some("authorization_pending".to_owned()),
                 Self::DeviceSlowDown => Some("slow_down".to_owned()),

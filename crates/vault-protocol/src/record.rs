@@ -11,6 +11,8 @@ use crate::{AccountId, AuthorId, Bytes, FixedBytes, Millis, RecordId, Signed};
 pub const SUITE: &str = "xwing-hkdfsha256-aes256gcm";
 /// A recovery password of a BitLocker volume.
 pub const KIND_RECOVERY_PASSWORD: &str = "bitlocker-recovery-password";
+/// The key of a `.BEK` file.
+pub const KIND_EXTERNAL_KEY: &str = "bitlocker-external-key";
 /// Name of the part with titles, sealed to the catalogue key.
 pub const PART_META: &str = "meta";
 /// Name of the part with the key, sealed to the vault key.
@@ -18,6 +20,7 @@ pub const PART_SECRET: &str = "secret";
 
 /// What the server reads of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Header {
     /// [`crate::VERSION`].
     pub v: u32,
@@ -47,6 +50,7 @@ pub struct Header {
 
 /// Who may author a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AuthorKind {
     /// An enrolled device.
@@ -57,6 +61,7 @@ pub enum AuthorKind {
 
 /// A sealed part: content under a key of its own, and that key sealed to each recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Part {
     /// Who can open it.
     pub recipients: Vec<Recipient>,
@@ -68,6 +73,7 @@ pub struct Part {
 
 /// The content key, sealed to one public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recipient {
     /// First eight bytes of SHA-256 of the recipient's public key.
     pub kid: FixedBytes<8>,
@@ -79,6 +85,7 @@ pub struct Recipient {
 
 /// How somebody who knows a key identifier finds the record without opening it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IndexEntry {
     /// `account` or `org`.
     pub scope: String,
@@ -90,6 +97,7 @@ pub struct IndexEntry {
 
 /// What the author signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Save {
     /// [`crate::VERSION`].
     pub v: u32,
@@ -118,6 +126,7 @@ impl Save {
 
 /// Body of `PUT /v1/records/{record_id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SaveRequest {
     /// Signed [`Save`].
     pub save: Signed,
@@ -131,6 +140,7 @@ pub struct SaveRequest {
 
 /// What the service signs once a save is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// [`crate::VERSION`].
     pub v: u32,

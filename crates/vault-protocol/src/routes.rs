@@ -1,7 +1,18 @@
-//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url.
+//! Paths of the service. `{id}` is the identifier in text form, `{code}` a device code in base64url or a code of the error
+//! catalogue.
+//!
+//! The comment on each names its methods, in the form that the first one has: the service's tests read it.
 
-/// Liveness.
+/// `GET`: liveness.
 pub const HEALTH: &str = "/health";
+/// `GET`: whether the service can do its work now.
+pub const READY: &str = "/ready";
+/// `GET`: this interface, described (OpenAPI).
+pub const OPENAPI: &str = "/openapi.json";
+/// `GET`: the error catalogue, for people.
+pub const HELP: &str = "/help";
+/// `GET`: what happened and what to do next, for one code.
+pub const HELP_PAGE: &str = "/help/{code}";
 /// `GET`: who this service is.
 pub const SERVER: &str = "/v1/server";
 /// `POST`: begin a sign-up.
@@ -54,6 +65,22 @@ pub const BACKUP_CODES_START: &str = "/v1/factors/backup-codes/start";
 pub const BACKUP_CODES_FINISH: &str = "/v1/factors/backup-codes/finish";
 /// `POST`: remove a factor.
 pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
+/// `POST`: begin the delay after which no second factor is asked for.
+pub const FACTORS_OFF: &str = "/v1/factors/off";
+/// `GET`: the safety delays that run.
+pub const WAITS: &str = "/v1/waits";
+/// `POST`, by a session or with the code of a mail: cancel one.
+pub const WAIT_CANCEL: &str = "/v1/waits/cancel";
+/// `POST`: every factor is lost; have a code mailed.
+pub const RESET_START: &str = "/v1/reset/start";
+/// `POST`: prove password or kit, and the code; begins the delay, or ends it.
+pub const RESET_PROVE: &str = "/v1/reset/prove";
+/// `POST`: after the delay, when the password is lost too: set a new one and a new kit.
+pub const RESET_PASSWORD: &str = "/v1/reset/password";
+/// `POST`: begin to make a new emergency kit.
+pub const KIT_START: &str = "/v1/account/kit/start";
+/// `POST`: it is kept, and counts.
+pub const KIT_FINISH: &str = "/v1/account/kit/finish";
 /// `POST`: begin a step-up.
 pub const STEP_UP_START: &str = "/v1/step-up/start";
 /// `POST`: prove presence.
@@ -72,6 +99,16 @@ pub const DEVICE_TOKEN: &str = "/v1/device/token";
 pub const DEVICES: &str = "/v1/devices";
 /// `POST`: revoke a device.
 pub const DEVICE_REVOKE: &str = "/v1/devices/{id}/revoke";
+/// `POST`: give a device another name.
+pub const DEVICE_RENAME: &str = "/v1/devices/{id}/rename";
+/// `POST`, device: orders, changes of the account's keys, what the owner should know.
+pub const DEVICE_STATUS: &str = "/v1/device/status";
+/// `POST`, device: what it found out about a key.
+pub const DEVICE_NOTE: &str = "/v1/device/note";
+/// `GET`: list rotation orders; `POST`: give one.
+pub const ORDERS: &str = "/v1/orders";
+/// `POST`, device: how far an order is.
+pub const ORDER_REPORT: &str = "/v1/orders/{id}/report";
 /// `GET`: list records.
 pub const RECORDS: &str = "/v1/records";
 /// `PUT`: save a record.
@@ -84,6 +121,18 @@ pub const EXPORT: &str = "/v1/records/export";
 pub const HELD: &str = "/v1/records/{id}/held";
 /// `GET`: the audit trail.
 pub const AUDIT: &str = "/v1/audit";
+
+/// `GET`: proofs that entries of the trail are in the global log.
+pub const AUDIT_PROOFS: &str = "/v1/audit/proofs";
+/// `POST`, device: proof that a save is in the global log.
+pub const RECORD_PROOF: &str = "/v1/records/{id}/proof";
+/// `GET`, anybody: size and root of the global log, signed.
+pub const LOG_CHECKPOINT: &str = "/log/checkpoint";
+/// The path of a tile of the global log, in a tree where it has this width; anybody may `GET` it.
+#[must_use]
+pub fn log_tile(tile: crate::log::TileId, width: u64) -> String {
+    format!("/log/{}", tile.path(width))
+}
 
 /// The path with its placeholder filled in.
 #[must_use]

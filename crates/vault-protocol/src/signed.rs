@@ -9,6 +9,7 @@ use crate::{Bytes, FixedBytes, sha256};
 
 /// A payload with the signature over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
     /// What the payload is; part of what is signed.
@@ -38,6 +39,7 @@ pub type KeyId = FixedBytes<8>;
 
 /// A public signing key with its algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "alg", content = "pk")]
 pub enum PublicKey {
     /// Ed25519 (RFC 8032).

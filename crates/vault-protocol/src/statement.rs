@@ -7,6 +7,7 @@ use crate::{AccountId, Bytes, FixedBytes, Millis, PublicKey, Signed, sha256};
 
 /// An account's public keys, signed by the identity key among them (and by the previous generation's, where there is one).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyStatement {
     /// [`crate::VERSION`].
     pub v: u32,

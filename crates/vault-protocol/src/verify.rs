@@ -5,8 +5,11 @@ use serde::de::DeserializeOwned;
 
 use crate::audit::AuditEntry;
 use crate::device::Certificate;
+use crate::messages::StatementChange;
+use crate::note::Note;
+use crate::order::{OrderReport, RotationOrder};
 use crate::record::{Receipt, Save, SaveRequest};
-use crate::statement::KeyStatement;
+use crate::statement::{KeyStatement, statement_hash};
 use crate::{AccountId, PublicKey, Signed, VERSION, sha256, signature_input};
 
 /// Why something signed is not accepted.
@@ -64,6 +67,57 @@ pub fn key_statement(signed: &Signed, account: AccountId) -> Result<KeyStatement
     version(statement.v)?;
     subject(statement.account_id == account)?;
     Ok(statement)
+}
+
+/// The key statement that follows a known one: signed by its own identity key and by the known one's, and naming it.
+///
+/// # Errors
+/// [`VerifyError::Subject`] when it is not the next generation, or the two signatures are over different statements.
+pub fn next_statement(
+    known: &Signed,
+    change: &StatementChange,
+    account: AccountId,
+) -> Result<KeyStatement, VerifyError> {
+    let before = key_statement(known, account)?;
+    let next = key_statement(&change.statement, account)?;
+    let _: KeyStatement = open(&change.previous, KeyStatement::KIND, &before.identity_pk)?;
+    let follows = before.generation.checked_add(1) == Some(next.generation)
+        && next.previous_hash.is_some_and(|hash| hash.0 == statement_hash(known))
+        && change.previous.payload == change.statement.payload;
+    subject(follows)?;
+    Ok(next)
+}
+
+/// A rotation order: signed by the account's identity key.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn rotation_order(signed: &Signed, account: AccountId, identity: &PublicKey) -> Result<RotationOrder, VerifyError> {
+    let order: RotationOrder = open(signed, RotationOrder::KIND, identity)?;
+    version(order.v)?;
+    subject(order.account_id == account)?;
+    Ok(order)
+}
+
+/// A device's note about a record or a key protector.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn note(signed: &Signed, device: &PublicKey) -> Result<Note, VerifyError> {
+    let note: Note = open(signed, Note::KIND, device)?;
+    version(note.v)?;
+    subject(note.is_whole())?;
+    Ok(note)
+}
+
+/// A device's report on an order.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn order_report(signed: &Signed, device: &PublicKey) -> Result<OrderReport, VerifyError> {
+    let report: OrderReport = open(signed, OrderReport::KIND, device)?;
+    version(report.v)?;
+    Ok(report)
 }
 
 /// A device certificate: signed by the account's identity key.

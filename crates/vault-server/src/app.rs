@@ -9,14 +9,16 @@ use sha2::Sha256;
 use vault_protocol::CeremonyId;
 use vault_protocol::messages::ServerIdentity;
 use vault_protocol::problem::Code;
-use vault_store::{AccountId, Ceremony, Millis, Store};
+use vault_store::{AccountId, Ceremony, Millis, Store, WriteTimes};
 
-use crate::clock::Clock;
-use crate::config::Limits;
+use crate::clock::{Clock, Timeline};
+use crate::config::{Delays, Limits};
 use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
+use crate::metrics::Metrics;
 use crate::notices::Notices;
 use crate::passkeys;
+use crate::ready::Readiness;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
 /// second profile would tell them apart.
@@ -32,11 +34,28 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     /// The server's secrets.
     pub(crate) keys: ServerKeys,
-    clock: Arc<dyn Clock>,
+    /// Tells the keeper of the log that there are new audit entries.
+    pub(crate) new_entries: tokio::sync::Notify,
+    time: Timeline,
     limits: Limits,
     origin: String,
     notices: Option<Arc<dyn Notices>>,
     webauthn: Option<webauthn_rs::Webauthn>,
+    delays: Delays,
+    /// Wakes the background task that sends notices.
+    pub(crate) mail_made: tokio::sync::Notify,
+    operation: Operation,
+}
+
+/// What tells how the service is.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether it can do its work.
+    pub(crate) readiness: Readiness,
+    /// How long the database takes.
+    pub(crate) write_times: WriteTimes,
 }
 
 impl std::ops::Deref for App {
@@ -54,21 +73,47 @@ impl App {
         limits: Limits,
         origin: String,
         notices: Option<Arc<dyn Notices>>,
+        delays: Delays,
+        operation: Operation,
     ) -> Self {
         let webauthn = passkeys::relying_party(&origin);
-        Self(Arc::new(Inner { store, keys, clock, limits, origin, notices, webauthn }))
+        let time = Timeline::new(clock);
+        let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        Self(Arc::new(Inner {
+            store,
+            keys,
+            new_entries,
+            time,
+            limits,
+            origin,
+            webauthn,
+            notices,
+            delays,
+            mail_made,
+            operation,
+        }))
     }
 }
 
 impl Inner {
-    /// The time now.
+    /// The time now. Never goes back, whatever is done to the clock: what has expired stays expired.
     pub(crate) fn now(&self) -> Millis {
-        self.clock.now_ms()
+        self.time.now_ms()
+    }
+
+    /// What the clock shows, for codes that an authenticator makes from its own clock.
+    pub(crate) fn clock_ms(&self) -> Millis {
+        self.time.clock_ms()
     }
 
     /// The abuse limits.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// What tells how the service is.
+    pub(crate) fn operation(&self) -> &Operation {
+        &self.operation
     }
 
     /// The service's name in every password proof.
@@ -84,6 +129,11 @@ impl Inner {
     /// How owners are told, where they are.
     pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
         self.notices.clone()
+    }
+
+    /// How long things wait that are announced first.
+    pub(crate) fn delays(&self) -> Delays {
+        self.delays
     }
 
     /// Whether codes can be mailed.

@@ -3,7 +3,7 @@
 use secret::random_bytes;
 use vault_protocol::FixedBytes;
 use vault_protocol::audit::{Actor, AuditEntry, entry_hash};
-use vault_store::{AccountId, ChainHead, DeviceId, Link, Millis};
+use vault_store::{AccountId, ChainHead, DeviceId, Link, Millis, OutgoingMail};
 
 use crate::http::Caller;
 
@@ -18,6 +18,7 @@ pub(crate) struct Act {
     reason: Option<String>,
     net: String,
     client: String,
+    mail: Option<OutgoingMail>,
 }
 
 impl Act {
@@ -36,10 +37,32 @@ impl Act {
         Self::by("unknown", String::new(), caller, at, action).refused()
     }
 
+    /// Something the service does by itself when its time has come.
+    pub(crate) fn by_service(at: Millis, action: &'static str) -> Self {
+        Self::by("server", String::new(), &Caller::nobody(), at, action)
+    }
+
+    /// Something that whoever runs the service did.
+    pub(crate) fn by_operator(at: Millis, action: &'static str) -> Self {
+        Self::by("operator", String::new(), &Caller::nobody(), at, action)
+    }
+
     fn by(kind: &str, id: String, caller: &Caller, at: Millis, action: &'static str) -> Self {
         let actor = Actor { kind: kind.to_owned(), id };
         let (net, client) = (caller.net.clone(), caller.client.clone());
-        Self { at, actor, action, target: String::new(), outcome: "done", reason: None, net, client }
+        Self { at, actor, action, target: String::new(), outcome: "done", reason: None, net, client, mail: None }
+    }
+
+    /// With a notice to the owner, in the same transaction.
+    pub(crate) fn telling(mut self, mail: Option<OutgoingMail>) -> Self {
+        self.mail = mail;
+        self
+    }
+
+    /// By somebody who proved something, and less than a sign-in: it was done all the same.
+    pub(crate) fn done(mut self) -> Self {
+        self.outcome = "done";
+        self
     }
 
     /// On what.
@@ -80,7 +103,7 @@ impl Act {
         };
         // A struct of numbers and texts: writing it as JSON cannot fail.
         let body = serde_json::to_vec(&entry).unwrap_or_default();
-        Link { seq, prev: head.hash, hash: entry_hash(&body), body }
+        Link { seq, prev: head.hash, hash: entry_hash(&body), body, mail: self.mail.clone() }
     }
 }
 

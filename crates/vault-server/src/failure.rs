@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Said(Code),
     /// A code, and how long to wait in milliseconds.
     Wait(Code, i64),
+    /// A safety delay runs until then.
+    Waiting(vault_protocol::Millis),
     /// A wrong code that was right at another time: the authenticator's clock is so many seconds ahead.
     Drift(i64),
     /// Nothing the caller could know. The text never holds user data.
@@ -65,6 +67,12 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        vault_store::Error::from(refusal).into()
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::Fault(error.into())
@@ -87,7 +95,11 @@ impl From<vault_store::Error> for Failure {
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,
             Refusal::Quota => Code::RecordQuota,
+            Refusal::OrderOpen => Code::OrderOpen,
+            Refusal::OrderOver => Code::OrderOver,
             Refusal::DeviceCode => Code::DeviceCodeExpired,
+            Refusal::Wait | Refusal::WaitRuns => Code::WaitOver,
+            Refusal::WaitQuota => Code::LimitRate,
             // An identifier that a client chose is in use: it is not the client it seems to be, or it is broken.
             _ => Code::RequestInvalid,
         })
@@ -98,8 +110,10 @@ impl IntoResponse for Failure {
     /// The body is written further out, where the request's name is known.
     fn into_response(self) -> Response {
         let drift_seconds = if let Self::Drift(seconds) = self { Some(seconds) } else { None };
+        let at = if let Self::Waiting(at) = self { Some(at) } else { None };
         let (code, wait_ms) = match self {
             Self::Said(code) => (code, None),
+            Self::Waiting(_) => (Code::RecoverWaiting, None),
             Self::Drift(_) => (Code::FactorCodeWrong, None),
             Self::Wait(code, wait_ms) => (code, Some(wait_ms)),
             Self::Fault(fault) => {
@@ -110,6 +124,7 @@ impl IntoResponse for Failure {
         };
         let mut problem = code.problem();
         problem.drift_seconds = drift_seconds;
+        problem.at = at;
         problem.retry_after = wait_ms.map(|wait_ms| u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1));
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();

@@ -20,11 +20,13 @@ use hkdf::Hkdf;
 use opaque_ke::ServerSetup;
 use secret::SecretBytes;
 use serde::Serialize;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
+use vault_protocol::log::{Checkpoint, signature_line};
 use vault_protocol::opaque::Suite;
 use vault_protocol::{FixedBytes, PublicKey, Signed, signature_input};
 use zeroize::Zeroizing;
 
+use crate::key_command::{self, KeyCommandError};
 use crate::seal::SealKey;
 
 const FIRST_LINE: &str = "keyhaven server keys, version 1";
@@ -39,6 +41,10 @@ pub(crate) struct ServerKeys {
     pub(crate) ceremony_seal: SealKey,
     /// Names backup codes in the database.
     pub(crate) backup_code_key: SecretBytes<32>,
+    /// Seals notices that wait in the outbox.
+    pub(crate) outbox_seal: SealKey,
+    /// Makes the codes that cancel a delay.
+    pub(crate) cancel_key: SecretBytes<32>,
     /// Makes stable stand-ins for unknown mails, and the names of their counters.
     pub(crate) mail_key: SecretBytes<32>,
     receipt: SigningKey,
@@ -64,6 +70,12 @@ pub enum KeyFileError {
         /// Which line.
         line: &'static str,
     },
+    /// The command that prints it gave none.
+    #[error("the command for the keys gave none")]
+    Command(#[source] KeyCommandError),
+    /// The keys are of another service: with them nobody could sign in.
+    #[error("the keys are not those that the database was made with")]
+    OfAnother,
     /// The database exists and the key file does not: new keys would lock every account out.
     #[error("the database exists but its key file is missing; restore the key file")]
     Missing,
@@ -85,6 +97,11 @@ impl ServerKeys {
         }
     }
 
+    /// Takes what a command prints instead of a file.
+    pub(crate) fn from_command(command: &str) -> Result<Self, KeyFileError> {
+        Self::parse(&key_command::run(command).map_err(KeyFileError::Command)?)
+    }
+
     /// Signs a payload as an object of `kind` with the receipt key.
     pub(crate) fn sign_receipt(&self, kind: &str, payload: &impl Serialize) -> serde_json::Result<Signed> {
         let payload = serde_json::to_vec(payload)?;
@@ -95,6 +112,22 @@ impl ServerKeys {
             key_id: self.receipt_pk().key_id(),
             signature: signature.to_bytes().to_vec().into(),
         })
+    }
+
+    /// A name of all of them, for the database that belongs to them; made of what is public.
+    pub(crate) fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.opaque.keypair().public().serialize());
+        hash.update(self.receipt.verifying_key().to_bytes());
+        hash.update(self.log.verifying_key().to_bytes());
+        data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+
+    /// Signs a checkpoint of the global log: the whole note.
+    pub(crate) fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> String {
+        let text = checkpoint.to_text();
+        let signature = self.log.sign(text.as_bytes()).to_bytes();
+        format!("{text}\n{}", signature_line(&checkpoint.origin, self.log.verifying_key().as_bytes(), &signature))
     }
 
     /// Public half of the receipt key.
@@ -110,19 +143,25 @@ impl ServerKeys {
     fn read(mut file: File) -> Result<Self, KeyFileError> {
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(KeyFileError::Io)?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self, KeyFileError> {
         if text.lines().next() != Some(FIRST_LINE) {
             return Err(KeyFileError::Malformed { line: "first line" });
         }
-        let opaque = opaque_setup(&field(&text, "opaque")?).ok_or(KeyFileError::Malformed { line: "opaque" })?;
-        let seal = key(&text, "seal")?;
+        let opaque = opaque_setup(&field(text, "opaque")?).ok_or(KeyFileError::Malformed { line: "opaque" })?;
+        let seal = key(text, "seal")?;
         Ok(Self {
             opaque,
             factor_seal: SealKey::new(derived(&seal, "vault/1/server/factor")),
             ceremony_seal: SealKey::new(derived(&seal, "vault/1/server/ceremony")),
             backup_code_key: derived(&seal, "vault/1/server/backup-code"),
+            outbox_seal: SealKey::new(derived(&seal, "vault/1/server/outbox")),
+            cancel_key: derived(&seal, "vault/1/server/cancel"),
             mail_key: derived(&seal, "vault/1/server/mail"),
-            receipt: SigningKey::from_bytes(key(&text, "receipt")?.expose()),
-            log: SigningKey::from_bytes(key(&text, "log")?.expose()),
+            receipt: SigningKey::from_bytes(key(text, "receipt")?.expose()),
+            log: SigningKey::from_bytes(key(text, "log")?.expose()),
         })
     }
 }
@@ -180,6 +219,11 @@ fn write_durably(file: &Path, content: &[u8]) -> io::Result<()> {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Whether the file is there and only its owner may read it.
+pub(crate) fn check_private(file: &Path) -> Result<(), KeyFileError> {
+    open_private(file).map(drop)
 }
 
 fn open_private(file: &Path) -> Result<File, KeyFileError> {

@@ -62,14 +62,29 @@ impl App {
             _ => 1,
         };
         let length = lock_length(level);
+        // The window stays full, for those who looked for a lock before there was one; no lock is shorter than what is left of it.
         self.store.set_counter(&lock, now + length, level).await?;
-        self.store.clear_counter(&format!("login/mail/{mail_name}")).await?;
         Err(Failure::Wait(Code::AuthLocked, length))
     }
 
     /// After a sign-in or step-up that got through: its tries were not wrong ones.
     pub(crate) async fn end_password_run(&self, mail_name: &str) -> Result<(), Failure> {
         Ok(self.store.clear_counter(&format!("login/mail/{mail_name}")).await?)
+    }
+
+    /// Notes in the trail of an account that a proof failed; where there is no account, takes as long.
+    pub(crate) async fn note_refused(
+        &self,
+        account: vault_store::AccountId,
+        exists: bool,
+        act: &crate::audit::Act,
+    ) -> Result<(), Failure> {
+        if exists {
+            self.store.append_audit(account, &|head| act.link(head)).await?;
+        } else {
+            self.store.count("refused/nobody", 0, 1).await?;
+        }
+        Ok(())
     }
 
     /// Before a code of the account's TOTP factors is looked at. Given back when the code is right.

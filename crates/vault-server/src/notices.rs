@@ -1,7 +1,6 @@
-//! Notices to the owner of an account: what happened to it, and mailed codes.
+//! Notices to the owner of an account: what happened to it, and mailed codes; and the folder as a way out for them.
 //!
-//! Notices are sent beside the answer: whether an address has an account does not show in how long it takes. A notice
-//! that cannot be sent is logged without address and content; the act it tells of is in the audit trail in any case.
+//! How they wait and leave: `outbox`. The other way out: `smtp`.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
@@ -9,17 +8,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use secret::random_bytes;
-use vault_store::{Account, AccountId};
+use vault_protocol::Millis;
 use zeroize::Zeroizing;
-
-use crate::app::App;
 
 /// A message to one person.
 pub struct Notice {
+    /// Names the notice: the same one comes again when it is not certain that it was sent.
+    pub id: [u8; 16],
     /// Mail address.
     pub to: String,
     /// What it is about.
-    pub subject: &'static str,
+    pub subject: String,
     /// The text. May hold a mailed code, hence no `Debug`.
     pub text: Zeroizing<String>,
     /// When, in milliseconds since 1970.
@@ -28,7 +27,7 @@ pub struct Notice {
 
 /// Brings notices to people.
 pub trait Notices: Debug + Send + Sync {
-    /// Hands a notice over; when it returns, the notice will not be lost.
+    /// Hands a notice over; when it returns, the notice will not be lost. Handing the same one over again does no harm.
     ///
     /// # Errors
     /// Any error of the way it takes.
@@ -57,10 +56,10 @@ impl NoticeFolder {
 impl Notices for NoticeFolder {
     fn send(&self, notice: &Notice) -> io::Result<()> {
         // Sorted by time, never two alike; complete as soon as the name ends in `.txt`.
-        let name = format!("{}-{}", notice.at, uuid::Uuid::new_v4().simple());
+        let name = format!("{}-{}", notice.at, data_encoding::HEXLOWER.encode(&notice.id));
         let (part, whole) = (self.0.join(format!("{name}.part")), self.0.join(format!("{name}.txt")));
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&part)?;
@@ -75,10 +74,40 @@ impl Notices for NoticeFolder {
     }
 }
 
+/// A delay, as a notice tells of it.
+pub(crate) struct Delay {
+    /// When it ends.
+    pub(crate) at: Millis,
+    /// What cancels it.
+    pub(crate) code: Zeroizing<String>,
+}
+
 /// What is told.
 pub(crate) enum Event {
     /// Somebody says the password is lost; the code goes to the address only.
     RecoveryCode(Zeroizing<String>),
+    /// Somebody says that every factor is lost; the code goes to the address only.
+    ResetCode(Zeroizing<String>),
+    /// A step-up where mail stands in for the second factor.
+    StepUpCode(Zeroizing<String>),
+    /// The account is to ask for no second factor any more.
+    OffBegun(Delay),
+    /// From now on it does not.
+    OffDone,
+    /// The reset of lost factors has begun; by whoever runs the service, when so.
+    ResetBegun(Delay, bool),
+    /// It still runs.
+    ResetRuns(Delay),
+    /// It can be finished, until then.
+    ResetDue(Delay),
+    /// A new factor took the place of the lost ones.
+    ResetDone,
+    /// Nobody finished it.
+    ResetLapsed,
+    /// A delay was cancelled.
+    DelayCancelled,
+    /// There is a new kit.
+    KitReplaced,
     /// Kit and second factor were proven.
     RecoveryProven,
     /// There is a new password and a new kit.
@@ -103,7 +132,24 @@ pub(crate) enum Event {
     KeyReleased,
     /// Several keys were released for an export.
     KeysExported,
+    /// A computer may save keys from now on.
+    DeviceEnrolled,
+    /// A computer may save keys no longer.
+    DeviceRevoked,
+    /// A computer replaced a key that was shown.
+    KeyReplaced,
+    /// A computer could not do so.
+    KeyNotReplaced,
+    /// A drive has a saved key no longer.
+    KeyMissing,
+    /// A drive has a key that is not saved.
+    KeyUnknown,
+    /// A computer found a saved key damaged or gone here, and sent it again.
+    KeyResent,
 }
+
+/// Of every mail with a code to be typed: the code is not in it, since subjects are shown on locked screens.
+const CODE_SUBJECT: &str = "Your Keyhaven code";
 
 const NOT_YOU: &str = "If this was not you, sign in now, look at `keyhaven audit show`, change the password with\n\
     `keyhaven account password`, and remove any authenticator that is not yours.\n";
@@ -112,21 +158,137 @@ const NOT_YOU: &str = "If this was not you, sign in now, look at `keyhaven audit
 const NOT_YOU_RECOVERED: &str = "If this was not you, neither your password nor your kit opens the account any more: tell\n\
     whoever runs this service, and replace the recovery keys of your drives.\n";
 
+/// A moment as people read it.
+fn utc(at: Millis) -> String {
+    let minutes = at.div_euclid(60_000);
+    let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
+    // Days since 1970 as a date: eras of 400 years that begin in March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
+/// What is said about a code, which is in the middle.
+fn with_code(before: &str, code: &str, after: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    text.push_str(before);
+    text.push_str("\n\n  ");
+    text.push_str(code);
+    text.push_str("\n\n");
+    text.push_str(after);
+    text
+}
+
+const CANCEL_WITH: &str = "If this was not you, cancel it: sign in and run `keyhaven account cancel`, or run that command anywhere\n\
+    and give it this code, which is good for nothing else:";
+const THEN_PASSWORD: &str = "Then change the password with `keyhaven account password`.\n\
+    Your computers keep saving recovery keys all the time.\n";
+
+fn about_delay(what: &str, delay: &Delay) -> Zeroizing<String> {
+    with_code(&format!("{what}\n\n{CANCEL_WITH}"), &delay.code, THEN_PASSWORD)
+}
+
 impl Event {
-    fn text(&self) -> (&'static str, Zeroizing<String>) {
+    /// Whether it brings a code that is typed soon or never.
+    pub(crate) fn is_code(&self) -> bool {
+        matches!(self, Self::RecoveryCode(_) | Self::ResetCode(_) | Self::StepUpCode(_))
+    }
+
+    /// Subject and text.
+    pub(crate) fn text(&self) -> (&'static str, Zeroizing<String>) {
         let (subject, what) = match self {
             Self::RecoveryCode(code) => {
-                let mut text = Zeroizing::new(String::with_capacity(512));
-                text.push_str(
-                    "Somebody says that the password of your account is lost. If it was you, the code is\n\n  ",
-                );
-                text.push_str(code);
-                text.push_str(
-                    "\n\nIt is good for ten minutes, and only together with your emergency kit and a second factor.\n\
+                let text = with_code(
+                    "Somebody says that the password of your account is lost. If it was you, the code is",
+                    code,
+                    "It is good for ten minutes, and only together with your emergency kit and a second factor.\n\
                      If it was not you, there is nothing to do: without those nobody gets in.\n",
                 );
-                return ("Your Keyhaven code", text);
+                return (CODE_SUBJECT, text);
             }
+            Self::ResetCode(code) => {
+                let text = with_code(
+                    "Somebody says that every second factor of your account is lost. If it was you, the code is",
+                    code,
+                    "It is good for ten minutes, and only together with your password or your emergency kit. What follows takes\n\
+                     days, and you are told of it. If it was not you, there is nothing to do now.\n",
+                );
+                return (CODE_SUBJECT, text);
+            }
+            Self::StepUpCode(code) => {
+                let text = with_code(
+                    "To confirm what you are doing in your account, the code is",
+                    code,
+                    "It is good for five minutes. If it was not you, somebody else is signed in to your account: change the\n\
+                     password with `keyhaven account password`, and add an authenticator with `keyhaven factors add`.\n",
+                );
+                return (CODE_SUBJECT, text);
+            }
+            Self::OffBegun(delay) => {
+                let what = format!(
+                    "Somebody who is signed in to your account asked that it stop asking for a second factor. This happens on\n\
+                     {}. Until then, and if you cancel it, everything stays as it is.",
+                    utc(delay.at)
+                );
+                return ("Your account will stop asking for a second factor", about_delay(&what, delay));
+            }
+            Self::ResetBegun(delay, by_operator) => {
+                let who = if *by_operator {
+                    "Whoever runs the service says that every second factor of your account is lost."
+                } else {
+                    "Somebody with your password or your emergency kit, and with a code from your mail, says that every second\n\
+                     factor of your account is lost."
+                };
+                let what = format!(
+                    "{who} From\n{} on, a new one can be added in their place, with the same proofs. A second factor that is\n\
+                     found again cancels this as soon as it is used.",
+                    utc(delay.at)
+                );
+                return ("A reset of your second factors was begun", about_delay(&what, delay));
+            }
+            Self::ResetRuns(delay) => {
+                let what = format!(
+                    "The reset of the second factors of your account is still under way. From\n{} on, a new one can be added in\n\
+                     their place.",
+                    utc(delay.at)
+                );
+                return ("A reset of your second factors is under way", about_delay(&what, delay));
+            }
+            Self::ResetDue(delay) => {
+                let what = format!(
+                    "The second factors of your account can now be replaced by a new one: `keyhaven account reset-factors`.\n\
+                     Until {} ; then this is void.",
+                    utc(delay.at)
+                );
+                return ("The reset of your second factors can be finished", about_delay(&what, delay));
+            }
+            Self::OffDone => (
+                "Your account does not ask for a second factor any more",
+                "As was asked for, signing in takes the password alone from now on. A recovery key is shown after the password\n\
+                 and a code that is mailed to this address. An authenticator can be added at any time: `keyhaven factors add`.",
+            ),
+            Self::ResetDone => (
+                "Your second factors were replaced",
+                "A new second factor took the place of the lost ones, and every other session has ended.",
+            ),
+            Self::ResetLapsed => (
+                "The reset of your second factors is void",
+                "Nobody finished the reset of the second factors of your account in time. They are as they were.",
+            ),
+            Self::DelayCancelled => (
+                "A delayed change was cancelled",
+                "What was announced for your account was cancelled and will not happen.",
+            ),
+            Self::KitReplaced => (
+                "There is a new emergency kit",
+                "A new emergency kit was made for your account, after a fresh second factor; the one before is void.",
+            ),
             Self::RecoveryProven => (
                 "Your emergency kit was used",
                 "Somebody proved your emergency kit and a second factor, and may now set a new password.",
@@ -167,6 +329,38 @@ impl Event {
                 "Recovery keys were exported",
                 "Recovery keys of your account were released for an export, after a fresh second factor.",
             ),
+            Self::DeviceEnrolled => (
+                "A computer was enrolled",
+                "A computer was enrolled: it may add recovery keys to your account. It can read none.",
+            ),
+            Self::DeviceRevoked => {
+                ("A computer was revoked", "A computer may add keys to your account no longer. What it saved stays.")
+            }
+            Self::KeyReplaced => (
+                "A recovery key was replaced",
+                "A recovery key that had been shown was replaced by a new one, which is saved. The old one opens its drive no \
+                 longer.",
+            ),
+            Self::KeyNotReplaced => (
+                "A recovery key could not be replaced",
+                "A recovery key that had been shown could not be replaced; it still opens its drive. `keyhaven device list` \
+                 tells which computer it was.",
+            ),
+            Self::KeyMissing => (
+                "A saved key is gone from its drive",
+                "A computer found that a drive has one of your saved recovery keys no longer. Save its present key there: \
+                 `keyhaven backup DRIVE --to account`.",
+            ),
+            Self::KeyUnknown => (
+                "A recovery key is not saved",
+                "A computer found a recovery key on a drive that is not saved. Save it there: `keyhaven backup DRIVE --to \
+                 account`.",
+            ),
+            Self::KeyResent => (
+                "A saved key was damaged here",
+                "A computer found that this service did not hold a recovery key as it was saved, and sent it again. Look at \
+                 `keyhaven audit verify`.",
+            ),
         };
         let not_you = if matches!(self, Self::PasswordRecovered) { NOT_YOU_RECOVERED } else { NOT_YOU };
         (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
@@ -186,32 +380,6 @@ pub(crate) fn new_code() -> Zeroizing<String> {
     }
 }
 
-impl App {
-    /// As [`App::tell`], by the account's identifier. Never fails: the act is done, and its answer has to arrive.
-    pub(crate) async fn tell_owner(&self, account: AccountId, event: Event) {
-        if !self.sends_notices() {
-            return;
-        }
-        match self.store.account(account).await {
-            Ok(Some(account)) => self.tell(&account, event),
-            Ok(None) => {}
-            Err(_) => tracing::error!("a notice could not be sent: its account could not be read"),
-        }
-    }
-
-    /// Tells the owner of an account, in the background.
-    pub(crate) fn tell(&self, account: &Account, event: Event) {
-        let Some(notices) = self.notices() else { return };
-        let (subject, text) = event.text();
-        let notice = Notice { to: account.email_norm.clone(), subject, text, at: self.now() };
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = notices.send(&notice) {
-                tracing::error!(kind = %error.kind(), "a notice could not be sent");
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,29 +387,63 @@ mod tests {
     #[test]
     fn no_notice_weakens_the_account() {
         let code = || Zeroizing::new("123456".to_owned());
-        for event in [
-            Event::RecoveryCode(code()),
-            Event::RecoveryProven,
-            Event::PasswordRecovered,
-            Event::PasswordChanged,
-            Event::FactorAdded,
-            Event::FactorRemoved,
-            Event::PasskeyCounterBack,
-            Event::PasskeyLeaked,
-            Event::PasskeySlotAdded,
-            Event::BackupCodesMade,
-            Event::BackupCodeUsed,
-            Event::KeyReleased,
-            Event::KeysExported,
+        let delay = || Delay { at: 1_764_090_300_000, code: code() };
+        for (event, holds_code) in [
+            (Event::RecoveryCode(code()), true),
+            (Event::ResetCode(code()), true),
+            (Event::StepUpCode(code()), true),
+            (Event::OffBegun(delay()), true),
+            (Event::ResetBegun(delay(), false), true),
+            (Event::ResetBegun(delay(), true), true),
+            (Event::ResetRuns(delay()), true),
+            (Event::ResetDue(delay()), true),
+            (Event::OffDone, false),
+            (Event::ResetDone, false),
+            (Event::ResetLapsed, false),
+            (Event::DelayCancelled, false),
+            (Event::KitReplaced, false),
+            (Event::RecoveryProven, false),
+            (Event::PasswordRecovered, false),
+            (Event::PasswordChanged, false),
+            (Event::FactorAdded, false),
+            (Event::FactorRemoved, false),
+            (Event::PasskeyCounterBack, false),
+            (Event::PasskeyLeaked, false),
+            (Event::PasskeySlotAdded, false),
+            (Event::BackupCodesMade, false),
+            (Event::BackupCodeUsed, false),
+            (Event::KeyReleased, false),
+            (Event::KeysExported, false),
+            (Event::DeviceEnrolled, false),
+            (Event::DeviceRevoked, false),
+            (Event::KeyReplaced, false),
+            (Event::KeyNotReplaced, false),
+            (Event::KeyMissing, false),
+            (Event::KeyUnknown, false),
+            (Event::KeyResent, false),
         ] {
-            let holds_code = matches!(event, Event::RecoveryCode(_));
             let (subject, text) = event.text();
             let all = format!("{subject} {}", *text).to_lowercase();
-            for word in ["turn off", "turned off", "disable", "switch off"] {
+            for word in ["turn off", "turned off", "disable", "switch off", "without two-factor"] {
                 assert!(!all.contains(word), "{all}");
             }
             assert_eq!(text.contains("123456"), holds_code, "a code is in the notice that is for it, and in no other");
             assert!(!subject.contains("123456"), "subjects are shown on locked screens");
+            assert!(text.ends_with('\n') && text.lines().all(|line| line.chars().count() <= 130), "{}", *text);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_in_utc() {
+        for (at, expected) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399_000, "2000-02-28 23:59 UTC"),
+            (951_782_400_000, "2000-02-29 00:00 UTC"),
+            (1_764_090_300_000, "2025-11-25 17:05 UTC"),
+            (4_107_542_399_999, "2100-02-28 23:59 UTC"),
+            (4_107_542_400_000, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(utc(at), expected);
         }
     }
 
@@ -258,13 +460,18 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("a/notices");
         let notices = NoticeFolder::open(&folder).unwrap();
-        for _ in 0..2 {
-            let notice =
-                Notice { to: "ada@example.org".into(), subject: "S", text: Zeroizing::new("T\n".into()), at: 7 };
-            notices.send(&notice).unwrap();
+        let notice = |n: u8| Notice {
+            id: [n; 16],
+            to: "ada@example.org".into(),
+            subject: "S".into(),
+            text: Zeroizing::new("T\n".into()),
+            at: 7,
+        };
+        for n in [1, 2, 2] {
+            notices.send(&notice(n)).unwrap();
         }
         let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(files.len(), 2, "one each, though at the same time");
+        assert_eq!(files.len(), 2, "one each, though at the same time and one of them twice");
         for file in files {
             assert_eq!(fs::read_to_string(&file).unwrap(), "To: ada@example.org\nSubject: S\n\nT\n");
             #[cfg(unix)]
@@ -274,7 +481,6 @@ mod tests {
             }
         }
         fs::remove_dir_all(&folder).unwrap();
-        let notice = Notice { to: "a@b".into(), subject: "S", text: Zeroizing::new(String::new()), at: 7 };
-        assert!(notices.send(&notice).is_err());
+        assert!(notices.send(&notice(3)).is_err());
     }
 }

@@ -221,9 +221,10 @@ fn verify(
 
 /// A copy of the passkey may be about: the owner is told, whoever asked learns nothing.
 async fn counter_back(app: &App, account: AccountId, caller: &Caller, passkey: &Passkey) -> Result<Failure, Failure> {
-    let act = Act::by_unknown(caller, app.now(), audit::action::PASSKEY_COUNTER_BACK).on(passkey.factor.id);
+    let act = Act::by_unknown(caller, app.now(), audit::action::PASSKEY_COUNTER_BACK)
+        .on(passkey.factor.id)
+        .telling(app.notice_to(account, &Event::PasskeyCounterBack).await?);
     app.store.append_audit(account, &|head| act.link(head)).await?;
-    app.tell_owner(account, Event::PasskeyCounterBack).await;
     Ok(Code::AuthInvalid.into())
 }
 

@@ -13,8 +13,9 @@ use crate::audit::Act;
 use crate::clock::SECOND;
 use crate::failure::Failure;
 use crate::http::Caller;
+use crate::notices::Event;
 use crate::secret_field::SecretField;
-use crate::totp;
+use crate::{totp, waits};
 
 /// Kind of a factor with time-based codes.
 pub(crate) const TOTP: &str = "totp";
@@ -82,11 +83,13 @@ pub(crate) async fn use_code(
         use_backup_code(app, account, caller, code).await?
     };
     app.give_back(&taken).await?;
+    waits::factor_was_used(app, account, caller).await?;
     Ok(used)
 }
 
 async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Failure> {
-    let now = app.now();
+    // The clock of the phone follows the world, not what this service saw before.
+    let now = app.clock_ms();
     let (mut used, mut late) = (false, None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
         let data: TotpData = app.open_factor(factor)?;
@@ -109,7 +112,8 @@ async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Fai
 
 async fn use_backup_code(app: &App, account: AccountId, caller: &Caller, code: &str) -> Result<Used, Failure> {
     let hash = app.backup_code_hash(account, code).ok_or(Code::FactorCodeWrong)?;
-    let act = Act::by_owner(account, caller, app.now(), audit::action::BACKUP_CODE_USED);
+    let act = Act::by_owner(account, caller, app.now(), audit::action::BACKUP_CODE_USED)
+        .telling(app.notice_to(account, &Event::BackupCodeUsed).await?);
     match app.store.use_backup_code(account, hash, app.now(), &|head| act.link(head)).await? {
         BackupCodeUse::Spent { left } => {
             Ok(Used { by: None, backup_codes_left: Some(u32::try_from(left).unwrap_or(0)) })

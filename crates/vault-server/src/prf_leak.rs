@@ -162,9 +162,9 @@ pub(crate) async fn note(app: &App, account: AccountId, caller: &Caller, body: &
     let now = app.now();
     let act = Act::by_owner(account, caller, now, audit::action::CLIENT_FAULT)
         .refused()
-        .because(Code::FactorPrfLeaked.code());
+        .because(Code::FactorPrfLeaked.code())
+        .telling(app.notice_to(account, &Event::PasskeyLeaked).await?);
     app.store.retire_passkey_slots(account, &named, now, &|head| act.link(head)).await?;
-    app.tell_owner(account, Event::PasskeyLeaked).await;
     Ok(())
 }
 

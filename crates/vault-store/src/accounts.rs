@@ -21,8 +21,19 @@ pub struct Account {
     pub epoch: i64,
     /// Whether a second factor is asked for.
     pub two_factor: bool,
+    /// With two-factor on: when it goes off, unless that is cancelled. With two-factor off: since when, by the owner's
+    /// will; without, there was no factor so far.
+    pub off_at: Option<Millis>,
     /// When the account was made.
     pub created_at: Millis,
+}
+
+impl Account {
+    /// Whether it asks for no second factor because its owner wanted that, and not because there was none so far.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        !self.two_factor && self.off_at.is_some()
+    }
 }
 
 /// One row of `key_statements`: the signed public keys of one generation.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, Digest, Error};
+use crate::{AccountId, Digest, Error, OutgoingMail};
 
 /// The last entry of an account's chain; `seq` 0 and a zero hash before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Link {
     pub hash: Digest,
     /// The entry, as bytes.
     pub body: Vec<u8>,
+    /// A notice to the owner that is put into the outbox together with the entry.
+    pub mail: Option<OutgoingMail>,
 }
 
 /// Makes the next entry from the head. Called inside the transaction that needs the entry, and again when that

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, CeremonyId, Error, Millis};
+use crate::{AccountId, CeremonyId, Error, Millis, OutgoingMail};
 
 /// One row of `ceremonies`.
 #[derive(Debug, Clone)]
@@ -25,6 +25,9 @@ pub struct Ceremony {
 pub trait Ceremonies {
     /// Begins one.
     async fn add_ceremony(&self, ceremony: &Ceremony) -> Result<(), Error>;
+
+    /// Begins one together with the mail that belongs to it: a code that the ceremony waits for.
+    async fn add_ceremony_with_mail(&self, ceremony: &Ceremony, mail: &OutgoingMail) -> Result<(), Error>;
 
     /// Counts a try and returns the ceremony, when it is of this kind, open, and has a try left.
     ///

@@ -26,6 +26,12 @@ pub trait Counters {
     /// A setting of the service; when it is not there yet, it becomes `initial`, if there is one.
     async fn setting(&self, name: &str, initial: Option<&str>) -> Result<Option<String>, Error>;
 
+    /// Makes a durable write that changes nothing, after asking the database whether commits are still written through to the disk.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`] when they are not; any other error when the database cannot take a write.
+    async fn confirm_durable(&self, now: Millis) -> Result<(), Error>;
+
     /// Deletes sessions, ceremonies, grants and codes that ended before `now`, and counters older than two days.
     async fn sweep(&self, now: Millis) -> Result<(), Error>;
 }

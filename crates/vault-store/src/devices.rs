@@ -34,10 +34,12 @@ pub struct Device {
     pub last_seq: i64,
     /// When it was enrolled.
     pub created_at: Millis,
-    /// When it last saved.
+    /// When it last called.
     pub seen_at: Millis,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
+    /// The name its owner gave it, sealed; none for the one in the certificate.
+    pub label_sealed: Option<Vec<u8>>,
 }
 
 /// How far an enrolment code got.

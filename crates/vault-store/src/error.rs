@@ -18,6 +18,9 @@ pub enum Error {
     /// What was written could not be committed; nothing of it is there.
     #[error("the database could not commit")]
     Commit(#[source] Arc<sqlx::Error>),
+    /// The address of the database is not one. Nothing of it is repeated: it may hold a password.
+    #[error("the address of the database cannot be used: {0}")]
+    Address(&'static str),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -90,6 +93,24 @@ pub enum Refusal {
     /// The account holds as many records as it may.
     #[error("the account is full")]
     Quota,
+    /// Another process let the log grow meanwhile.
+    #[error("the log has grown meanwhile")]
+    LogMoved,
+    /// A delay of this kind runs already.
+    #[error("such a delay runs already")]
+    WaitRuns,
+    /// There is no such delay, it has ended, or its time has not come.
+    #[error("no such delay, or not now")]
+    Wait,
+    /// So many delays of this kind were begun that no other one may be for now.
+    #[error("too many delays of this kind were begun")]
+    WaitQuota,
+    /// The record has a rotation order that is not done.
+    #[error("the record has an order that is not done")]
+    OrderOpen,
+    /// The rotation order is not the device's, or has ended.
+    #[error("the order is over")]
+    OrderOver,
     /// The enrolment code is expired, out of tries, answered, or claimed by another account.
     #[error("the enrolment code is over")]
     DeviceCode,

@@ -5,7 +5,8 @@
 //! `tables/`, which each engine compiles in its own types. Rows are plain data; what is sealed or signed stays bytes here.
 //!
 //! # Contract
-//! - A call that returned `Ok` is durable. A call that returned an error changed nothing.
+//! - A call that returned `Ok` is durable. A call that returned an error changed nothing; only when the connection to the database
+//!   broke during the commit itself, it may have been carried out, and asking again tells.
 //! - Every look-up that belongs to an account carries the account: a row of another account is not found.
 //! - Rows that may be used once (grants, ceremonies, invites, backup codes, time steps of a factor) are spent by a conditional update;
 //!   of any number of concurrent callers exactly one succeeds.
@@ -26,6 +27,10 @@ mod error;
 mod factors;
 mod grants;
 mod passkeys;
+mod log;
+mod outbox;
+mod notes;
+mod orders;
 mod passwords;
 mod postgres;
 mod records;
@@ -33,6 +38,8 @@ mod schema;
 mod sessions;
 mod sqlite;
 mod transaction;
+mod waits;
+mod write_times;
 
 pub use accounts::{Account, Accounts, KeyStatement, NewAccount, Slot};
 pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
@@ -44,14 +51,23 @@ pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
 pub use passkeys::{AddPasskey, AddPasskeySlot, PASSKEY, Passkey, Passkeys};
-pub use passwords::{NewPassword, Passwords};
+pub use log::{Log, LogHead, LogSigner};
+pub use notes::{MAX_COPIES, NewNote, Notes};
+pub use orders::{Order, OrderProgress, Orders};
+pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
     IndexEntry, Listing, NewRecord, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
 pub use sqlite::SqliteStore;
-pub use vault_protocol::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, RecordId, SlotId};
+pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
+pub use vault_protocol::{
+    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, Millis, OrderId, RecordId, SlotId, WaitId,
+};
+pub use waits::{NewWait, Wait, WaitBegunBy, WaitKind, Waits};
+pub use write_times::{BUCKETS_US, WriteTimes};
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];
@@ -67,9 +83,14 @@ pub trait Store:
     + Factors
     + Grants
     + Passkeys
+    + Log
+    + Outbox
+    + Notes
+    + Orders
     + Passwords
     + Records
     + Sessions
+    + Waits
     + Send
     + Sync
 {
@@ -85,9 +106,14 @@ impl<T> Store for T where
         + Factors
         + Grants
         + Passkeys
+        + Log
+        + Outbox
+        + Notes
+        + Orders
         + Passwords
         + Records
         + Sessions
+        + Waits
         + Send
         + Sync
 {

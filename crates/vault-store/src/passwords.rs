@@ -28,6 +28,25 @@ pub struct NewPassword {
     pub now: Millis,
 }
 
+/// A new emergency kit in place of the one before.
+#[derive(Debug, Clone)]
+pub struct NewKit {
+    /// Whose.
+    pub account_id: AccountId,
+    /// The slot that the new kit opens.
+    pub slot: Slot,
+    /// The ceremony that ends here.
+    pub ceremony: CeremonyId,
+    /// Kind of that ceremony.
+    pub ceremony_kind: String,
+    /// The session that asked. It ends like every other.
+    pub from_session: Digest,
+    /// The session that goes on in the new epoch; its `epoch` is set here.
+    pub session: Session,
+    /// The time now.
+    pub now: Millis,
+}
+
 /// Passwords.
 #[async_trait]
 pub trait Passwords {
@@ -38,4 +57,12 @@ pub trait Passwords {
     /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session) (also when the epoch is
     /// over), [`IdTaken`](crate::Refusal::IdTaken).
     async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error>;
+
+    /// Replaces the slots of the kit, raises the epoch, which ends other sessions and what was begun with the kit before,
+    /// and adds the audit entry: one transaction.
+    ///
+    /// # Errors
+    /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session),
+    /// [`IdTaken`](crate::Refusal::IdTaken).
+    async fn replace_kit(&self, new: &NewKit, link: LinkMaker<'_>) -> Result<(), Error>;
 }

@@ -29,7 +29,11 @@ const STEPS: &[Step] = &[
     step!(3, "0003_records"),
     step!(4, "0004_backup_codes"),
     step!(5, "0005_confirmed_by"),
+    step!(6, "0006_log"),
     step!(7, "0007_passkeys"),
+    step!(8, "0008_waits"),
+    step!(9, "0009_outbox_mail"),
+    step!(10, "0010_devices_next"),
 ];
 
 /// For SQLite.
@@ -37,9 +41,14 @@ pub(crate) fn sqlite() -> Migrator {
     first(STEPS.len(), |step| step.sqlite)
 }
 
-/// For PostgreSQL. It takes no lock of its own: not every engine that speaks its protocol has advisory locks.
+/// For PostgreSQL.
 pub(crate) fn postgres() -> Migrator {
-    let mut migrator = first(STEPS.len(), |step| step.postgres);
+    postgres_first(STEPS.len())
+}
+
+/// It takes no lock of its own: not every engine that speaks the protocol of PostgreSQL has advisory locks.
+fn postgres_first(count: usize) -> Migrator {
+    let mut migrator = first(count, |step| step.postgres);
     migrator.set_locking(false);
     migrator
 }
@@ -56,4 +65,10 @@ fn first(count: usize, sql: fn(&Step) -> &'static str) -> Migrator {
 #[cfg(test)]
 pub(crate) fn sqlite_until(count: usize) -> Migrator {
     first(count, |step| step.sqlite)
+}
+
+/// The same for PostgreSQL.
+#[cfg(test)]
+pub(crate) fn postgres_until(count: usize) -> Migrator {
+    postgres_first(count)
 }

@@ -12,7 +12,8 @@ use crate::Error;
 macro_rules! in_transaction {
     ($store:expr, |$tx:ident| $body:block) => {{
         let mut tries = 0;
-        loop {
+        let begun = std::time::Instant::now();
+        let done = loop {
             let mut held = $store.begin().await?;
             let result: Result<_, crate::Error> = {
                 let $tx = held.connection()?;
@@ -25,7 +26,9 @@ macro_rules! in_transaction {
                 }
                 done => break done,
             }
-        }
+        };
+        $store.write_times.ended(begun, &done);
+        done
     }};
 }
 pub(crate) use in_transaction;

@@ -7,63 +7,82 @@ use crate::failure::Failure;
 
 /// Error, cause, next step and exit status for an error of the account.
 pub(crate) fn explain(error: &Error) -> Failure {
-    let mut failure =
-        match error {
-            Error::Problem(problem) => {
-                let failure = if problem.status >= 500 || problem.status == 429 {
-                    Failure::could_not(problem.title.clone())
-                } else {
-                    Failure::no(problem.title.clone())
-                };
-                let failure = match problem.retry_after {
-                    Some(seconds) => failure.cause(format!("the service asks to wait {}", wait(seconds))),
-                    None => failure,
-                };
-                let failure = match problem.drift_seconds {
-                    Some(seconds) if seconds < 0 => failure.cause(format!(
-                        "it was right {} ago: an old code, or a clock that is behind",
-                        wait(seconds.unsigned_abs())
-                    )),
-                    Some(seconds) => failure
-                        .cause(format!("the clock of the authenticator is {} ahead", wait(seconds.unsigned_abs()))),
-                    None => failure,
-                };
-                failure.hint(next(problem.code.as_str(), &problem.next))
-            }
-            Error::Transport(source) => Failure::could_not("the account service cannot be reached")
-                .cause(source.to_string())
-                .hint("check the connection and the address (--server), then run it again"),
-            Error::NotSignedIn => Failure::could_not("nobody is signed in on this computer")
-                .hint("sign in with `keyhaven account sign-in`"),
-            Error::NotEnrolled => Failure::could_not("this computer is not enrolled to save keys")
-                .cause("only an enrolled device may add keys to an account; it is enrolled once, with two-factor")
-                .hint("enrol it with `keyhaven device enrol`"),
-            Error::State { .. } | Error::DamagedState { .. } => {
-                Failure::could_not("the account's files on this computer failed")
-                    .because(error)
-                    .hint("check the folder named above (--state), its owner and the free space")
-            }
-            Error::Answer(_) => Failure::could_not("the account service gave an answer that cannot be understood")
+    let mut failure = match error {
+        Error::Problem(problem) => {
+            let failure = if problem.status >= 500 || problem.status == 429 {
+                Failure::could_not(problem.title.clone())
+            } else {
+                Failure::no(problem.title.clone())
+            };
+            let failure = match problem.retry_after {
+                Some(seconds) => failure.cause(format!("the service asks to wait {}", wait(seconds))),
+                None => failure,
+            };
+            let failure = match problem.drift_seconds {
+                Some(seconds) if seconds < 0 => failure.cause(format!(
+                    "it was right {} ago: an old code, or a clock that is behind",
+                    wait(seconds.unsigned_abs())
+                )),
+                Some(seconds) => {
+                    failure.cause(format!("the clock of the authenticator is {} ahead", wait(seconds.unsigned_abs())))
+                }
+                None => failure,
+            };
+            failure.hint(next(problem.code.as_str(), &problem.next))
+        }
+        Error::Transport(source) => Failure::could_not("the account service cannot be reached")
+            .cause(source.to_string())
+            .hint("check the connection and the address (--server), then run it again"),
+        Error::NotSignedIn => {
+            Failure::could_not("nobody is signed in on this computer").hint("sign in with `keyhaven account sign-in`")
+        }
+        Error::NotEnrolled => Failure::could_not("this computer is not enrolled to save keys")
+            .cause("only an enrolled device may add keys to an account; it is enrolled once, with two-factor")
+            .hint("enrol it with `keyhaven device enrol`"),
+        Error::State { .. } | Error::DamagedState { .. } => {
+            Failure::could_not("the account's files on this computer failed")
                 .because(error)
-                .hint("check the address of the service (--server), and update the program"),
-            Error::WrongOrigin { expected, found } => {
-                Failure::no("the account service goes by another address than the one used here").because(error).hint(
-                    format!("if {found} is the right address, use it instead of {expected}; if not, do not go on"),
-                )
-            }
-            Error::OnlyPasskeys => Failure::no("the account's only second factors are passkeys, and this program has no authenticator")
+                .hint("check the folder named above (--state), its owner and the free space")
+        }
+        Error::KeyExposed { path, .. } => {
+            Failure::could_not("the device key of this computer could be used by others").because(error).hint(format!(
+                "if only you could read it so far, make it yours (`chown` and `chmod 600 {path}`); if not, revoke this \
+                     computer and enrol it again"
+            ))
+        }
+        Error::OtherKind => Failure::no("this record keeps another kind of key")
+            .hint("`keyhaven keys list` tells what each record keeps"),
+        Error::Answer(_) => Failure::could_not("the account service gave an answer that cannot be understood")
+            .because(error)
+            .hint("check the address of the service (--server), and update the program"),
+        Error::WrongOrigin { expected, found } => {
+            Failure::no("the account service goes by another address than the one used here")
+                .because(error)
+                .hint(format!("if {found} is the right address, use it instead of {expected}; if not, do not go on"))
+        }
+        Error::Log { evidence, .. } => Failure::no(error.to_string())
+            .cause(format!("what it signed is kept in {evidence}"))
+            .hint(Code::LogInconsistent.next()),
+        Error::OnlyPasskeys => {
+            Failure::no("the account's only second factors are passkeys, and this program has no authenticator")
                 .cause("a passkey works in a browser, at the address of the service")
                 .hint(
                     "type a backup code if you have some; or sign in there with the passkey and add an authenticator app with \
                      codes, which works here, too",
-                ),
-            Error::KitNotConfirmed => Failure::no("no account was made: the emergency kit was not confirmed")
-                .hint("run it again, and keep the kit on paper or in a file"),
-            Error::Cancelled => Failure::no("cancelled; nothing was changed"),
-            other => with_code(Failure::no(other.to_string()), other),
-        };
+                )
+        }
+        Error::KitNotConfirmed => Failure::no("no account was made: the emergency kit was not confirmed")
+            .hint("run it again, and keep the kit on paper or in a file"),
+        Error::Cancelled => Failure::no("cancelled; nothing was changed"),
+        other => with_code(Failure::no(other.to_string()), other),
+    };
     let code = error.code().map(|code| code.code().to_owned());
     let unknown = if let Error::Problem(problem) = error { Some(problem.code.clone()) } else { None };
+    if let Error::Problem(problem) = error
+        && problem.kind.starts_with("http")
+    {
+        failure.page = Some(problem.kind.clone());
+    }
     failure.code = code.or(unknown);
     failure
 }

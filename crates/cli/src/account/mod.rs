@@ -4,6 +4,7 @@ mod backup_codes;
 mod explain;
 mod kept;
 mod kit;
+mod mailed_code;
 mod person;
 mod totp;
 
@@ -16,9 +17,10 @@ use vault_client::{Client, Delivery, HttpTransport, State};
 pub(crate) use backup_codes::keep_backup_codes;
 pub(crate) use explain::explain;
 pub(crate) use kept::{KeptFile, may_have_happened};
-pub(crate) use kit::keep_kit;
+pub(crate) use kit::{keep_kit, kit_code};
+pub(crate) use mailed_code::mailed_code;
 pub(crate) use person::{Person, PersonArgs};
-pub(crate) use totp::show_totp;
+pub(crate) use totp::{picture, show_totp};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -65,7 +67,10 @@ impl AccountArgs {
         };
         let transport = HttpTransport::new(&address)
             .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
-        Ok(Client::new(transport, state).telling_backup_codes(tell_backup_codes))
+        Ok(Client::new(transport, state)
+            .telling_backup_codes(tell_backup_codes)
+            .telling_log_faults(tell_log_fault)
+            .asking_for_mailed_codes(|| mailed_code(None).inspect_err(|failure| output::note(&failure.error)).ok()))
     }
 
     fn folder(&self) -> Outcome<PathBuf> {
@@ -79,6 +84,13 @@ impl AccountArgs {
         })?;
         Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
     }
+}
+
+/// Tells that the service contradicts itself. What is being saved is saved all the same.
+fn tell_log_fault(error: &vault_client::Error) {
+    let failure = explain(error);
+    let cause = failure.cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    output::note(&format!("warning: {}{cause}; check it with `keyhaven audit verify`", failure.error));
 }
 
 /// Tells how many backup codes are left after one was used.

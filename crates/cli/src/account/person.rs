@@ -9,7 +9,7 @@ use secret::SecretString;
 use vault_client::problem::Code;
 use vault_client::{Error, Presence};
 
-use super::explain;
+use super::{HttpClient, explain};
 use crate::failure::{Failure, Outcome};
 use crate::{output, prompt, secrets};
 
@@ -50,7 +50,7 @@ impl PersonArgs {
                 None => Codes::Terminal,
             },
         };
-        Ok(Person { arguments: self.clone(), codes, password: None })
+        Ok(Person { arguments: self.clone(), codes, password: None, confirms_by_mail: false })
     }
 }
 
@@ -66,9 +66,16 @@ pub(crate) struct Person {
     arguments: PersonArgs,
     codes: Codes,
     password: Option<SecretString>,
+    confirms_by_mail: bool,
 }
 
 impl Person {
+    /// Signed in to an account there: where it asks for no second factor, its codes come by mail, and the client asks for
+    /// them once they are sent.
+    pub(crate) fn at(self, client: &HttpClient) -> Self {
+        Self { confirms_by_mail: client.confirms_by_mail().unwrap_or(false), ..self }
+    }
+
     /// The account's password; asked for once.
     pub(crate) fn password(&mut self) -> Outcome<SecretString> {
         if let Some(password) = &self.password {
@@ -138,6 +145,11 @@ impl Person {
         }
     }
 
+    /// A code that confirms an act; empty where one will be mailed.
+    pub(crate) fn fresh_code(&mut self, question: &str) -> Outcome<SecretString> {
+        if self.confirms_by_mail { Ok(SecretString::from("")) } else { self.code(question) }
+    }
+
     /// Whether the code was mistyped by somebody at a terminal, who is told and may type another one.
     pub(crate) fn may_correct(&self, error: &Error, tries: &mut usize) -> bool {
         let mistyped = error.is(Code::FactorCodeWrong) || error.is(Code::FactorCodeUsed);
@@ -155,7 +167,7 @@ impl Person {
         let password = self.password()?;
         let mut tries = 0;
         loop {
-            let code = self.code("code of your authenticator, or a backup code")?;
+            let code = self.fresh_code("code of your authenticator, or a backup code")?;
             match act(&Presence { password: password.clone(), code }) {
                 Err(error) if self.may_correct(&error, &mut tries) => {}
                 done => return done.map_err(|error| explain(&error)),

@@ -34,7 +34,7 @@ pub(crate) fn show_totp(totp: &NewTotp, file: Option<&Path>) -> Outcome {
 }
 
 /// A QR code in half blocks, black on white whatever the colours of the terminal are.
-fn picture(uri: &str) -> Option<Zeroizing<String>> {
+pub(crate) fn picture(uri: &str) -> Option<Zeroizing<String>> {
     let code = QrCode::with_error_correction_level(uri, EcLevel::L).ok()?;
     let blocks = Zeroizing::new(
         code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).quiet_zone(true).build(),

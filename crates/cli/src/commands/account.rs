@@ -24,6 +24,15 @@ pub(crate) enum AccountCommand {
     Password(PasswordArgs),
     /// Set a new password after the old one is lost, with the emergency kit and a second factor
     Recover(RecoverArgs),
+    /// Make a new emergency kit; the one before becomes void
+    NewKit(super::new_kit::NewKitArgs),
+    /// Replace second factors that are all lost, after a delay of seven days; two-factor authentication stays on
+    ResetFactors(super::reset_factors::ResetFactorsArgs),
+    /// Cancel a change of the account that was announced by mail
+    Cancel(super::two_factor::CancelArgs),
+    /// Whether the account asks for a second factor, and what is about to change
+    #[command(subcommand)]
+    TwoFactor(super::two_factor::TwoFactorCommand),
     /// Sign out; this computer can still save keys
     #[command(after_help = "Example: keyhaven account sign-out")]
     SignOut(ShowArgs),
@@ -117,6 +126,10 @@ pub(crate) fn run(command: &AccountCommand, json: bool) -> Outcome {
         AccountCommand::SignIn(arguments) => sign_in(arguments, json),
         AccountCommand::Password(arguments) => password(arguments, json),
         AccountCommand::Recover(arguments) => super::recover::run(arguments, json),
+        AccountCommand::NewKit(arguments) => super::new_kit::run(arguments, json),
+        AccountCommand::ResetFactors(arguments) => super::reset_factors::run(arguments, json),
+        AccountCommand::Cancel(arguments) => super::two_factor::cancel(arguments, json),
+        AccountCommand::TwoFactor(command) => super::two_factor::run(command, json),
         AccountCommand::SignOut(arguments) => sign_out(arguments, json),
         AccountCommand::Show(arguments) => show(arguments, json),
     }
@@ -257,7 +270,7 @@ fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
 fn password(arguments: &PasswordArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     let (_, email, _) = client.known_account().map_err(|error| explain(&error))?.unwrap_or_default();
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     person.password()?;
     let new = person.other_new_password(&email, arguments.new_account_password_file.as_deref())?;
     person.confirm(|presence| client.change_password(presence, new.clone()))?;
@@ -283,6 +296,7 @@ fn show(arguments: &ShowArgs, json: bool) -> Outcome {
     let (server, fingerprint) = known(&client)?;
     let document = json!({
         "email": account.email, "server": server, "fingerprint": fingerprint, "two_factor": account.two_factor,
+        "two_factor_off_at": account.off_at.map(time),
         "factors": factors.len(), "created": time(account.created_at), "this_computer_enrolled": enrolled,
         "waiting": waiting,
     });
@@ -291,7 +305,12 @@ fn show(arguments: &ShowArgs, json: bool) -> Outcome {
         "{}\n  service      {server}\n  fingerprint  {fingerprint}\n  two-factor   {} ({factors})\n  since        {}\n  \
          this computer {}\n",
         account.email,
-        if account.two_factor { "on" } else { "no factor yet" },
+        match (account.two_factor, account.off_at) {
+            (true, None) => "on".to_owned(),
+            (true, Some(off_at)) => format!("on; ends {} unless cancelled", time(off_at)),
+            (false, Some(off_at)) => format!("off since {}", time(off_at)),
+            (false, None) => "no factor yet".to_owned(),
+        },
         time(account.created_at),
         if enrolled { "may save keys" } else { "is not enrolled; `keyhaven device enrol`" },
     );

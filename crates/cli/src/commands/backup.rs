@@ -131,17 +131,24 @@ fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
 
 fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<Saved> {
     let about = About::of(volume, key.identifier);
-    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, &about, key)? {
+    match save_to_account(arguments.secrets.account(), &arguments.drive.drive, &about, key, None)? {
         Saving::Saved { record_id, audit_seq } => Ok(saved_to_account(key, record_id, audit_seq)),
         Saving::Waiting { why, .. } => Err(not_yet_saved(&why, 1)),
     }
 }
 
 /// Saves a key of the drive at `path`, and tells whether the account has it or it waits here.
-pub(crate) fn save_to_account(account: &AccountArgs, path: &Path, about: &About, key: &Key) -> Outcome<Saving> {
+/// A key may take the place of another one, whose record stays.
+pub(crate) fn save_to_account(
+    account: &AccountArgs,
+    path: &Path,
+    about: &About,
+    key: &Key,
+    in_place_of: Option<RecordId>,
+) -> Outcome<Saving> {
     let client = account.client()?;
     let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, about, key) };
-    client.save(&to_save).map_err(|error| explain(&error))
+    client.save_in_place_of(&to_save, in_place_of).map_err(|error| explain(&error))
 }
 
 /// Report and text for a key that the account has.

@@ -217,7 +217,7 @@ fn save_to(
 ) -> Outcome<Saved> {
     let path = &arguments.drive.drive;
     match place {
-        Place::Account => match backup::save_to_account(arguments.secrets.account(), path, about, key)? {
+        Place::Account => match backup::save_to_account(arguments.secrets.account(), path, about, key, None)? {
             Saving::Saved { record_id, audit_seq } => Ok(backup::saved_to_account(key, record_id, audit_seq)),
             Saving::Waiting { why, .. } => Err(backup::not_yet_saved(&why, 1)),
         },

@@ -125,15 +125,15 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
     output::report(json, &document, &(factors.iter().map(line).collect::<String>() + &codes))
 }
 
-fn add(arguments: &AddArgs, json: bool) -> Outcome {
+pub(super) fn add(arguments: &AddArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let needs_step_up = client.factor_list().map_err(|error| explain(&error))?.add_needs_step_up;
     if !needs_step_up {
         add_first(&client, &arguments.factor, &mut person)?;
     } else {
         let password = person.password()?;
-        let code = person.code("code of an authenticator that you have already, or a backup code")?;
+        let code = person.fresh_code("code of an authenticator that you have already, or a backup code")?;
         add_totp(&client, &arguments.factor, &mut person, Some(&Presence { password, code }))?;
     }
     let label = &arguments.factor.label;
@@ -205,14 +205,14 @@ fn remove(arguments: &RemoveArgs, json: bool) -> Outcome {
         }
         _ => return Err(Failure::no(format!("several factors are called {wanted:?}")).hint("use its identifier")),
     };
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     person.confirm(|presence| client.remove_factor(factor, presence))?;
     output::report(json, &json!({ "removed": wanted }), &format!("\"{wanted}\" is removed.\n"))
 }
 
 fn backup_codes(arguments: &BackupCodesArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let mut file = KeptFile::new(arguments.out.as_deref());
     let mut keeping = None;
     let mut shown = 0;

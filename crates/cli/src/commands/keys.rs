@@ -3,12 +3,16 @@
 mod export;
 mod import;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use fve::{ExternalKeyFile, Filetime, Guid};
+use secret::SecretBytes;
 use serde_json::json;
-use vault_client::{REVEAL_REASONS, RecordSummary, RevealedKey};
+use vault_client::{Afterwards, Finding, Ordered, REVEAL_REASONS, RecordSummary, RevealedSecret, Secret};
+use vault_protocol::record::{KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD};
 use zeroize::Zeroizing;
 
 use super::files::shown;
@@ -42,7 +46,10 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: keyhaven keys show 5F2B0A11")]
+#[command(after_help = "Example: keyhaven keys show 5F2B0A11\n\n\
+    A key that was shown is known to more than the account. The computer that saved it is told to replace it, which it does \
+    by `keyhaven device run`; until then the key opens the drive. --no-rotate leaves it.\n\n\
+    A startup key is a file: keyhaven keys show 0ABCDEF0 --out /media/stick")]
 pub(crate) struct ShowArgs {
     /// Start of the key ID: the 8 characters on the locked screen
     #[arg(value_name = "KEY_ID")]
@@ -50,9 +57,12 @@ pub(crate) struct ShowArgs {
     /// Why; goes into the audit trail
     #[arg(long, value_name = "REASON", default_value = "drive_access", value_parser = PossibleValuesParser::new(REVEAL_REASONS))]
     reason: String,
-    /// Write the key to this new file, in the form Windows uses, instead of printing it
+    /// Write the key to this new file, in the form Windows uses, instead of printing it; a folder gets the name Windows uses
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Do not have the key replaced afterwards
+    #[arg(long)]
+    no_rotate: bool,
     #[command(flatten)]
     person: PersonArgs,
     #[command(flatten)]
@@ -101,6 +111,7 @@ fn document(record: &RecordSummary) -> serde_json::Value {
     let meta = record.meta.as_ref();
     json!({
         "record": record.record_id.to_string(),
+        "kind": record.kind,
         "key_id": meta.map(|meta| meta.key_id.clone()),
         "label": meta.map(|meta| meta.label.clone()),
         "computer": meta.map(|meta| meta.computer.clone()),
@@ -112,17 +123,26 @@ fn document(record: &RecordSummary) -> serde_json::Value {
         "state": record.state,
         "shown": record.revealed_at.map(time),
         "verified": record.verified,
+        "found": record.finding.as_ref().map(|(finding, at, by)| {
+            json!({ "as": finding.name(), "at": time(*at), "by": by })
+        }),
     })
 }
 
 fn line(record: &RecordSummary) -> String {
     let Some(meta) = &record.meta else {
-        return format!("--------  unreadable; saved {}\n  {}\n", time(record.received_at), record.record_id);
+        let kind = shown(&record.kind);
+        return format!("--------  unreadable ({kind}); saved {}\n  {}\n", time(record.received_at), record.record_id);
     };
     let label = if meta.label.is_empty() { &meta.mount } else { &meta.label };
     let mut text = format!("{}  {}", meta.key_id.get(..8).unwrap_or(&meta.key_id), shown(label));
     if record.state != "live" {
         text.push_str(&format!("  ({})", record.state));
+    }
+    match record.kind.as_str() {
+        KIND_RECOVERY_PASSWORD => {}
+        KIND_EXTERNAL_KEY => text.push_str("  startup key"),
+        other => text.push_str(&format!("  of a kind this version does not know: {}", shown(other))),
     }
     if !record.verified {
         text.push_str("  WARNING: who saved it cannot be verified");
@@ -134,6 +154,16 @@ fn line(record: &RecordSummary) -> String {
         time(record.received_at),
         shown(&record.author)
     ));
+    if let Some((finding, at, by)) = &record.finding {
+        let what = match finding {
+            Finding::Verified => "on its drive",
+            Finding::Missing => "WARNING: gone from its drive",
+            Finding::Retired => "replaced, and gone from its drive",
+            Finding::Resent => "was damaged at the service, and sent again",
+            Finding::Unknown => "not known",
+        };
+        text.push_str(&format!("  {what}; seen {} by {}\n", time(*at), shown(by)));
+    }
     if let Some(at) = record.revealed_at {
         text.push_str(&format!("  last shown {}\n", time(at)));
     }
@@ -148,14 +178,64 @@ fn show(arguments: &ShowArgs, json: bool) -> Outcome {
         return Err(Failure::no("who saved this key cannot be verified, so it is not shown")
             .hint("compare its key ID with the PC, and check the audit trail: `keyhaven audit verify`"));
     }
-    let mut person = arguments.person.person()?;
-    let key = person.confirm(|presence| client.reveal(record.record_id, &arguments.reason, presence))?;
-    if let Some(path) = &arguments.out {
-        files::write_new_private(path, &recovery_file::encode(&key.meta.key_id, &key.password)).map_err(|failure| {
+    let is_file = record.kind == KIND_EXTERNAL_KEY;
+    if is_file && arguments.out.is_none() {
+        return Err(Failure::no("this is a startup key: a file, and nothing to be read from a screen")
+            .hint("name a file or a folder for it: --out FILE.BEK"));
+    }
+    if !is_file && record.kind != KIND_RECOVERY_PASSWORD {
+        return Err(Failure::no(format!(
+            "this version does not know what a record of the kind {:?} keeps",
+            record.kind
+        ))
+        .hint("update the program"));
+    }
+    let out = arguments.out.as_deref().map(|out| place_for(out, record, is_file));
+    if let Some(out) = out.as_deref().filter(|out| out.exists()) {
+        return Err(Failure::could_not(format!("{} exists already", out.display()))
+            .hint("choose another name; an existing file is never overwritten"));
+    }
+    let afterwards = if arguments.no_rotate { Afterwards::Leave } else { Afterwards::Rotate };
+    let mut person = arguments.person.person()?.at(&client);
+    let key =
+        person.confirm(|presence| client.reveal_any(record.record_id, &arguments.reason, presence, afterwards))?;
+    if let Some(path) = &out {
+        let written = match &key.secret {
+            Secret::RecoveryPassword(password) => {
+                files::write_new_private(path, &recovery_file::encode(&key.meta.key_id, password))
+            }
+            Secret::ExternalKey(external) => write_startup_key(path, &key.meta.key_id, external),
+        };
+        written.map_err(|failure| {
             failure.hint("the key was released but not written; choose another file and run it again")
         })?;
     }
-    tell(arguments, &key, json)
+    tell(arguments, out.as_deref(), &key, json)
+}
+
+/// A folder gets the name that Windows gives such a file.
+fn place_for(out: &Path, record: &RecordSummary, is_file: bool) -> PathBuf {
+    if !out.is_dir() {
+        return out.to_owned();
+    }
+    // Titles come from whoever saved the key: no part of them leads out of the folder.
+    let key_id = record.meta.as_ref().map(|meta| meta.key_id.as_str()).unwrap_or_default();
+    let key_id: String = key_id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    out.join(if is_file { format!("{key_id}.BEK") } else { format!("BitLocker Recovery Key {key_id}.TXT") })
+}
+
+/// The key as the file that Windows and this program open drives with.
+fn write_startup_key(path: &Path, key_id: &str, key: &SecretBytes<32>) -> Outcome {
+    files::write_new_private(path, &startup_key_file(key_id, key)?)
+}
+
+/// A `.BEK` file.
+fn startup_key_file(key_id: &str, key: &SecretBytes<32>) -> Outcome<Zeroizing<Vec<u8>>> {
+    let bad = || Failure::no(format!("the key ID {key_id:?} is not that of a startup key"));
+    let identifier: Guid = key_id.parse().map_err(|_| bad())?;
+    let now = Filetime::from_system_time_ms(SystemTime::now());
+    let file = ExternalKeyFile::new(identifier, now, now, key.expose());
+    file.encode().map_err(|error| Failure::could_not("the startup key cannot be written").because(&error))
 }
 
 /// The newest live record of the one key that was meant. Several records of one key are fine, several keys are not.
@@ -172,32 +252,63 @@ fn choose<'a>(key_id: &str, records: &'a [RecordSummary]) -> Outcome<&'a RecordS
         .hint("give more of the key ID"))
 }
 
-fn tell(arguments: &ShowArgs, key: &RevealedKey, json: bool) -> Outcome {
-    let digits = key.password.to_text();
-    let shown_here = arguments.out.is_none();
+fn tell(arguments: &ShowArgs, out: Option<&Path>, key: &RevealedSecret, json: bool) -> Outcome {
+    let digits = match &key.secret {
+        Secret::RecoveryPassword(password) if out.is_none() => Some(password.to_text()),
+        _ => None,
+    };
+    let (ordered, afterwards) = told_order(key.ordered.as_ref());
     let document = json!({
         "key_id": key.meta.key_id, "label": key.meta.label, "reason": arguments.reason,
-        "recovery_key": shown_here.then(|| digits.expose()),
-        "out": arguments.out.as_ref().map(|path| path.display().to_string()),
+        "recovery_key": digits.as_ref().map(|digits| digits.expose()),
+        "out": out.map(|path| path.display().to_string()),
+        "rotation": ordered,
     });
-    let mut text = Zeroizing::new(String::with_capacity(512));
-    text.push_str(&format!("{}\n  key ID {}\n\n", shown(&key.meta.label), key.meta.key_id));
-    match &arguments.out {
-        Some(path) => text.push_str(&format!("The recovery key is in {}.\n", path.display())),
-        None => {
-            for (index, group) in digits.expose().split('-').enumerate() {
-                text.push_str(if index % 4 == 0 { "  " } else { "-" });
-                text.push_str(group);
-                text.push_str(match index {
-                    3 => "-\n",
-                    7 => "\n",
-                    _ => "",
-                });
-            }
-        }
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    text.push_str(&format!("{}\n  key ID {}\n\n", shown(&key.meta.label), shown(&key.meta.key_id)));
+    if let Some(path) = out {
+        text.push_str(&format!("The key is in {}.\n", path.display()));
+    }
+    for (index, group) in digits.iter().flat_map(|digits| digits.expose().split('-').enumerate()) {
+        text.push_str(if index % 4 == 0 { "  " } else { "-" });
+        text.push_str(group);
+        text.push_str(match index {
+            3 => "-\n",
+            7 => "\n",
+            _ => "",
+        });
     }
     text.push_str("\nThat it was shown is in the audit trail: keyhaven audit show\n");
+    text.push_str(&afterwards);
     output::report(json, &document, &text)
+}
+
+/// Report and words for the order to replace the key.
+fn told_order(ordered: Option<&Ordered>) -> (serde_json::Value, String) {
+    match ordered {
+        None => (serde_json::Value::Null, String::new()),
+        Some(Ordered::Yes { order_id, device_id }) => (
+            json!({ "ordered": true, "order": order_id.to_string(), "device": device_id.to_string() }),
+            "The computer that saved it is told to replace it; `keyhaven device run` there does it. Until then this key \
+             opens the drive.\n"
+                .to_owned(),
+        ),
+        Some(Ordered::No { why }) => {
+            let text = match *why {
+                "ordered_before" => "It is ordered to be replaced already.\n",
+                "imported" => "It was imported, so no computer can be told to replace it: `keyhaven rotate DRIVE` does.\n",
+                _ => {
+                    "The computer that saved it is not enrolled any more, so nobody is told to replace it: `keyhaven rotate \
+                     DRIVE` does.\n"
+                }
+            };
+            (json!({ "ordered": false, "why": why }), text.to_owned())
+        }
+        Some(Ordered::Failed(error)) => (
+            json!({ "ordered": false, "why": "failed", "error": error.to_string() }),
+            format!("The order to replace it could not be given ({error}): `keyhaven rotate DRIVE` replaces it.\n"),
+        ),
+    }
 }
 
 fn deliver(arguments: &DeliverArgs, json: bool) -> Outcome {

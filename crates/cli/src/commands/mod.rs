@@ -25,9 +25,11 @@ pub(crate) mod ls;
 pub(crate) mod man;
 #[cfg(all(feature = "mount", target_os = "linux"))]
 pub(crate) mod mount;
+mod new_kit;
 pub(crate) mod protectors;
 mod recover;
 pub(crate) mod repair;
+mod reset_factors;
 pub(crate) mod rotate;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
@@ -39,6 +41,7 @@ pub(crate) mod solve;
 pub(crate) mod suspend;
 pub(crate) mod tar;
 pub(crate) mod tree;
+mod two_factor;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};
@@ -80,7 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Keys { command } => keys::run(&command, json),
         Command::Audit { command } => audit::run(&command, json),
         #[cfg(feature = "serve")]
-        Command::Serve(arguments) => serve::run(arguments, json),
+        Command::Serve(arguments) => serve::run(&arguments, json),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments, json),
     }

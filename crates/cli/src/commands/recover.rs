@@ -1,30 +1,28 @@
 //! `keyhaven account recover`: a new password after the old one is lost.
 
-use std::path::Path;
-
-use secret::SecretString;
 use serde_json::json;
 use vault_client::{Error, Recovery, SignInFactor};
 
 use super::account::{RecoverArgs, email_of};
-use crate::account::{KeptFile, explain, keep_kit};
+use crate::account::{KeptFile, explain, keep_kit, kit_code, mailed_code};
 use crate::failure::{Failure, Outcome};
-use crate::{output, prompt, recovery_file, secrets};
-
-const MAILED_CODE_VARIABLE: &str = "KEYHAVEN_MAILED_CODE";
+use crate::output;
 
 pub(crate) fn run(arguments: &RecoverArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     let email = email_of(&client, arguments.email.as_ref())?;
     let mut person = arguments.person.person()?;
     let recovery = Recovery {
-        kit_code: kit_code(arguments)?,
+        kit_code: kit_code(arguments.kit_file.as_deref())?,
         password: person.other_new_password(&email, arguments.new_account_password_file.as_deref())?,
         email: email.clone(),
     };
     // What went wrong with a question is told as itself.
     let asking = std::cell::RefCell::new(None);
-    let mut mailed = || kept(mailed_code(arguments), &asking);
+    let mut mailed = || {
+        let code = mailed_code(arguments.mailed_code_file.as_deref());
+        kept(code, &asking).map(|code| code.expose().to_owned())
+    };
     let mut tries = 0;
     let mut factor = |wrong: Option<&Error>| {
         if wrong.is_some_and(|error| !person.may_correct(error, &mut tries)) {
@@ -54,11 +52,11 @@ pub(crate) fn run(arguments: &RecoverArgs, json: bool) -> Outcome {
     output::report(json, &document, text)
 }
 
-fn kept<R>(answer: Outcome<R>, asking: &std::cell::RefCell<Option<Failure>>) -> Option<R> {
+pub(super) fn kept<R>(answer: Outcome<R>, asking: &std::cell::RefCell<Option<Failure>>) -> Option<R> {
     answer.map_err(|failure| *asking.borrow_mut() = Some(failure)).ok()
 }
 
-fn failure(error: &Error) -> Failure {
+pub(super) fn failure(error: &Error) -> Failure {
     match error {
         Error::Crypto(vault_client::CryptoError::KitCode) => {
             Failure::no("this is not the code of an emergency kit: it is incomplete or mistyped")
@@ -73,33 +71,5 @@ fn failure(error: &Error) -> Failure {
             explain(other).hint("use the code of the newest mail; run it again for another one")
         }
         other => explain(other),
-    }
-}
-
-/// The code, from the file that sign-up wrote or from what was typed.
-fn kit_code(arguments: &RecoverArgs) -> Outcome<SecretString> {
-    let Some(file) = &arguments.kit_file else {
-        return prompt::visible_secret("code of the emergency kit")
-            .map_err(|failure| failure.hint("use --kit-file FILE"));
-    };
-    let text = text_from(file)?;
-    let line = text.expose().lines().find_map(|line| line.trim_start().strip_prefix("Code "));
-    Ok(SecretString::from(line.unwrap_or(text.expose()).trim()))
-}
-
-fn text_from(file: &Path) -> Outcome<SecretString> {
-    let bytes = secrets::read_secret_file(file)?;
-    recovery_file::decode(&bytes).ok_or_else(|| Failure::could_not(format!("{} is not a text file", file.display())))
-}
-
-fn mailed_code(arguments: &RecoverArgs) -> Outcome<String> {
-    let given = match &arguments.mailed_code_file {
-        Some(file) => Some(text_from(file)?),
-        None => secrets::variable(MAILED_CODE_VARIABLE)?,
-    };
-    match given {
-        Some(code) => Ok(code.expose().trim().to_owned()),
-        None => prompt::line("code from the mail that was just sent")
-            .map_err(|failure| failure.hint(format!("use --mailed-code-file or set {MAILED_CODE_VARIABLE}"))),
     }
 }

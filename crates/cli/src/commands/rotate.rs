@@ -22,7 +22,7 @@ use super::backup::{self, About, Key, Place, Saved, parse_place};
 use super::edit::{self, Editing};
 use super::info::{key_id, name};
 use crate::account::{HttpClient, explain};
-use crate::drive::{self, DriveArgs};
+use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::secrets::{self, SecretArgs};
@@ -59,6 +59,30 @@ struct Rotation {
 }
 
 pub(crate) fn run(arguments: &RotateArgs, json: bool) -> Outcome {
+    let (rotation, saved) = carry_out(arguments)?;
+    tell(&arguments.drive.drive, &rotation, &saved, json)
+}
+
+/// Replaces a key into the account, with nobody there: the one with this identifier, or, where none is named, those of a
+/// rotation that broke off. Gives the identifiers of the new key and of those that are gone.
+pub(crate) fn unattended(path: &Path, secrets: SecretArgs, protector: Option<&str>) -> Outcome<(String, Vec<String>)> {
+    let arguments = RotateArgs {
+        drive: DriveArgs { drive: path.to_owned() },
+        places: vec![Place::Account],
+        protector: protector.map(str::to_owned),
+        all: false,
+        secrets,
+    };
+    let (rotation, _) = carry_out(&arguments)?;
+    Ok((rotation.key.identifier.to_string(), rotation.old.iter().map(Guid::to_string).collect()))
+}
+
+/// Whether a rotation of the drive broke off: the new key is there, and one that it replaces.
+pub(crate) fn is_unfinished(volume: &Locked) -> bool {
+    begun(&volume.protectors()).is_some()
+}
+
+fn carry_out(arguments: &RotateArgs) -> Outcome<(Rotation, Vec<Saved>)> {
     let path = &arguments.drive.drive;
     let places = if arguments.places.is_empty() { vec![Place::Account] } else { arguments.places.clone() };
     let mut editing = edit::open(path, &arguments.secrets)?;
@@ -76,20 +100,30 @@ pub(crate) fn run(arguments: &RotateArgs, json: bool) -> Outcome {
     editing.explained(finished)?;
     editing.commit()?;
     forget_record(arguments, &rotation.key);
-    tell(path, &rotation, &saved, json)
+    note_retired(arguments, &rotation);
+    Ok((rotation, saved))
+}
+
+/// Tells the account that the old keys are gone from the drive, where this computer saved them.
+fn note_retired(arguments: &RotateArgs, rotation: &Rotation) {
+    let Ok(client) = arguments.secrets.account().client() else { return };
+    if !client.is_enrolled().unwrap_or(false) {
+        return;
+    }
+    let noted = rotation.old.iter().try_for_each(|old| match client.own_record(&old.to_string())? {
+        Some(record) => client.note_retired(record, &old.to_string()),
+        None => Ok(()),
+    });
+    // The key is replaced and saved all the same; a note that waits goes with the next call.
+    if let Err(error) = noted.and_then(|()| client.deliver_reports().map(|_| ())) {
+        output::note(&format!("warning: the account was not told that the old key is gone from the drive: {error}"));
+    }
 }
 
 /// A rotation that was begun and not finished, by the names on the drive.
 fn unfinished(arguments: &RotateArgs, editing: &Editing) -> Outcome<Option<Rotation>> {
     let protectors = editing.editor.protectors();
-    let begun = protectors.iter().filter(|it| it.kind() == ProtectorKind::RecoveryPassword).find_map(|protector| {
-        let named = name(protector)?;
-        let listed = named.strip_prefix(REPLACES)?.split(", ").filter_map(|text| text.parse::<Guid>().ok());
-        let still_there = |old: &Guid| *old != protector.identifier && is_recovery_password(&protectors, *old);
-        let old: Vec<Guid> = listed.filter(still_there).collect();
-        (!old.is_empty()).then_some((protector.identifier, old))
-    });
-    let Some((identifier, old)) = begun else { return Ok(None) };
+    let Some((identifier, old)) = begun(&protectors) else { return Ok(None) };
     let path = &arguments.drive.drive;
     if let Some(text) = &arguments.protector
         && !old.contains(&editing.find(text)?.identifier)
@@ -111,6 +145,17 @@ fn unfinished(arguments: &RotateArgs, editing: &Editing) -> Outcome<Option<Rotat
         )
     })?;
     Ok(Some(Rotation { key: Key { identifier, password }, old, resumed: true }))
+}
+
+/// The new key of a rotation that was begun, and those it replaces that are still there.
+fn begun(protectors: &[KeyProtector]) -> Option<(Guid, Vec<Guid>)> {
+    protectors.iter().filter(|it| it.kind() == ProtectorKind::RecoveryPassword).find_map(|protector| {
+        let named = name(protector)?;
+        let listed = named.strip_prefix(REPLACES)?.split(", ").filter_map(|text| text.parse::<Guid>().ok());
+        let still_there = |old: &Guid| *old != protector.identifier && is_recovery_password(protectors, *old);
+        let old: Vec<Guid> = listed.filter(still_there).collect();
+        (!old.is_empty()).then_some((protector.identifier, old))
+    })
 }
 
 fn is_recovery_password(protectors: &[KeyProtector], identifier: Guid) -> bool {
@@ -209,7 +254,7 @@ fn prove(path: &Path, key: &Key) -> Outcome {
 /// Saves the new key in all places; the old one stays when one of them fails.
 fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcome<Vec<Saved>> {
     let one = |place: &Place| match place {
-        Place::Account => to_account(arguments, &rotation.key),
+        Place::Account => to_account(arguments, rotation),
         Place::File(file) => to_file(&arguments.drive.drive, file, rotation),
         Place::Print(_) => Err(not_to_a_page(arguments)),
     };
@@ -232,10 +277,14 @@ fn save(arguments: &RotateArgs, places: &[Place], rotation: &Rotation) -> Outcom
 }
 
 /// Saves to the account. A save of an earlier run that waited here, or came through, counts.
-fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
-    let path = &arguments.drive.drive;
+fn to_account(arguments: &RotateArgs, rotation: &Rotation) -> Outcome<Saved> {
+    let (path, key) = (&arguments.drive.drive, &rotation.key);
     let client = arguments.secrets.account().client()?;
-    if let Some(record_id) = remembered_record(&client, key) {
+    let saved_before = match remembered_record(&client, key) {
+        Some(record_id) => Some(record_id),
+        None => own_record(&client, key.identifier)?,
+    };
+    if let Some(record_id) = saved_before {
         let delivery = client.deliver_outbox().map_err(|error| explain(&error))?;
         match client.became_of(record_id).map_err(|error| explain(&error))? {
             Some(Standing::Saved { audit_seq }) => return Ok(backup::saved_to_account(key, record_id, audit_seq)),
@@ -250,8 +299,12 @@ fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
             None => {}
         }
     }
-    let volume = drive::open(path)?;
-    match backup::save_to_account(arguments.secrets.account(), path, &About::of(&volume, key.identifier), key)? {
+    let in_place_of = match rotation.old.first() {
+        Some(old) => own_record(&client, *old)?,
+        None => None,
+    };
+    let about = About::of(&drive::open(path)?, key.identifier);
+    match backup::save_to_account(arguments.secrets.account(), path, &about, key, in_place_of)? {
         Saving::Saved { record_id, audit_seq } => {
             remember_record(&client, key, record_id);
             Ok(backup::saved_to_account(key, record_id, audit_seq))
@@ -261,6 +314,11 @@ fn to_account(arguments: &RotateArgs, key: &Key) -> Outcome<Saved> {
             Err(explain(&why))
         }
     }
+}
+
+/// The record by which this computer saved a key of the drive.
+fn own_record(client: &HttpClient, identifier: Guid) -> Outcome<Option<RecordId>> {
+    client.own_record(&identifier.to_string()).map_err(|error| explain(&error))
 }
 
 /// Saves to a file. One that an earlier run wrote counts, when it holds this very key.

@@ -118,6 +118,11 @@ impl Service {
         self.child = Some(child);
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// As a power cut would: no signal that it could catch.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();

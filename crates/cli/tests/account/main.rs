@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod audit;
 mod backup;
 mod backup_codes;
+mod device;
 mod harness;
 mod import;
+mod lost;
 mod main_path;
 mod password;
 mod people;
@@ -13,3 +16,4 @@ mod recover;
 mod rotate;
 mod secrecy;
 mod serve;
+mod startup_key;

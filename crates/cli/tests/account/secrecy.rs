@@ -41,6 +41,51 @@ fn no_secret_is_left_in_outputs_state_database_or_log() {
     }
 }
 
+/// The service's whole memory after it took, kept and released a key: the key is not in it, in any form, nor the password or the
+/// codes of its owner's. What must be in it is found, so the search is one.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_memory_of_the_service_holds_no_key() {
+    let service = Service::start();
+    let mut owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    let code = owner.phone.fresh_code();
+    owner.computer.with_code(&code, &["verify", drive.image.to_str().unwrap(), "--from-account"]).report();
+
+    let Some(memory) = memory_of(service.process()) else {
+        return testkit::skip("the memory of another process cannot be read here");
+    };
+    let holds = |text: &str| memory.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("ada@example.org") && holds("/v1/records/"), "{} bytes were searched", memory.len());
+    let password = RecoveryPassword::parse(&drive.digits()).unwrap();
+    let found = leaks::search(&memory, &leaks::forms(&password));
+    assert!(found.is_empty(), "{found:?}");
+    for secret in [PASSWORD, DRIVE_PASSWORD] {
+        assert!(!holds(secret), "{secret}");
+    }
+}
+
+/// Everything a process may write to. `None` where its memory may not be read.
+#[cfg(target_os = "linux")]
+fn memory_of(process: u32) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let memory = std::fs::File::open(format!("/proc/{process}/mem")).ok()?;
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        let mut part = vec![0; usize::try_from(to - from).ok()?];
+        // Guard pages and the like cannot be read, and hold nothing.
+        if memory.read_exact_at(&mut part, from).is_ok() {
+            // Pages that were never written to are most of it.
+            all.extend(part.chunks(4096).filter(|page| page.iter().any(|byte| *byte != 0)).flatten());
+        }
+    }
+    Some(all)
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_running_program_shows_no_secret_and_dumps_no_core() {

@@ -7,6 +7,7 @@ use crate::{AccountId, Bytes, CeremonyId, FactorId, Millis, Signed};
 
 /// Answer of `GET /v1/account`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountView {
     /// Which account.
     pub account_id: AccountId,
@@ -14,6 +15,9 @@ pub struct AccountView {
     pub email: String,
     /// Whether a second factor is asked for.
     pub two_factor: bool,
+    /// With two-factor on: when it goes off. With two-factor off: since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_at: Option<Millis>,
     /// When it was made.
     pub created_at: Millis,
     /// Signed key statement of the present generation.
@@ -24,6 +28,7 @@ pub struct AccountView {
 
 /// A second factor, as it is listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorView {
     /// Which factor.
     pub factor_id: FactorId,
@@ -39,6 +44,7 @@ pub struct FactorView {
 
 /// Answer of `GET /v1/factors`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorList {
     /// All factors.
     pub factors: Vec<FactorView>,
@@ -55,6 +61,7 @@ pub struct FactorList {
 
 /// `POST /v1/factors/totp/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpStartRequest {
     /// What the owner calls it.
     pub label: String,
@@ -65,6 +72,7 @@ pub struct TotpStartRequest {
 
 /// Answer of `POST /v1/factors/totp/start`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpStarted {
     /// Names the enrolment.
     pub ceremony_id: CeremonyId,
@@ -76,15 +84,18 @@ pub struct TotpStarted {
 
 /// `POST /v1/factors/totp/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpFinishRequest {
     /// From the start.
     pub ceremony_id: CeremonyId,
     /// Two consecutive codes.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub codes: [String; 2],
 }
 
 /// `POST /v1/factors/backup-codes/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BackupCodesStartRequest {
     /// Step-up grant (purpose `factors`, target `backup-codes`).
     pub grant: Bytes,
@@ -92,6 +103,7 @@ pub struct BackupCodesStartRequest {
 
 /// Answer of `POST /v1/factors/backup-codes/start`. Lacks `Debug`, which would print the codes.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BackupCodesStarted {
     /// Names the change.
     pub ceremony_id: CeremonyId,
@@ -101,6 +113,7 @@ pub struct BackupCodesStarted {
 
 /// `POST /v1/factors/backup-codes/finish`: the codes are kept. Answered with [`FactorsChanged`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BackupCodesFinishRequest {
     /// From the start.
     pub ceremony_id: CeremonyId,
@@ -108,6 +121,7 @@ pub struct BackupCodesFinishRequest {
 
 /// `POST /v1/factors/{id}/remove`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorRemoveRequest {
     /// Step-up grant (purpose `factors`, target: the factor's identifier).
     pub grant: Bytes,
@@ -115,6 +129,7 @@ pub struct FactorRemoveRequest {
 
 /// Answer after factors changed: other sessions ended, this one goes on under a new token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorsChanged {
     /// The session from now on.
     pub session: SessionGranted,

@@ -6,6 +6,7 @@ use crate::{Bytes, DeviceId, FixedBytes, Millis, PublicKey, Signed};
 
 /// Program that makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClientInfo {
     /// Its name.
     pub name: String,
@@ -15,6 +16,7 @@ pub struct ClientInfo {
 
 /// `POST /v1/device/code`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceCodeRequest {
     /// Signs the device's saves.
     pub device_pk: PublicKey,
@@ -32,6 +34,7 @@ pub struct DeviceCodeRequest {
 
 /// Answer of `POST /v1/device/code` (RFC 8628).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceCodeAnswer {
     /// Secret of the device; names the request.
     pub device_code: Bytes,
@@ -47,6 +50,7 @@ pub struct DeviceCodeAnswer {
 
 /// `PUT /v1/device/code/{code}/hello`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceHelloRequest {
     /// Shows to the owner's client that device and owner share the enrolment secret.
     pub tag_h: FixedBytes<32>,
@@ -54,6 +58,7 @@ pub struct DeviceHelloRequest {
 
 /// `POST /v1/device/pending`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DevicePendingRequest {
     /// As typed, in its one form.
     pub user_code: String,
@@ -61,6 +66,7 @@ pub struct DevicePendingRequest {
 
 /// Answer of `POST /v1/device/pending`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DevicePending {
     /// Signs the device's saves.
     pub device_pk: PublicKey,
@@ -81,6 +87,7 @@ pub struct DevicePending {
 
 /// `POST /v1/device/approve`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceApproveRequest {
     /// As typed, in its one form.
     pub user_code: String,
@@ -94,6 +101,7 @@ pub struct DeviceApproveRequest {
 
 /// `POST /v1/device/token`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceTokenRequest {
     /// From the code.
     pub device_code: Bytes,
@@ -101,6 +109,7 @@ pub struct DeviceTokenRequest {
 
 /// Answer of `POST /v1/device/token` once the owner approved.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceTokenAnswer {
     /// Signed device certificate.
     pub certificate: Signed,
@@ -116,6 +125,7 @@ pub struct DeviceTokenAnswer {
 
 /// `POST /v1/devices`: enrol the program that is signed in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceEnrolRequest {
     /// Step-up grant (purpose `enrol-device`, target `self`).
     pub grant: Bytes,
@@ -125,6 +135,7 @@ pub struct DeviceEnrolRequest {
 
 /// Answer once a device is enrolled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceEnrolled {
     /// Which device.
     pub device_id: DeviceId,
@@ -132,6 +143,7 @@ pub struct DeviceEnrolled {
 
 /// A device, as it is listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceView {
     /// Which device.
     pub device_id: DeviceId,
@@ -143,10 +155,20 @@ pub struct DeviceView {
     pub last_seq: u64,
     /// When it last called.
     pub seen_at: Option<Millis>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Millis>,
+    /// Another name, sealed by the owner; see [`DeviceRenameRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_sealed: Option<Bytes>,
+    /// Rotation orders that wait for it.
+    #[serde(default)]
+    pub open_orders: u64,
 }
 
 /// Answer of `GET /v1/devices`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceList {
     /// All devices, revoked ones included.
     pub devices: Vec<DeviceView>,
@@ -154,7 +176,16 @@ pub struct DeviceList {
 
 /// `POST /v1/devices/{id}/revoke`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceRevokeRequest {
     /// Step-up grant (purpose `revoke-device`, target: the device's identifier).
     pub grant: Bytes,
+}
+
+/// `POST /v1/devices/{id}/rename`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceRenameRequest {
+    /// The name, sealed under a key of the catalogue root: the service cannot read it.
+    pub label_sealed: Bytes,
 }

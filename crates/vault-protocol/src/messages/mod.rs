@@ -3,19 +3,25 @@
 mod account;
 mod device;
 mod passkey;
+mod log;
 mod password;
 mod record;
 mod recover;
 mod sign_in;
 mod sign_up;
+mod status;
 mod step_up;
+mod wait;
 
 pub use account::*;
 pub use device::*;
 pub use passkey::*;
+pub use log::*;
 pub use password::*;
 pub use record::*;
 pub use recover::*;
 pub use sign_in::*;
 pub use sign_up::*;
+pub use status::*;
 pub use step_up::*;
+pub use wait::*;

@@ -43,6 +43,7 @@ pub fn rp_id(origin: &str) -> Option<&str> {
 
 /// The service, as an authenticator shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RelyingParty {
     /// [`rp_id`] of the origin.
     pub id: String,
@@ -52,6 +53,7 @@ pub struct RelyingParty {
 
 /// The account, as an authenticator keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyUser {
     /// The 16 bytes of the account's identifier.
     pub id: Bytes,
@@ -64,6 +66,7 @@ pub struct PasskeyUser {
 
 /// A signature algorithm that is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyAlgorithm {
     /// [`PUBLIC_KEY`].
     #[serde(rename = "type")]
@@ -74,6 +77,7 @@ pub struct PasskeyAlgorithm {
 
 /// A credential that is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyDescriptor {
     /// [`PUBLIC_KEY`].
     #[serde(rename = "type")]
@@ -84,6 +88,7 @@ pub struct PasskeyDescriptor {
 
 /// What an authenticator has to be for a new passkey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeySelection {
     /// [`REQUIRED`].
     #[serde(rename = "residentKey")]
@@ -98,6 +103,7 @@ pub struct PasskeySelection {
 
 /// Options of `navigator.credentials.create`. The `prf` extension is the client's to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyCreation {
     /// The service.
     pub rp: RelyingParty,
@@ -123,6 +129,7 @@ pub struct PasskeyCreation {
 
 /// Options of `navigator.credentials.get`. The `prf` extension is the client's to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyRequest {
     /// Random; good once.
     pub challenge: Bytes,
@@ -142,6 +149,7 @@ pub struct PasskeyRequest {
 
 /// A new passkey, as an authenticator answers: these members and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyCredential {
     /// Its identifier.
     pub id: Bytes,
@@ -153,6 +161,7 @@ pub struct PasskeyCredential {
 
 /// A proof by a passkey, as an authenticator answers: these members and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyAssertion {
     /// Which passkey.
     pub id: Bytes,
@@ -169,6 +178,7 @@ pub struct PasskeyAssertion {
 
 /// `POST /v1/factors/passkey/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyStartRequest {
     /// What the owner calls it.
     pub label: String,
@@ -179,6 +189,7 @@ pub struct PasskeyStartRequest {
 
 /// Answer of `POST /v1/factors/passkey/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyStarted {
     /// Names the enrolment.
     pub ceremony_id: CeremonyId,
@@ -188,6 +199,7 @@ pub struct PasskeyStarted {
 
 /// `POST /v1/factors/passkey/finish`. Answered with [`FactorsChanged`](super::FactorsChanged).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyFinishRequest {
     /// From the start.
     pub ceremony_id: CeremonyId,
@@ -197,6 +209,7 @@ pub struct PasskeyFinishRequest {
 
 /// `POST /v1/factors/{id}/slot`: from now on this passkey opens the vault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeySlotRequest {
     /// Step-up grant (purpose `passkey-slot`, target: the factor's identifier).
     pub grant: Bytes,
@@ -206,10 +219,12 @@ pub struct PasskeySlotRequest {
 
 /// `POST /v1/login/passkey/start`: nothing is asked, so nothing is told.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyLoginStartRequest {}
 
 /// Answer of `POST /v1/login/passkey/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyLoginStarted {
     /// Names the sign-in.
     pub login_id: CeremonyId,
@@ -221,6 +236,7 @@ pub struct PasskeyLoginStarted {
 
 /// `POST /v1/login/passkey/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyLoginFinishRequest {
     /// From the start.
     pub login_id: CeremonyId,
@@ -230,6 +246,7 @@ pub struct PasskeyLoginFinishRequest {
 
 /// Answer of `POST /v1/login/passkey/finish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyLoggedIn {
     /// Whose passkey it was.
     pub account_id: AccountId,
@@ -241,6 +258,7 @@ pub struct PasskeyLoggedIn {
 
 /// Which passkey a factor is, in [`FactorList`](super::FactorList).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasskeyView {
     /// Which factor.
     pub factor_id: FactorId,

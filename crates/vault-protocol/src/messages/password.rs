@@ -10,6 +10,7 @@ pub const PASSWORD_TARGET: &str = "password";
 
 /// `POST /v1/account/password/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordStartRequest {
     /// Step-up grant (purpose `password`, target `password`).
     pub grant: Bytes,
@@ -19,6 +20,7 @@ pub struct PasswordStartRequest {
 
 /// Answer of `POST /v1/account/password/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordStarted {
     /// Names the change.
     pub ceremony_id: CeremonyId,
@@ -30,6 +32,7 @@ pub struct PasswordStarted {
 
 /// `POST /v1/account/password/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordFinishRequest {
     /// From the start.
     pub ceremony_id: CeremonyId,
@@ -43,6 +46,7 @@ pub struct PasswordFinishRequest {
 
 /// Answer of `POST /v1/account/password/finish`: other sessions ended, this one goes on under a new token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordChanged {
     /// The session from now on.
     pub session: SessionGranted,

@@ -8,6 +8,7 @@ use crate::{AccountId, Bytes, DeviceId, FixedBytes, Millis, RecordId, Signed};
 
 /// Answer of `PUT /v1/records/{id}`: 201 when it is new, 200 when the same bytes were saved before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SaveAnswer {
     /// Signed receipt.
     pub receipt: Signed,
@@ -15,6 +16,7 @@ pub struct SaveAnswer {
 
 /// A record in a listing: no secret part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordView {
     /// Which record.
     pub record_id: RecordId,
@@ -30,10 +32,14 @@ pub struct RecordView {
     pub received_at: Millis,
     /// When it was last revealed.
     pub revealed_at: Option<Millis>,
+    /// The newest signed [`Note`](crate::note::Note) of a device about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Signed>,
 }
 
 /// Answer of `GET /v1/records?after=&limit=`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordPage {
     /// In the order of their identifiers.
     pub records: Vec<RecordView>,
@@ -43,6 +49,7 @@ pub struct RecordPage {
 
 /// `POST /v1/records/{id}/reveal`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevealRequest {
     /// Step-up grant (purpose `reveal`, target: the record's identifier).
     pub grant: Bytes,
@@ -68,6 +75,7 @@ pub const REVEAL_REASONS: [&str; 12] = [
 
 /// Answer of `POST /v1/records/{id}/reveal`: given after the audit entry is durable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Revealed {
     /// The record as it was saved.
     pub record: SaveRequest,
@@ -77,6 +85,7 @@ pub struct Revealed {
 
 /// `POST /v1/records/export`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportRequest {
     /// Step-up grant (purpose `export`, target: [`export_target`] of the records).
     pub grant: Bytes,
@@ -93,6 +102,7 @@ pub fn export_target(records: &[RecordId]) -> String {
 
 /// Answer of `POST /v1/records/export`: given after an audit entry for each record is durable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Exported {
     /// In the order asked for.
     pub records: Vec<Revealed>,
@@ -100,6 +110,7 @@ pub struct Exported {
 
 /// What a device signs to ask about a record of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Held {
     /// [`crate::VERSION`].
     pub v: u32,
@@ -122,6 +133,7 @@ impl Held {
 
 /// Answer of `POST /v1/records/{id}/held`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldAnswer {
     /// SHA-256 of the nonce, the signed payload, header, meta and secret as they are stored.
     pub digest: FixedBytes<32>,
@@ -129,6 +141,7 @@ pub struct HeldAnswer {
 
 /// Answer of `GET /v1/audit?after=&limit=`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditPage {
     /// Exact bytes of the entries, in order.
     pub entries: Vec<Bytes>,

@@ -7,6 +7,7 @@ use crate::{AccountId, Bytes, CeremonyId, FixedBytes, Signed};
 
 /// `POST /v1/recover/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverStartRequest {
     /// Mail address.
     pub email: String,
@@ -14,6 +15,7 @@ pub struct RecoverStartRequest {
 
 /// Answer of `POST /v1/recover/start`; for an unknown address one of the same form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverStarted {
     /// Names the recovery.
     pub recovery_id: CeremonyId,
@@ -27,6 +29,7 @@ pub struct RecoverStarted {
 
 /// `POST /v1/recover/prove`. Lacks `Debug`, which would print the proof.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverProveRequest {
     /// From the start.
     pub recovery_id: CeremonyId,
@@ -45,6 +48,7 @@ pub struct RecoverProveRequest {
 
 /// Answer of `POST /v1/recover/prove`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverProven {
     /// Goes with the next call.
     pub recovery_token: Bytes,
@@ -63,6 +67,7 @@ pub struct RecoverProven {
 
 /// `POST /v1/recover/finish`. Every session ends; nobody is signed in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoverFinishRequest {
     /// From the proof.
     pub recovery_token: Bytes,

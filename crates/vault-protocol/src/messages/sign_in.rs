@@ -7,6 +7,7 @@ use crate::{AccountId, Bytes, CeremonyId, FixedBytes, Signed, SlotId};
 
 /// `POST /v1/login/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginStartRequest {
     /// Mail address.
     pub email: String,
@@ -16,6 +17,7 @@ pub struct LoginStartRequest {
 
 /// Answer of `POST /v1/login/start`; for an unknown address a stable fake of the same form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginStarted {
     /// Names the sign-in.
     pub login_id: CeremonyId,
@@ -31,6 +33,7 @@ pub struct LoginStarted {
 
 /// `POST /v1/login/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginFinishRequest {
     /// From the start.
     pub login_id: CeremonyId,
@@ -40,6 +43,7 @@ pub struct LoginFinishRequest {
 
 /// Answer of `POST /v1/login/finish`: the password was right. No slot data yet, unless no factor exists so far.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginPasswordProven {
     /// As before.
     pub login_id: CeremonyId,
@@ -53,10 +57,14 @@ pub struct LoginPasswordProven {
     /// Only for an account without any factor: a session that may enrol one, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionGranted>,
+    /// Only for an account that asks for no second factor, by its owner's will: the sign-in is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged_in: Option<LoggedIn>,
 }
 
 /// `POST /v1/login/factor`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginFactorRequest {
     /// As before.
     pub login_id: CeremonyId,
@@ -75,6 +83,7 @@ pub struct LoginFactorRequest {
 
 /// A slot as it is handed out after the second factor: without the vault root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogueSlot {
     /// Which slot.
     pub slot_id: SlotId,
@@ -91,6 +100,7 @@ pub struct CatalogueSlot {
 
 /// The newest entry of an account's chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditHead {
     /// Its number; 0 before the first.
     pub seq: u64,
@@ -100,6 +110,7 @@ pub struct AuditHead {
 
 /// Answer of `POST /v1/login/factor`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoggedIn {
     /// The session.
     pub session: SessionGranted,

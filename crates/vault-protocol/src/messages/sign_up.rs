@@ -6,6 +6,7 @@ use crate::{AccountId, Bytes, CeremonyId, FixedBytes, Millis, PublicKey, Signed,
 
 /// Who a service is. Clients pin the keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServerIdentity {
     /// Scheme, host and port under which clients reach it; part of every password proof.
     pub origin: String,
@@ -19,6 +20,7 @@ pub struct ServerIdentity {
 
 /// `POST /v1/signup/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupStartRequest {
     /// Mail address of the new account.
     pub email: String,
@@ -29,6 +31,7 @@ pub struct SignupStartRequest {
 
 /// Answer of `POST /v1/signup/start`, whether or not the address has an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupStarted {
     /// Names the sign-up.
     pub signup_id: CeremonyId,
@@ -38,6 +41,7 @@ pub struct SignupStarted {
 
 /// `POST /v1/signup/verify`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupVerifyRequest {
     /// From the start.
     pub signup_id: CeremonyId,
@@ -48,6 +52,7 @@ pub struct SignupVerifyRequest {
 
 /// Answer of `POST /v1/signup/verify`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupVerified {
     /// Goes with the next two calls.
     pub signup_token: Bytes,
@@ -61,6 +66,7 @@ pub struct SignupVerified {
 
 /// `POST /v1/signup/opaque`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupOpaqueRequest {
     /// From the verification.
     pub signup_token: Bytes,
@@ -70,6 +76,7 @@ pub struct SignupOpaqueRequest {
 
 /// Answer of `POST /v1/signup/opaque`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupOpaqueAnswer {
     /// OPAQUE registration response.
     pub registration_response: Bytes,
@@ -77,6 +84,7 @@ pub struct SignupOpaqueAnswer {
 
 /// A slot as the client makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SlotUpload {
     /// Chosen by the client.
     pub slot_id: SlotId,
@@ -95,6 +103,7 @@ pub struct SlotUpload {
 
 /// `POST /v1/signup/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupFinishRequest {
     /// From the verification.
     pub signup_token: Bytes,
@@ -112,6 +121,7 @@ pub struct SignupFinishRequest {
 
 /// A session that was given out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionGranted {
     /// Bearer token.
     pub token: Bytes,
@@ -121,6 +131,7 @@ pub struct SessionGranted {
 
 /// Answer of `POST /v1/signup/finish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignupFinished {
     /// May enrol a factor, nothing else.
     pub session: SessionGranted,

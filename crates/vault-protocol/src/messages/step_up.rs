@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{PasskeyAssertion, PasskeyRequest};
 use crate::{Bytes, CeremonyId, FixedBytes, SlotId};
 
+/// Kind of a proof of presence that stands in where an account asks for no second factor: a code that was mailed.
+pub const MAILED_CODE: &str = "mailed-code";
+
 /// What a grant is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Release one record; target: its identifier.
@@ -50,6 +54,7 @@ impl Purpose {
 
 /// `POST /v1/step-up/start`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpStartRequest {
     /// What for.
     pub purpose: Purpose,
@@ -63,6 +68,7 @@ pub struct StepUpStartRequest {
 
 /// Answer of `POST /v1/step-up/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpStarted {
     /// Names the step-up.
     pub step_id: CeremonyId,
@@ -80,6 +86,7 @@ pub struct StepUpStarted {
 
 /// `POST /v1/step-up/finish`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepUpFinishRequest {
     /// From the start.
     pub step_id: CeremonyId,
@@ -98,6 +105,7 @@ pub struct StepUpFinishRequest {
 
 /// The vault root of a slot, wrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VaultSlot {
     /// Which slot.
     pub slot_id: SlotId,
@@ -114,6 +122,7 @@ pub struct VaultSlot {
 
 /// Answer of `POST /v1/step-up/finish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SteppedUp {
     /// Single-use; bound to session, purpose and target.
     pub grant: Bytes,

@@ -5,7 +5,7 @@
 use axum::extract::{FromRequest, Request};
 use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
 use vault_protocol::limits::MAX_RECORD_BYTES;
-use vault_protocol::messages::Held;
+use vault_protocol::messages::{Held, ProofQuestion};
 use vault_protocol::problem::Code;
 use vault_protocol::record::{AuthorKind, Header, Part, SUITE, Save, SaveRequest};
 use vault_protocol::statement::KeyStatement;
@@ -34,6 +34,7 @@ pub(crate) struct SignedSave {
     request: SaveRequest,
     header: Header,
     save: Save,
+    author: PublicKey,
 }
 
 impl SignedSave {
@@ -50,6 +51,11 @@ impl SignedSave {
     /// What was signed.
     pub(crate) fn save(&self) -> &Save {
         &self.save
+    }
+
+    /// The key that signed.
+    pub(crate) fn author(&self) -> &PublicKey {
+        &self.author
     }
 
     /// The device that signed; `None` when the owner did.
@@ -77,7 +83,7 @@ impl FromRequest<App> for SignedSave {
         if save.index.len() > INDEX_ENTRIES || save.index.iter().any(|entry| entry.scope != "account") {
             return Err(Code::RecordInvalid.into());
         }
-        Ok(Self { request, header, save })
+        Ok(Self { request, header, save, author })
     }
 }
 
@@ -110,7 +116,7 @@ fn of_save(error: VerifyError) -> Failure {
 }
 
 /// The key of an active device of this account that may append.
-async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
+pub(super) async fn device_key(app: &App, account: AccountId, device: DeviceId) -> Result<PublicKey, Failure> {
     let row = app.store.device(account, device).await?.ok_or(Code::DeviceRevoked)?;
     if row.state != DeviceState::Active {
         return Err(Code::DeviceRevoked.into());
@@ -162,5 +168,34 @@ impl FromRequest<App> for SignedHeld {
             return Err(Code::RequestInvalid.into());
         }
         Ok(Self(held))
+    }
+}
+
+/// A question where the save of a record lies in the global log, signed by an active device.
+#[derive(Debug)]
+pub(crate) struct SignedProofQuestion(ProofQuestion);
+
+impl SignedProofQuestion {
+    /// The question.
+    pub(crate) fn question(&self) -> &ProofQuestion {
+        &self.0
+    }
+}
+
+impl FromRequest<App> for SignedProofQuestion {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let id: RecordId = path_id(&mut parts, Code::RecordNotFound).await?;
+        let Json(signed) = Json::<Signed>::from_request(Request::from_parts(parts, body), app).await?;
+        let claimed: ProofQuestion = serde_json::from_slice(&signed.payload).map_err(|_| Code::RequestInvalid)?;
+        let key = device_key(app, claimed.account_id, claimed.device_id).await?;
+        let question: ProofQuestion =
+            verify::open(&signed, ProofQuestion::KIND, &key).map_err(|_| Code::RecordSignature)?;
+        if question.v != vault_protocol::VERSION || question.record_id != id {
+            return Err(Code::RequestInvalid.into());
+        }
+        Ok(Self(question))
     }
 }

@@ -14,7 +14,7 @@ use vault_store::GrantUse;
 use super::Session;
 use crate::app::App;
 use crate::failure::Failure;
-use crate::http::read_body;
+use crate::http::{object, read_body};
 use crate::tokens;
 
 /// An act that needs a grant: the body that asks for it.
@@ -63,7 +63,7 @@ impl<A: GrantedAct> FromRequest<App> for SteppedUp<A> {
         let path = axum::extract::Path::<String>::from_request_parts(&mut parts, &()).await;
         let path_id = path.map(|path| path.0).unwrap_or_default();
         let body = read_body(Request::from_parts(parts, body), app).await?;
-        let act: A = serde_json::from_slice(&body).map_err(|_| without_grant(&body))?;
+        let act: A = object(&body).ok_or_else(|| without_grant(&body))?;
         let grant = GrantUse {
             hash: tokens::hash(act.grant()),
             account_id: session.account(),

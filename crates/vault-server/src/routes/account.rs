@@ -1,6 +1,6 @@
 //! The account as its owner sees it, and its audit trail.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use vault_protocol::limits::MAX_AUDIT_PAGE;
 use vault_protocol::messages::{AccountView, AuditPage};
 use vault_protocol::problem::Code;
@@ -10,7 +10,7 @@ use super::sign_in::{audit_head, current_statement};
 use crate::app::App;
 use crate::authority::Session;
 use crate::failure::Failure;
-use crate::http::Json;
+use crate::http::{Json, Query};
 
 /// `GET /v1/account`
 pub(super) async fn show(State(app): State<App>, session: Session) -> Result<Json<AccountView>, Failure> {
@@ -21,6 +21,7 @@ pub(super) async fn show(State(app): State<App>, session: Session) -> Result<Jso
         account_id: account.id,
         email: account.email_norm,
         two_factor: account.two_factor,
+        off_at: account.off_at,
         created_at: account.created_at,
         key_statement,
         audit_head,

@@ -84,8 +84,8 @@ pub(super) async fn finish(
         session: next,
         now,
     };
-    let act = Act::by_owner(account_id, &caller, now, audit::action::BACKUP_CODES_MADE);
+    let act = Act::by_owner(account_id, &caller, now, audit::action::BACKUP_CODES_MADE)
+        .telling(app.notice_to(account_id, &Event::BackupCodesMade).await?);
     app.store.replace_backup_codes(&replace, &|head| act.link(head)).await?;
-    app.tell_owner(account_id, Event::BackupCodesMade).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }

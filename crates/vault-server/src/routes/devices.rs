@@ -3,12 +3,13 @@
 use axum::extract::State;
 use vault_protocol::device::{CAPABILITY_APPEND, Certificate};
 use vault_protocol::messages::{
-    DeviceEnrolRequest, DeviceEnrolled, DeviceList, DeviceRevokeRequest, DeviceView, Purpose,
+    DeviceEnrolRequest, DeviceEnrolled, DeviceList, DeviceRenameRequest, DeviceRevokeRequest, DeviceView, Purpose,
 };
+use vault_protocol::order::OrderState;
 use vault_protocol::problem::Code;
 use vault_protocol::statement::KeyStatement;
 use vault_protocol::{Bytes, PublicKey, Signed, audit, verify};
-use vault_store::{Account, CodeAnswer, Device, DeviceId, DeviceState, GrantUse, Refusal};
+use vault_store::{Account, CodeAnswer, Device, DeviceId, DeviceState, GrantUse, Order, Refusal};
 
 use super::enrolment::algorithm;
 use super::instead;
@@ -16,14 +17,21 @@ use super::sign_in::current_statement;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{GrantedAct, Session, SteppedUp};
+use crate::clock::HOUR;
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Path};
+use crate::notices::Event;
 
 /// Length of an X-Wing public key.
 pub(super) const BOX_KEY_BYTES: usize = 1216;
 const NAME_LETTERS: usize = 64;
 /// Longest certificate: its keys, a sealed index key, a name.
 const CERTIFICATE_BYTES: usize = 8 * 1024;
+
+/// Longest sealed name.
+const LABEL_BYTES: usize = 512;
+/// Newest orders of the account among which those that wait are counted.
+const ORDERS_LOOKED_AT: i64 = 500;
 
 /// Whether a device may be called this.
 pub(super) fn is_device_name(name: &str) -> bool {
@@ -32,11 +40,18 @@ pub(super) fn is_device_name(name: &str) -> bool {
 
 /// `GET /v1/devices`
 pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Json<DeviceList>, Failure> {
-    let devices = app.store.devices(session.account()).await?.iter().map(view).collect::<Result<_, Fault>>()?;
+    let waiting = app.store.orders(session.account(), ORDERS_LOOKED_AT).await?;
+    let is_open = |order: &&Order| matches!(order.state, OrderState::Open | OrderState::Taken);
+    let rows = app.store.devices(session.account()).await?;
+    let devices = rows.iter().map(|device| {
+        let open = waiting.iter().filter(is_open).filter(|order| order.device_id == device.id).count();
+        view(device, u64::try_from(open).unwrap_or(u64::MAX))
+    });
+    let devices = devices.collect::<Result<_, Fault>>()?;
     Ok(Json(DeviceList { devices }))
 }
 
-fn view(device: &Device) -> Result<DeviceView, Fault> {
+fn view(device: &Device, open_orders: u64) -> Result<DeviceView, Fault> {
     let state = match device.state {
         DeviceState::Active => "active",
         DeviceState::Revoked => "revoked",
@@ -46,7 +61,10 @@ fn view(device: &Device) -> Result<DeviceView, Fault> {
         certificate: serde_json::from_slice(&device.certificate).map_err(|_| Fault::Stored("certificate"))?,
         state: state.to_owned(),
         last_seq: u64::try_from(device.last_seq).unwrap_or(0),
-        seen_at: (device.last_seq > 0).then_some(device.seen_at),
+        seen_at: (device.last_seq > 0 || device.seen_at > device.created_at).then_some(device.seen_at),
+        revoked_at: device.revoked_at,
+        label_sealed: device.label_sealed.clone().map(Bytes),
+        open_orders,
     })
 }
 
@@ -94,9 +112,11 @@ pub(super) async fn enrol_certified(
         created_at: now,
         seen_at: now,
         revoked_at: None,
+        label_sealed: None,
     };
     let act = Act::by_owner(account.id, caller, now, audit::action::DEVICE_ENROLLED).on(device.id);
     app.store.enrol_device(&device, code(&certificate).as_ref(), grant, &|head| act.link(head)).await?;
+    app.tell_owner(account.id, Event::DeviceEnrolled).await;
     Ok(DeviceEnrolled { device_id: device.id })
 }
 
@@ -138,5 +158,26 @@ pub(super) async fn revoke(
     let act = Act::by_owner(account, &caller, app.now(), audit::action::DEVICE_REVOKED).on(device);
     let revoked = app.store.revoke_device(device, stepped_up.grant(), &|head| act.link(head)).await;
     revoked.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
+    app.tell_owner(account, Event::DeviceRevoked).await;
+    Ok(Json(()))
+}
+
+/// `POST /v1/devices/{id}/rename`. The service keeps the name and cannot read it.
+pub(super) async fn rename(
+    State(app): State<App>,
+    session: Session,
+    Path(device): Path<String>,
+    caller: Caller,
+    Json(request): Json<DeviceRenameRequest>,
+) -> Result<Json<()>, Failure> {
+    let account = session.account();
+    app.take(format!("device/rename/{account}"), HOUR, app.limits().device_renames, Code::LimitRate).await?;
+    let device: DeviceId = device.parse().map_err(|_| Code::NotFound)?;
+    if !(1..=LABEL_BYTES).contains(&request.label_sealed.len()) {
+        return Err(Code::RequestInvalid.into());
+    }
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::DEVICE_RENAMED).on(device);
+    let renamed = app.store.label_device(account, device, &request.label_sealed, &|head| act.link(head)).await;
+    renamed.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
     Ok(Json(()))
 }

@@ -1,7 +1,7 @@
 //! Enrolling a device by code (the flow of RFC 8628), with both sides authenticated by a secret that the service never
 //! sees: it passes the tags on and can neither make nor check them.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use vault_protocol::device::{CAPABILITY_APPEND, CODE_ALPHABET, CODE_LETTERS, normalise_code};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::authority::{GrantedAct, Session, SteppedUp};
 use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Path};
 use crate::tokens;
 
 /// User codes are drawn again when one is in use; of 20^8 hardly any is.

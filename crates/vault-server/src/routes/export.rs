@@ -43,7 +43,13 @@ pub(super) async fn export(
     let (limit, over) = (app.limits().exports_per_day, Code::RevealLimit);
     let taken = app.take(format!("export/day/{account}"), DAY, limit, over).await?;
     let act = Act::by_owner(account, &caller, app.now(), audit::action::EXPORT);
-    let released = app.store.release_all(records, stepped_up.grant(), &|id, head| act.clone().on(id).link(head)).await;
+    let notice = app.notice_to(account, &Event::KeysExported).await?;
+    // One notice for all of them: it goes with the entry of the first.
+    let link = |id, head: &_| {
+        let first = records.first() == Some(&id);
+        act.clone().on(id).telling(notice.clone().filter(|_| first)).link(head)
+    };
+    let released = app.store.release_all(records, stepped_up.grant(), &link).await;
     let released = match released {
         Ok(released) => released,
         Err(error) => {
@@ -52,7 +58,7 @@ pub(super) async fn export(
             return Err(error.into());
         }
     };
-    app.tell_owner(account, Event::KeysExported).await;
+    app.new_entries.notify_one();
     let records = released.into_iter().map(as_saved).collect::<Result<_, Fault>>()?;
     Ok(Json(Exported { records }))
 }

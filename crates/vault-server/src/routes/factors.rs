@@ -103,10 +103,12 @@ pub(super) async fn begin_adding(
     }
     let factors = app.store.factors(session.account()).await?;
     // Told before the person gets the authenticator out; the store decides.
-    if factors.iter().any(|factor| factor.label == label) {
+    // Those that are lost make room for the new one.
+    let resets = app.store.finishes_reset(session.token_hash()).await?;
+    if !resets && factors.iter().any(|factor| factor.label == label) {
         return Err(Code::FactorLabelTaken.into());
     }
-    if factors.len() >= max_factors(session) {
+    if !resets && factors.len() >= max_factors(session) {
         return Err(Code::FactorTooMany.into());
     }
     if session.level() == SessionLevel::Full {
@@ -169,8 +171,9 @@ pub(super) async fn totp_finish(
     let now = app.now();
     let [first_code, second_code] = &request.codes;
     let secret = &state.secret.0;
-    let step = totp::matching_pair(secret, first_code, second_code, now).ok_or_else(|| {
-        let drift = totp::pair_drift(secret, first_code, second_code, now);
+    let shown = app.clock_ms();
+    let step = totp::matching_pair(secret, first_code, second_code, shown).ok_or_else(|| {
+        let drift = totp::pair_drift(secret, first_code, second_code, shown);
         drift.map_or(Failure::Said(Code::FactorCodeWrong), |steps| Failure::Drift(steps * totp::STEP_MS / SECOND))
     })?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
@@ -196,8 +199,13 @@ pub(super) async fn totp_finish(
         now,
     };
     let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
+    let (act, event) = if app.store.finishes_reset(session.token_hash()).await? {
+        (act.because("reset"), Event::ResetDone)
+    } else {
+        (act, Event::FactorAdded)
+    };
+    let act = act.telling(app.notice_to(session.account(), &event).await?);
     app.store.add_factor(&add, &|head| act.link(head)).await?;
-    app.tell_owner(session.account(), Event::FactorAdded).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
 }
 
@@ -221,10 +229,11 @@ pub(super) async fn remove(
     let factor: FactorId = stepped_up.grant().target.parse().map_err(|_| Code::NotFound)?;
     let (session, granted) = app.new_session(account, 0, SessionLevel::Full, &caller);
     let remove = RemoveFactor { factor, grant: stepped_up.grant().clone(), session };
-    let act = Act::by_owner(account, &caller, app.now(), audit::action::FACTOR_REMOVED).on(factor);
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::FACTOR_REMOVED)
+        .on(factor)
+        .telling(app.notice_to(account, &Event::FactorRemoved).await?);
     let removed = app.store.remove_factor(&remove, &|head| act.link(head)).await;
     removed.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
-    app.tell_owner(account, Event::FactorRemoved).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: None }))
 }
 

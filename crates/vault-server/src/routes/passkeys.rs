@@ -91,8 +91,13 @@ pub(super) async fn finish(
     };
     let add = AddPasskey { add, credential_id: enrolled.credential_id, counter: enrolled.counter };
     let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
+    let (act, event) = if app.store.finishes_reset(session.token_hash()).await? {
+        (act.because("reset"), Event::ResetDone)
+    } else {
+        (act, Event::FactorAdded)
+    };
+    let act = act.telling(app.notice_to(session.account(), &event).await?);
     app.store.add_passkey(&add, &|head| act.link(head)).await?;
-    app.tell_owner(session.account(), Event::FactorAdded).await;
     Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
 }
 
@@ -122,9 +127,10 @@ pub(super) async fn slot(
     let now = app.now();
     let slot = slot_row(account_id, upload, account.generation, None, now).ok_or(Code::RequestInvalid)?;
     let add = AddPasskeySlot { slot, factor, grant: stepped_up.grant().clone() };
-    let act = Act::by_owner(account_id, &caller, now, audit::action::PASSKEY_SLOT_ADDED).on(factor);
+    let act = Act::by_owner(account_id, &caller, now, audit::action::PASSKEY_SLOT_ADDED)
+        .on(factor)
+        .telling(app.notice_to(account_id, &Event::PasskeySlotAdded).await?);
     let added = app.store.add_passkey_slot(&add, &|head| act.link(head)).await;
     added.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
-    app.tell_owner(account_id, Event::PasskeySlotAdded).await;
     Ok(Json(()))
 }

@@ -85,8 +85,8 @@ pub(super) async fn finish(
         session: Some((session.token_hash(), next)),
         now,
     };
-    let act = Act::by_owner(account_id, &caller, now, audit::action::PASSWORD_CHANGED);
+    let act = Act::by_owner(account_id, &caller, now, audit::action::PASSWORD_CHANGED)
+        .telling(app.notice(&account, &Event::PasswordChanged)?);
     app.store.replace_password(&new, &|head| act.link(head)).await?;
-    app.tell(&account, Event::PasswordChanged);
     Ok(Json(PasswordChanged { session: granted }))
 }

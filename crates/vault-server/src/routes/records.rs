@@ -1,8 +1,9 @@
 //! Saving and listing. A save needs no session, no cookie and no second factor: the signature of an enrolled device is
 //! enough to append, and to nothing else.
 
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use std::collections::BTreeMap;
+
+use axum::extract::State;
 use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{HeldAnswer, RecordPage, RecordView, SaveAnswer};
 use vault_protocol::problem::Code;
@@ -11,23 +12,24 @@ use vault_protocol::{Bytes, FixedBytes, RecordId, Signed, VERSION, audit, sha256
 use vault_store::{ChainHead, IndexEntry, Link, Listing, NewRecord, Record, RecordState, Saved};
 
 use super::Page;
+use super::repair::earlier_receipt;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{Session, SignedHeld, SignedSave};
 use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
-use crate::http::{Caller, Json};
+use crate::http::{Caller, Json, Query, Stored};
 
 /// `PUT /v1/records/{id}`: 201 when it is new; 200 with the receipt of that time when the same bytes were saved before.
 pub(super) async fn save(
     State(app): State<App>,
     caller: Caller,
     save: SignedSave,
-) -> Result<(StatusCode, Json<SaveAnswer>), Failure> {
+) -> Result<Stored<SaveAnswer>, Failure> {
     let header = save.header();
     let body_sha256 = save.request().save.payload_sha256();
-    if let Some(receipt) = app.store.receipt(header.account_id, header.record_id, body_sha256).await? {
-        return Ok((StatusCode::OK, answer(&receipt)?));
+    if let Some(receipt) = earlier_receipt(&app, &caller, &save, body_sha256).await? {
+        return answer(&receipt, false);
     }
     take_places(&app, &save).await?;
     let now = app.now();
@@ -42,9 +44,11 @@ pub(super) async fn save(
         let receipt = receipt(&app, &new.record, &link);
         (link, receipt)
     };
-    match app.store.save_record(&new, &seal).await.map_err(Failure::of_save)? {
-        Saved::New(receipt) => Ok((StatusCode::CREATED, answer(&receipt)?)),
-        Saved::Before(receipt) => Ok((StatusCode::OK, answer(&receipt)?)),
+    let saved = app.store.save_record(&new, &seal).await.map_err(Failure::of_save)?;
+    app.new_entries.notify_one();
+    match saved {
+        Saved::New(receipt) => answer(&receipt, true),
+        Saved::Before(receipt) => answer(&receipt, false),
     }
 }
 
@@ -67,9 +71,10 @@ async fn take_places(app: &App, save: &SignedSave) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> Result<NewRecord, Failure> {
+/// The row of a save.
+pub(super) fn record(save: &SignedSave, body_sha256: [u8; 32], now: i64) -> Result<Record, Fault> {
     let (header, request) = (save.header(), save.request());
-    let record = Record {
+    Ok(Record {
         account_id: header.account_id,
         id: header.record_id,
         author_id: header.author_id,
@@ -81,7 +86,12 @@ fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> 
         body_sha256,
         supersedes: header.supersedes,
         received_at: now,
-    };
+    })
+}
+
+fn new_record(app: &App, save: &SignedSave, body_sha256: [u8; 32], now: i64) -> Result<NewRecord, Failure> {
+    let header = save.header();
+    let record = record(save, body_sha256, now)?;
     let index = save.save().index.iter().map(|entry| IndexEntry {
         scope: entry.scope.clone(),
         scope_id: *header.account_id.as_bytes(),
@@ -114,8 +124,8 @@ fn receipt(app: &App, record: &Record, link: &Link) -> Vec<u8> {
     signed.and_then(|signed| serde_json::to_vec(&signed)).unwrap_or_default()
 }
 
-fn answer(receipt: &[u8]) -> Result<Json<SaveAnswer>, Failure> {
-    Ok(Json(SaveAnswer { receipt: stored_receipt(receipt)? }))
+fn answer(receipt: &[u8], new: bool) -> Result<Stored<SaveAnswer>, Failure> {
+    Ok(Stored { new, answer: SaveAnswer { receipt: stored_receipt(receipt)? } })
 }
 
 /// A receipt as it was stored.
@@ -141,11 +151,19 @@ pub(super) async fn list(
     if more {
         rows.pop();
     }
-    let records = rows.into_iter().map(view).collect::<Result<_, Fault>>()?;
+    let mut notes = BTreeMap::new();
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        notes.extend(app.store.notes(session.account(), first.record.id, last.record.id).await?);
+    }
+    let records = rows.into_iter().map(|row| {
+        let note = notes.remove(&row.record.id);
+        view(row, note)
+    });
+    let records = records.collect::<Result<_, Fault>>()?;
     Ok(Json(RecordPage { records, more }))
 }
 
-fn view(listing: Listing) -> Result<RecordView, Fault> {
+fn view(listing: Listing, note: Option<Vec<u8>>) -> Result<RecordView, Fault> {
     let state = match listing.state {
         RecordState::Live => "live",
         RecordState::Superseded => "superseded",
@@ -160,6 +178,7 @@ fn view(listing: Listing) -> Result<RecordView, Fault> {
         state: state.to_owned(),
         received_at: listing.record.received_at,
         revealed_at: listing.revealed_at,
+        note: note.and_then(|note| serde_json::from_slice(&note).ok()),
     })
 }
 

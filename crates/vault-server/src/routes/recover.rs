@@ -75,9 +75,13 @@ pub(super) async fn start(
         mail_name,
         mailed: code.as_ref().map(|code| FixedBytes(sha256(&[code.as_bytes()]))),
     };
-    app.store.add_ceremony(&app.ceremony(recovery_id, STARTED, Some(account_id), &state, START_LIFETIME)?).await?;
-    if let (Some(account), Some(code)) = (account, code) {
-        app.tell(&account, Event::RecoveryCode(code));
+    let ceremony = app.ceremony(recovery_id, STARTED, Some(account_id), &state, START_LIFETIME)?;
+    match code {
+        Some(code) => {
+            let mail = app.code_notice(account.as_ref(), &Event::RecoveryCode(code))?;
+            app.store.add_ceremony_with_mail(&ceremony, &mail).await?;
+        }
+        None => app.store.add_ceremony(&ceremony).await?,
     }
     Ok(Json(RecoverStarted { recovery_id, account_id, code_mailed, server: app.identity() }))
 }
@@ -96,22 +100,20 @@ pub(super) async fn prove(
     let used = match check(&app, &caller, &state, kit, &request).await {
         Ok(used) => used,
         Err(failure) => {
-            if state.exists {
-                let act = Act::by_unknown(&caller, app.now(), audit::action::RECOVER_FAILED);
-                app.store.append_audit(state.account_id, &|head| act.link(head)).await?;
-            }
+            let act = Act::by_unknown(&caller, app.now(), audit::action::RECOVER_FAILED);
+            app.note_refused(state.account_id, state.exists, &act).await?;
             return Err(failure);
         }
     };
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
     app.store.end_ceremony(request.recovery_id, STARTED, app.now()).await?;
-    let act = Act::by_owner(account.id, &caller, app.now(), audit::action::RECOVER_PROVEN);
+    let act = Act::by_owner(account.id, &caller, app.now(), audit::action::RECOVER_PROVEN)
+        .telling(app.notice(&account, &Event::RecoveryProven)?);
     app.store.append_audit(account.id, &|head| act.link(head)).await?;
     let (recovery_token, _) = tokens::new_token();
     let id = ceremony_of(&recovery_token);
     let next = Proven { account_id: account.id, epoch: state.epoch, mail_name: state.mail_name };
     app.store.add_ceremony(&app.ceremony(id, PROVEN, Some(account.id), &next, PROVEN_LIFETIME)?).await?;
-    app.tell(&account, Event::RecoveryProven);
     Ok(Json(RecoverProven {
         recovery_token,
         key_statement: current_statement(&app, &account).await?,
@@ -144,7 +146,7 @@ async fn check(
     presence::use_code(app, account.id, caller, &request.kind, &request.code).await
 }
 
-fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
+pub(super) fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
     Ok(SlotUpload {
         slot_id: slot.id,
         kind: slot.kind.clone(),
@@ -178,15 +180,15 @@ pub(super) async fn finish(
         session: None,
         now,
     };
-    let act = Act::by_owner(account.id, &caller, now, audit::action::RECOVER_PASSWORD);
+    let act = Act::by_owner(account.id, &caller, now, audit::action::RECOVER_PASSWORD)
+        .telling(app.notice(&account, &Event::PasswordRecovered)?);
     app.store.replace_password(&new, &|head| act.link(head)).await?;
     app.end_password_run(&state.mail_name).await?;
-    app.tell(&account, Event::PasswordRecovered);
     Ok(Json(()))
 }
 
 /// Exactly a password slot and a kit slot: the kit that was used is spent.
-fn new_slots(account: &Account, request: &RecoverFinishRequest, now: i64) -> Option<Vec<Slot>> {
+pub(super) fn new_slots(account: &Account, request: &RecoverFinishRequest, now: i64) -> Option<Vec<Slot>> {
     let kinds: Vec<&str> = request.slots.iter().map(|slot| slot.kind.as_str()).collect();
     if !matches!(kinds[..], ["password", "kit"] | ["kit", "password"]) {
         return None;

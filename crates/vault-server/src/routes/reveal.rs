@@ -41,7 +41,10 @@ pub(super) async fn reveal(
     let (limits, over) = (app.limits(), Code::RevealLimit);
     let hour = app.take(format!("reveal/hour/{account}"), HOUR, limits.reveals_per_hour, over).await?;
     let day = app.take(format!("reveal/day/{account}"), DAY, limits.reveals_per_day, over).await?;
-    let act = Act::by_owner(account, &caller, app.now(), audit::action::REVEAL).on(record).because(reason);
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::REVEAL)
+        .on(record)
+        .because(reason)
+        .telling(app.notice_to(account, &Event::KeyReleased).await?);
     let released = match app.store.release(record, stepped_up.grant(), &|head| act.link(head)).await {
         Ok(released) => released,
         Err(error) => {
@@ -51,7 +54,7 @@ pub(super) async fn reveal(
             return Err(error.into());
         }
     };
-    app.tell_owner(account, Event::KeyReleased).await;
+    app.new_entries.notify_one();
     Ok(Json(as_saved(released)?))
 }
 

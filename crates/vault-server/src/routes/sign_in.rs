@@ -22,11 +22,10 @@ use crate::authority::{AnySession, open_session};
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
-use crate::notices::Event;
 use crate::passkeys::{self, Challenge};
 use crate::presence;
 use crate::secret_field::SecretField;
-use crate::tokens;
+use crate::{tokens, waits};
 
 /// The password is being proven.
 const PASSWORD: &str = "login/password";
@@ -63,7 +62,10 @@ pub(super) async fn start(
     let email_norm = normalise_email(&request.email).ok_or(Code::AuthInvalid)?;
     let mail_name = app.mail_name(&email_norm);
     app.begin_password_run(&mail_name, &caller.limit_net).await?;
-    let account = app.store.account_by_email(&email_norm).await?;
+    let account = match app.store.account_by_email(&email_norm).await? {
+        Some(account) => Some(waits::settled(&app, account).await?),
+        None => None,
+    };
     // Worked out either way, so that both ways take the same time.
     let stand_in = app.stand_in(&email_norm);
     let account_id = account.as_ref().map_or(stand_in, |account| account.id);
@@ -100,9 +102,8 @@ pub(super) async fn finish(
         Ok(session_key) if state.exists => session_key,
         Ok(_) => return Err(Code::AuthInvalid.into()),
         Err(failure) => {
-            if state.exists {
-                note_failure(&app, state.account_id, &caller, "password").await?;
-            }
+            let act = Act::by_unknown(&caller, app.now(), audit::action::LOGIN_FAILED).on("password");
+            app.note_refused(state.account_id, state.exists, &act).await?;
             return Err(failure);
         }
     };
@@ -117,7 +118,14 @@ pub(super) async fn finish(
         challenge,
         passkey,
         session: None,
+        logged_in: None,
     };
+    if account.is_off() {
+        app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
+        let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+        proven.logged_in = Some(logged_in(&app, &account, session, None).await?);
+        return Ok(Json(proven));
+    }
     if factors.is_empty() && !account.two_factor {
         app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
         proven.session = Some(begin_session(&app, &account, SessionLevel::Enrol, &state.mail_name, &caller).await?);
@@ -159,10 +167,7 @@ pub(super) async fn factor(
     // A backup code stands in for a factor that is lost: a new one comes first.
     let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
     let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
-    if used.backup_codes_left.is_some() {
-        app.tell(&account, Event::BackupCodeUsed);
-    }
-    Ok(Json(logged_in(&app, &account, session, used.backup_codes_left).await?))
+    logged_in(&app, &account, session, used.backup_codes_left).await.map(Json)
 }
 
 /// The second factor: a code, or a passkey that answers this sign-in's challenge.
@@ -190,7 +195,7 @@ pub(super) async fn proven_factor_step(app: &App, request: &LoginFactorRequest) 
     Ok(state.account_id)
 }
 
-/// What a client gets that is signed in.
+/// What a client gets with its session.
 pub(super) async fn logged_in(
     app: &App,
     account: &Account,

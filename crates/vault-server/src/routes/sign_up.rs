@@ -13,9 +13,9 @@ use vault_protocol::messages::{
 use vault_protocol::problem::Code;
 use vault_protocol::statement::statement_hash;
 use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, verify};
-use vault_store::{Account, AccountId, KeyStatement, NewAccount, SessionLevel, Slot};
+use vault_store::{Account, AccountId, KeyStatement, NewAccount, Refusal, SessionLevel, Slot};
 
-use super::try_ceremony;
+use super::{instead, try_ceremony};
 use crate::app::{App, Inner, KDF_PROFILES};
 use crate::audit::Act;
 use crate::clock::{HOUR, MINUTE};
@@ -51,7 +51,7 @@ struct Verified {
 }
 
 /// An address in the one form it is looked up by; `None` when it cannot be one.
-pub(super) fn normalise_email(email: &str) -> Option<String> {
+pub(crate) fn normalise_email(email: &str) -> Option<String> {
     let email = email.trim();
     let (name, domain) = email.rsplit_once('@')?;
     let fits = !name.is_empty()
@@ -139,6 +139,7 @@ pub(super) async fn finish(
         generation: 1,
         epoch: 1,
         two_factor: false,
+        off_at: None,
         created_at: now,
     };
     let (session, granted) = app.new_session(account_id, account.epoch, SessionLevel::Enrol, &caller);
@@ -151,7 +152,8 @@ pub(super) async fn finish(
         session,
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::SIGNUP);
-    app.store.create_account(&new, now, &|head| act.link(head)).await?;
+    let made = app.store.create_account(&new, now, &|head| act.link(head)).await;
+    made.map_err(|error| instead(error, Refusal::Ceremony, Code::AuthEmailCodeInvalid))?;
     Ok(Json(SignupFinished { session: granted, must: vec!["enrol_factor".to_owned()] }))
 }
 

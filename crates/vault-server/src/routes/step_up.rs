@@ -2,25 +2,28 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use vault_protocol::limits::GRANT_SECONDS;
 use vault_protocol::messages::{
-    PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+    MAILED_CODE, PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{CeremonyId, FixedBytes, audit};
+use vault_protocol::{CeremonyId, FixedBytes, audit, sha256};
 use vault_store::{AccountId, Grant, Slot};
+use zeroize::Zeroizing;
 
 use super::sign_in::salt;
 use super::try_ceremony;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::Session;
-use crate::clock::{MINUTE, SECOND};
+use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::notices::Event;
 use crate::passkeys::{self, Challenge};
 use crate::secret_field::SecretField;
-use crate::{presence, tokens};
+use crate::{notices, presence, tokens};
 
 const CEREMONY: &str = "step-up";
 const LIFETIME: i64 = 5 * MINUTE;
@@ -36,6 +39,8 @@ struct Confirming {
     passkey: Option<Challenge>,
     /// The vault is opened, and not by the password: a passkey has to do it.
     by_passkey: bool,
+    /// Where mail stands in for the second factor: what the mailed code must be.
+    mailed: Option<FixedBytes<32>>,
 }
 
 /// `POST /v1/step-up/start`
@@ -70,6 +75,7 @@ pub(super) async fn start(
     };
     let (passkey, passkey_state) = passkeys::challenge_for(&app, &passkeys)?.unzip();
     let (credential_response, run) = run.map(|run| (run.response, SecretField(run.state))).unzip();
+    let code = if account.is_off() { Some(mailed_code(&app, &mail_name).await?) } else { None };
     let state = Confirming {
         purpose: request.purpose,
         target: request.target,
@@ -78,12 +84,32 @@ pub(super) async fn start(
         run,
         passkey: passkey_state,
         by_passkey,
+        mailed: code.as_ref().map(|code| FixedBytes(sha256(&[code.as_bytes()]))),
     };
     let step_id = CeremonyId::new();
-    app.store.add_ceremony(&app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?).await?;
-    let kinds = if by_passkey { vec![PASSKEY.to_owned()] } else { presence::kinds(&app, account.id).await? };
+    let ceremony = app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
+    let kinds = match code {
+        Some(code) => {
+            let mail = app.code_notice(Some(&account), &Event::StepUpCode(code))?;
+            app.store.add_ceremony_with_mail(&ceremony, &mail).await?;
+            vec![MAILED_CODE.to_owned()]
+        }
+        None => {
+            app.store.add_ceremony(&ceremony).await?;
+            if by_passkey { vec![PASSKEY.to_owned()] } else { presence::kinds(&app, account.id).await? }
+        }
+    };
     let kdf_profile = u32::try_from(account.kdf_profile).map_err(|_| Fault::Stored("stretching profile"))?;
     Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile, passkey }))
+}
+
+/// A code to be mailed in place of a second factor.
+async fn mailed_code(app: &App, mail_name: &str) -> Result<Zeroizing<String>, Failure> {
+    if !app.sends_notices() {
+        return Err(Code::FactorNoMail.into());
+    }
+    app.take(format!("step-up/mail/{mail_name}"), HOUR, app.limits().mailed_codes, Code::LimitRate).await?;
+    Ok(notices::new_code())
 }
 
 /// `POST /v1/step-up/finish`
@@ -144,12 +170,26 @@ async fn prove(
         (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
         _ => return Err(Code::AuthInvalid.into()),
     }
-    if request.kind != PASSKEY {
-        if state.by_passkey {
-            return Err(Code::AuthInvalid.into());
-        }
-        return Ok((presence::use_code(app, account, caller, &request.kind, &request.code).await?, None));
+    if let Some(mailed) = &state.mailed {
+        return Ok((use_mailed_code(app, account, mailed, request).await?, None));
     }
+    if request.kind == PASSKEY {
+        return use_passkey(app, account, caller, state, request).await;
+    }
+    if state.by_passkey {
+        return Err(Code::AuthInvalid.into());
+    }
+    Ok((presence::use_code(app, account, caller, &request.kind, &request.code).await?, None))
+}
+
+/// A passkey that answers this step-up's challenge. Where no password was given, it has to open the vault.
+async fn use_passkey(
+    app: &App,
+    account: AccountId,
+    caller: &Caller,
+    state: &Confirming,
+    request: &StepUpFinishRequest,
+) -> Result<(presence::Used, Option<Vec<u8>>), Failure> {
     let challenge = state.passkey.as_ref().ok_or(Code::AuthInvalid)?;
     let assertion = request.assertion.as_ref().ok_or(Code::RequestInvalid)?;
     let used = passkeys::use_assertion(app, account, caller, challenge, assertion).await?;
@@ -162,6 +202,23 @@ async fn prove(
         }
     }
     Ok((presence::Used { by: Some(used.factor), backup_codes_left: None }, opens))
+}
+
+/// The mailed code that stands in for a second factor.
+async fn use_mailed_code(
+    app: &App,
+    account: AccountId,
+    mailed: &FixedBytes<32>,
+    request: &StepUpFinishRequest,
+) -> Result<presence::Used, Failure> {
+    // Guesses count as wrong codes of an authenticator do; the ceremony has few tries and ends with the right one.
+    let taken = app.take_totp_try(account).await?;
+    let fits = bool::from(sha256(&[request.code.trim().as_bytes()])[..].ct_eq(&mailed.0[..]));
+    if request.kind != MAILED_CODE || !fits {
+        return Err(Code::AuthEmailCodeInvalid.into());
+    }
+    app.give_back(&taken).await?;
+    Ok(presence::Used { by: None, backup_codes_left: None })
 }
 
 /// After the password all slots; without it the one of the passkey.

@@ -11,9 +11,10 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 22] = [
+const OWNERS_ROUTES: [(Method, &str); 30] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
+    (Get, routes::AUDIT_PROOFS),
     (Post, routes::PASSWORD_START),
     (Post, routes::PASSWORD_FINISH),
     (Get, routes::FACTORS),
@@ -25,12 +26,20 @@ const OWNERS_ROUTES: [(Method, &str); 22] = [
     (Post, routes::BACKUP_CODES_START),
     (Post, routes::BACKUP_CODES_FINISH),
     (Post, routes::FACTOR_REMOVE),
+    (Post, routes::FACTORS_OFF),
+    (Get, routes::WAITS),
+    (Post, routes::WAIT_CANCEL),
+    (Post, routes::KIT_START),
+    (Post, routes::KIT_FINISH),
     (Post, routes::STEP_UP_START),
     (Post, routes::STEP_UP_FINISH),
     (Post, routes::DEVICE_PENDING),
     (Post, routes::DEVICE_APPROVE),
     (Get, routes::DEVICES),
     (Post, routes::DEVICE_REVOKE),
+    (Post, routes::DEVICE_RENAME),
+    (Get, routes::ORDERS),
+    (Post, routes::ORDERS),
     (Get, routes::RECORDS),
     (Post, routes::REVEAL),
     (Post, routes::EXPORT),
@@ -73,7 +82,7 @@ fn a_session_without_second_factor_adds_one_and_does_nothing_else() {
 }
 
 #[test]
-fn a_session_that_was_ended_is_over() {
+pub(crate) fn a_session_that_was_ended_is_over() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let token = owner.token();
@@ -84,7 +93,7 @@ fn a_session_that_was_ended_is_over() {
 }
 
 #[test]
-fn what_is_anothers_does_not_exist() {
+pub(crate) fn what_is_anothers_does_not_exist() {
     let service = Service::start();
     let ada = service.enrolled("ada@example.org");
     let eve = service.enrolled("eve@example.org");
@@ -166,7 +175,7 @@ pub(crate) fn revoke(service: &Service, token: &str, device: &str, grant: &str) 
 }
 
 #[test]
-fn a_grant_is_good_for_one_session_one_purpose_one_target_once() {
+pub(crate) fn a_grant_is_good_for_one_session_one_purpose_one_target_once() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let laptop = service.computer();

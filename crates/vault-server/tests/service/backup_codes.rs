@@ -37,7 +37,7 @@ fn sign_in<T: Transport>(client: &Client<T>, owner: &Owner, code: &str) -> Resul
 }
 
 #[test]
-fn ten_codes_are_made_and_each_signs_in_once() {
+pub(crate) fn ten_codes_are_made_and_each_signs_in_once() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     assert_eq!(left(&owner), 0);
@@ -154,7 +154,7 @@ fn a_backup_code_confirms_a_step_up_once() {
 }
 
 #[test]
-fn new_codes_need_a_fresh_grant_and_void_the_old_ones() {
+pub(crate) fn new_codes_need_a_fresh_grant_and_void_the_old_ones() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let old = make(&owner);
@@ -217,7 +217,7 @@ fn guessing_backup_codes_locks_like_guessing_any_code() {
 }
 
 #[test]
-fn a_backup_code_is_spent_by_one_of_many() {
+pub(crate) fn a_backup_code_is_spent_by_one_of_many() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let codes = make(&owner);

@@ -20,7 +20,7 @@ fn try_with(owner: &Owner, enrolment: &DeviceEnrolment, check_code: &str) -> Cod
 }
 
 #[test]
-fn a_device_joins_by_code_and_saves_without_a_session() {
+pub(crate) fn a_device_joins_by_code_and_saves_without_a_session() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let laptop = service.computer();
@@ -40,7 +40,7 @@ fn a_device_joins_by_code_and_saves_without_a_session() {
 }
 
 #[test]
-fn a_wrong_check_code_stops_and_three_kill_the_code() {
+pub(crate) fn a_wrong_check_code_stops_and_three_kill_the_code() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let laptop = service.computer();
@@ -55,7 +55,7 @@ fn a_wrong_check_code_stops_and_three_kill_the_code() {
 }
 
 #[test]
-fn a_code_of_another_account_or_too_old_is_refused() {
+pub(crate) fn a_code_of_another_account_or_too_old_is_refused() {
     let service = Service::start();
     let ada = service.account("ada@example.org");
     let eve = service.account("eve@example.org");
@@ -81,7 +81,7 @@ fn a_code_of_another_account_or_too_old_is_refused() {
 }
 
 #[test]
-fn a_revoked_device_saves_no_more_and_loses_nothing() {
+pub(crate) fn a_revoked_device_saves_no_more_and_loses_nothing() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     owner.save_one();

@@ -34,7 +34,7 @@ fn a_session_ends_after_twelve_hours_of_work() {
 }
 
 #[test]
-fn a_sign_in_that_waits_too_long_for_its_code_is_over() {
+pub(crate) fn a_sign_in_that_waits_too_long_for_its_code_is_over() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let phone = service.computer();
@@ -46,7 +46,7 @@ fn a_sign_in_that_waits_too_long_for_its_code_is_over() {
 }
 
 #[test]
-fn an_invite_is_good_once_and_for_its_time() {
+pub(crate) fn an_invite_is_good_once_and_for_its_time() {
     let service = Service::start();
     let invite = service.invite();
     sign_up(&service.computer().client, "ada@example.org", Some(invite.clone())).unwrap();

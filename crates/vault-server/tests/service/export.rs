@@ -22,7 +22,7 @@ fn imported(owner: &Owner, count: usize) -> Vec<RecordId> {
 }
 
 #[test]
-fn the_owner_imports_without_a_device_and_finds_by_blind_index() {
+pub(crate) fn the_owner_imports_without_a_device_and_finds_by_blind_index() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let (first, second) = (key_to_save(), key_to_save());
@@ -58,7 +58,7 @@ fn whose_session_has_ended_imports_nothing() {
 }
 
 #[test]
-fn an_export_releases_what_was_asked_for_and_audits_each() {
+pub(crate) fn an_export_releases_what_was_asked_for_and_audits_each() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let ids = imported(&owner, 3);

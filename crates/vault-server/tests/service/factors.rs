@@ -7,7 +7,7 @@ use crate::harness::{PASSWORD, STEP_MS, Service, code_at, code_of, presence, pro
 use vault_server::Clock;
 
 #[test]
-fn wrong_used_and_late_codes_are_told_apart() {
+pub(crate) fn wrong_used_and_late_codes_are_told_apart() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let phone = service.computer();
@@ -68,7 +68,7 @@ fn a_new_factor_needs_two_codes_in_a_row() {
 }
 
 #[test]
-fn adding_a_factor_ends_other_sessions_and_the_last_one_stays() {
+pub(crate) fn adding_a_factor_ends_other_sessions_and_the_last_one_stays() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let phone = service.computer();

@@ -15,22 +15,25 @@ use vault_client::{
     Client, Error, HttpTransport, KeyToSave, Meta, Method, NewAccount, Presence, RecordSummary, Request, SignInFactor,
     SignedIn, State, Transport,
 };
-use vault_server::{Clock, Config, Limits, ManualClock, Server, create_invite};
+use vault_server::{Clock, Config, Limits, ManualClock, Server, Smtp, create_invite};
 
 /// A password that tests use.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// One step of one-time codes.
 pub(crate) const STEP_MS: i64 = 30_000;
 
+/// What a test changes of the settings.
+pub(crate) type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
+
 /// A running service.
 pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) clock: Arc<ManualClock>,
-    limits: Limits,
     notices: bool,
-    /// Other than the address of the listener.
-    origin: Option<String>,
+    smtp: Option<Smtp>,
+    change: Change,
     address: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     running: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -40,14 +43,25 @@ impl Service {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::configured(move |config| config.limits = limits)
+    }
+
+    /// A service with other settings.
+    pub(crate) fn configured(change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
+        Self::configured_at("127.0.0.1:0".parse().unwrap(), change)
+    }
+
+    /// The same, listening somewhere else.
+    pub(crate) fn configured_at(address: SocketAddr, change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let now = vault_server::SystemClock.now_ms();
         let mut service = Self {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(now)),
-            limits,
             notices: false,
-            origin: None,
-            address: "127.0.0.1:0".parse().unwrap(),
+            smtp: None,
+            change: crate::postgres::with_engine(Arc::new(change)),
+            metrics: None,
+            address,
             running: None,
         };
         service.run();
@@ -57,17 +71,10 @@ impl Service {
     /// A service that goes by a name, as passkeys need it, and hands notices to a folder.
     pub(crate) fn with_a_name() -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut service = Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock: Arc::new(ManualClock::new(vault_server::SystemClock.now_ms())),
-            limits: Limits::default(),
-            notices: true,
-            origin: Some(format!("http://localhost:{}", free.port())),
-            address: free,
-            running: None,
-        };
-        service.run();
-        service
+        let origin = format!("http://localhost:{}", free.port());
+        let mut service = Self::configured_at(free, move |config| config.origin = Some(origin.clone()));
+        service.stop();
+        service.telling()
     }
 
     /// A service that hands notices to a folder.
@@ -77,6 +84,55 @@ impl Service {
         service.notices = true;
         service.run();
         service
+    }
+
+    /// This one, stopped before, with notices in a folder.
+    pub(crate) fn telling(mut self) -> Self {
+        self.notices = true;
+        self.run();
+        self
+    }
+
+    /// A service that hands notices to a mail server.
+    pub(crate) fn with_smtp(smtp: Smtp) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.smtp = Some(smtp);
+        service.run();
+        service
+    }
+
+    /// Another mail server from the next start on.
+    pub(crate) fn smtp(&mut self, smtp: Smtp) {
+        self.smtp = Some(smtp);
+    }
+
+    /// Asks for codes of mails that are made from now on: each once, waiting until it is there.
+    pub(crate) fn mailed_codes(&self) -> impl Fn() -> Option<SecretString> + Send + Sync + 'static {
+        let folder = self.notices_folder();
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        // What was made before may still be on its way.
+        self.clock.advance_ms(1);
+        let since = self.clock.now_ms();
+        move || {
+            let mut seen = seen.lock().unwrap();
+            for _ in 0..300 {
+                for file in files_of(&folder) {
+                    let name = file.file_stem().unwrap().to_str().unwrap();
+                    let made: i64 = name.split('-').next().unwrap().parse().unwrap();
+                    if made < since || !seen.insert(file.clone()) {
+                        continue;
+                    }
+                    let text = std::fs::read_to_string(&file).unwrap();
+                    if text.contains("\nSubject: Your Keyhaven code\n") {
+                        let code = text.lines().map(str::trim).find(|line| line.len() == 6).unwrap();
+                        return Some(SecretString::from(code));
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            panic!("no code was mailed")
+        }
     }
 
     pub(crate) fn notices_folder(&self) -> std::path::PathBuf {
@@ -113,12 +169,12 @@ impl Service {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::open_with_clock(config, listen, clock).await.unwrap();
-                tell_address.send(server.local_addr()).unwrap();
+                tell_address.send((server.local_addr(), server.metrics_addr())).unwrap();
                 let shutdown = async { drop(stopped.await) };
                 server.serve(shutdown).await.unwrap();
             });
         });
-        self.address = address.recv().unwrap();
+        (self.address, self.metrics) = address.recv().unwrap();
         self.running = Some((stop, thread));
     }
 
@@ -131,11 +187,41 @@ impl Service {
 
     pub(crate) fn config(&self) -> Config {
         let notices = self.notices.then(|| self.notices_folder());
-        Config { limits: self.limits, notices, origin: self.origin.clone(), ..Config::in_folder(self.folder.path()) }
+        let smtp = self.smtp.clone();
+        let mut config = Config { notices, smtp, ..Config::in_folder(self.folder.path()) };
+        (self.change)(&mut config);
+        config
+    }
+
+    /// Other settings from the next start on.
+    pub(crate) fn reconfigure(&mut self, change: impl Fn(&mut Config) + Send + Sync + 'static) {
+        self.change = Arc::new(change);
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Another process of the same service: the same database, keys and settings, another address and folder.
+    pub(crate) fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(self.config().key_file(), folder.path().join("server.keys")).unwrap();
+        let mut service = Self {
+            folder,
+            clock: self.clock.clone(),
+            notices: self.notices,
+            smtp: self.smtp.clone(),
+            change: self.change.clone(),
+            metrics: None,
+            address: "127.0.0.1:0".parse().unwrap(),
+            running: None,
+        };
+        service.run();
+        service
     }
 
     pub(crate) fn origin(&self) -> String {
-        self.origin.clone().unwrap_or_else(|| format!("http://{}", self.address))
+        self.config().origin.unwrap_or_else(|| format!("http://{}", self.address))
     }
 
     pub(crate) fn transport(&self) -> HttpTransport {
@@ -154,7 +240,11 @@ impl Service {
 
     /// An account with two-factor on; the session stays.
     pub(crate) fn account(&self, email: &str) -> Owner {
-        let computer = self.computer();
+        self.account_on(self.computer(), email)
+    }
+
+    /// The same, on this computer.
+    pub(crate) fn account_on<T: Transport>(&self, computer: Computer<T>, email: &str) -> Owner<T> {
         let kit = sign_up_with_kit(&computer.client, email, Some(self.invite())).unwrap();
         let secret = SecretVec::new(Vec::new());
         let mut owner = Owner { computer, email: email.to_owned(), kit, clock: self.clock.clone(), secret };
@@ -183,6 +273,17 @@ impl Drop for Service {
             let _ = thread.join();
         }
     }
+}
+
+fn files_of(folder: &Path) -> std::collections::BTreeSet<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "txt")).collect()
+}
+
+/// The code of a notice that cancels a delay.
+pub(crate) fn cancel_code(notice: &str) -> String {
+    let is_code = |line: &&str| line.len() == 26 + 6 && line.split('-').all(|group| group.len() <= 4);
+    notice.lines().map(str::trim).find(is_code).unwrap_or_else(|| panic!("no code: {notice}")).to_owned()
 }
 
 /// An answer as it came.
@@ -240,8 +341,8 @@ pub(crate) fn sign_up_with_kit<T: Transport>(
 }
 
 /// Somebody with an account and an authenticator.
-pub(crate) struct Owner {
-    pub(crate) computer: Computer<HttpTransport>,
+pub(crate) struct Owner<T = HttpTransport> {
+    pub(crate) computer: Computer<T>,
     pub(crate) email: String,
     /// Code of the emergency kit.
     pub(crate) kit: SecretString,
@@ -249,8 +350,8 @@ pub(crate) struct Owner {
     secret: SecretVec,
 }
 
-impl Owner {
-    pub(crate) fn client(&self) -> &Client<HttpTransport> {
+impl<T: Transport> Owner<T> {
+    pub(crate) fn client(&self) -> &Client<T> {
         &self.computer.client
     }
 
@@ -295,7 +396,7 @@ impl Owner {
         presence(PASSWORD, &self.fresh_code())
     }
 
-    pub(crate) fn sign_in<T: Transport>(&self, client: &Client<T>) -> Result<SignedIn, Error> {
+    pub(crate) fn sign_in<U: Transport>(&self, client: &Client<U>) -> Result<SignedIn, Error> {
         sign_in(client, &self.email, PASSWORD, &self.fresh_code())
     }
 

@@ -60,7 +60,7 @@ impl Transport for Altering {
 }
 
 /// The same computer, with the answers of one path changed as JSON.
-fn lied_to(
+pub(crate) fn lied_to(
     service: &Service,
     owner: &Owner,
     path: &'static str,
@@ -70,7 +70,7 @@ fn lied_to(
     Client::new(lying(service, path, change), state)
 }
 
-fn lying(service: &Service, path: &'static str, change: impl Fn(&mut Value)) -> impl Transport {
+pub(crate) fn lying(service: &Service, path: &'static str, change: impl Fn(&mut Value)) -> impl Transport {
     Tampering::new(service.transport(), move |_, found, response| {
         if found.split('?').next().is_some_and(|found| found.ends_with(path)) && response.status < 300 {
             let mut body: Value = serde_json::from_slice(&response.body).unwrap();
@@ -81,7 +81,7 @@ fn lying(service: &Service, path: &'static str, change: impl Fn(&mut Value)) -> 
 }
 
 /// Turns one character of a base64 text into another.
-fn flip(text: &mut Value) {
+pub(crate) fn flip(text: &mut Value) {
     let old = text.as_str().unwrap();
     let middle = old.len() / 2;
     let other = if old.as_bytes()[middle] == b'A' { "B" } else { "A" };

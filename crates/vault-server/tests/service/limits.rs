@@ -16,7 +16,7 @@ fn limited(change: impl FnOnce(&mut Limits)) -> Service {
 }
 
 #[test]
-fn saves_over_the_limit_wait_and_are_delivered_later() {
+pub(crate) fn saves_over_the_limit_wait_and_are_delivered_later() {
     let service = limited(|limits| limits.saves_per_device = 2);
     let owner = service.enrolled("ada@example.org");
     let outcomes: Vec<_> = (0..3).map(|_| owner.client().save(&key_to_save()).unwrap()).collect();
@@ -43,7 +43,7 @@ fn a_device_brings_ten_new_keys_a_day_and_old_ones_again_at_will() {
 }
 
 #[test]
-fn an_account_holds_so_many_records() {
+pub(crate) fn an_account_holds_so_many_records() {
     let service = limited(|limits| limits.records_per_account = 1);
     let owner = service.enrolled("ada@example.org");
     owner.save_one();
@@ -53,7 +53,7 @@ fn an_account_holds_so_many_records() {
 }
 
 #[test]
-fn reveals_are_limited_and_refused_ones_do_not_count() {
+pub(crate) fn reveals_are_limited_and_refused_ones_do_not_count() {
     let service = limited(|limits| limits.reveals_per_hour = 2);
     let owner = service.enrolled("ada@example.org");
     let (_, record) = owner.save_one();
@@ -70,7 +70,7 @@ fn reveals_are_limited_and_refused_ones_do_not_count() {
 }
 
 #[test]
-fn guessing_a_password_locks_the_address_for_a_while() {
+pub(crate) fn guessing_a_password_locks_the_address_for_a_while() {
     let service = limited(|limits| limits.sign_in_per_mail = 3);
     let owner = service.account("ada@example.org");
     let guess = || sign_in(&service.computer().client, &owner.email, "wrong", "000000");
@@ -105,7 +105,7 @@ fn an_address_without_account_is_locked_just_the_same() {
 }
 
 #[test]
-fn guessing_codes_ends_the_sign_in_and_then_locks() {
+pub(crate) fn guessing_codes_ends_the_sign_in_and_then_locks() {
     let service = limited(|limits| {
         limits.totp_per_account = 4;
         limits.sign_in_per_mail = 100;

@@ -6,7 +6,7 @@ use vault_client::{Outcome, SignedIn};
 use crate::harness::{Service, key_to_save};
 
 #[test]
-fn a_key_is_saved_found_and_released_while_two_factor_is_on() {
+pub(crate) fn a_key_is_saved_found_and_released_while_two_factor_is_on() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     assert!(owner.client().account().unwrap().two_factor);
@@ -46,7 +46,7 @@ fn a_key_is_saved_found_and_released_while_two_factor_is_on() {
 }
 
 #[test]
-fn the_trail_tells_who_did_what_and_why() {
+pub(crate) fn the_trail_tells_who_did_what_and_why() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let (_, record) = owner.save_one();

@@ -28,7 +28,7 @@ fn a_save_waits_while_the_server_is_down_and_is_delivered_later() {
 }
 
 #[test]
-fn an_answer_that_was_lost_is_asked_for_again() {
+pub(crate) fn an_answer_that_was_lost_is_asked_for_again() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let outbox = owner.computer.folder.path().join("state/outbox");
@@ -55,7 +55,7 @@ fn an_answer_that_was_lost_is_asked_for_again() {
 }
 
 #[test]
-fn everything_is_there_after_a_restart() {
+pub(crate) fn everything_is_there_after_a_restart() {
     let mut service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let (password, record) = owner.save_one();

@@ -16,7 +16,7 @@ fn change(owner: &Owner, old: &str, new: &str) -> Result<(), vault_client::Error
 }
 
 #[test]
-fn the_new_password_opens_everything_and_the_old_one_nothing() {
+pub(crate) fn the_new_password_opens_everything_and_the_old_one_nothing() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let (key, record) = owner.save_one();
@@ -113,7 +113,7 @@ fn a_malformed_last_request_changes_nothing() {
 }
 
 #[test]
-fn a_sign_in_that_began_before_the_change_is_over() {
+pub(crate) fn a_sign_in_that_began_before_the_change_is_over() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let thief = service.computer();

@@ -27,7 +27,7 @@ pub(crate) fn together<R: Send>(act: impl Fn(usize) -> R + Sync) -> Vec<R> {
 }
 
 #[test]
-fn a_grant_is_spent_once() {
+pub(crate) fn a_grant_is_spent_once() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let device = owner.client().devices().unwrap()[0].device_id.to_string();
@@ -40,7 +40,7 @@ fn a_grant_is_spent_once() {
 }
 
 #[test]
-fn a_code_signs_in_once() {
+pub(crate) fn a_code_signs_in_once() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let code = owner.fresh_code();
@@ -50,7 +50,7 @@ fn a_code_signs_in_once() {
 }
 
 #[test]
-fn a_save_that_arrives_several_times_is_stored_once() {
+pub(crate) fn a_save_that_arrives_several_times_is_stored_once() {
     let mut service = Service::start();
     let owner = service.enrolled("ada@example.org");
     service.stop();
@@ -67,7 +67,7 @@ fn a_save_that_arrives_several_times_is_stored_once() {
 }
 
 #[test]
-fn an_invite_makes_one_account() {
+pub(crate) fn an_invite_makes_one_account() {
     let service = Service::start();
     let invite = service.invite();
     let answers = together(|index| {
@@ -78,7 +78,7 @@ fn an_invite_makes_one_account() {
 }
 
 #[test]
-fn an_address_gets_one_account() {
+pub(crate) fn an_address_gets_one_account() {
     let service = Service::start();
     let invites: Vec<_> = (0..AT_ONCE).map(|_| service.invite()).collect();
     let answers = together(|index| {
@@ -91,7 +91,7 @@ fn an_address_gets_one_account() {
 }
 
 #[test]
-fn saves_of_several_devices_form_one_chain() {
+pub(crate) fn saves_of_several_devices_form_one_chain() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let laptop = service.computer();

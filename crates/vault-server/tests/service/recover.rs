@@ -48,7 +48,7 @@ fn other_kit() -> SecretString {
 }
 
 #[test]
-fn kit_and_factor_give_a_new_password_and_a_new_kit() {
+pub(crate) fn kit_and_factor_give_a_new_password_and_a_new_kit() {
     let service = Service::start();
     let owner = service.enrolled("ada@example.org");
     let (key, record) = owner.save_one();
@@ -149,7 +149,7 @@ fn where_mail_is_sent_its_code_is_wanted_too() {
 }
 
 #[test]
-fn a_lost_phone_and_a_lost_password_need_kit_and_backup_code() {
+pub(crate) fn a_lost_phone_and_a_lost_password_need_kit_and_backup_code() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let codes = crate::backup_codes::make(&owner);
@@ -164,7 +164,7 @@ fn a_lost_phone_and_a_lost_password_need_kit_and_backup_code() {
 }
 
 #[test]
-fn a_recovery_that_is_not_finished_changes_nothing() {
+pub(crate) fn a_recovery_that_is_not_finished_changes_nothing() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let computer = service.computer();
@@ -282,7 +282,7 @@ fn guessing_locks_and_mailed_codes_are_rationed() {
 }
 
 #[test]
-fn one_proof_sets_one_password() {
+pub(crate) fn one_proof_sets_one_password() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
     let code = owner.fresh_code();

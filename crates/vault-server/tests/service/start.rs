@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use vault_server::{Config, KeyFileError, Server, StartError};
+use vault_server::{Config, KeyFileError, Network, Server, StartError};
 
 use crate::harness::Service;
 
@@ -13,7 +13,7 @@ fn open(config: Config, listen: &str) -> Result<(), StartError> {
 }
 
 #[test]
-fn another_origin_is_refused_once_there_is_one() {
+pub(crate) fn another_origin_is_refused_once_there_is_one() {
     let mut service = Service::start();
     service.account("ada@example.org");
     service.stop();
@@ -32,11 +32,15 @@ fn an_open_address_needs_https() {
     assert!(matches!(plain, Err(StartError::Unprotected { .. })), "{plain:?}");
     let folder = tempfile::tempdir().unwrap();
     let origin = Some("https://keys.example.org".to_owned());
-    open(Config { origin, ..Config::in_folder(folder.path()) }, "0.0.0.0:0").unwrap();
+    let config = Config { origin, ..Config::in_folder(folder.path()) };
+    let unproxied = open(config.clone(), "0.0.0.0:0");
+    assert!(matches!(unproxied, Err(StartError::Unprotected { .. })), "{unproxied:?}");
+    let network = Network { trusted_proxies: vec!["10.0.0.1".parse().unwrap()], ..Network::default() };
+    open(Config { network, ..config }, "0.0.0.0:0").unwrap();
 }
 
 #[test]
-fn a_database_without_its_keys_is_not_touched() {
+pub(crate) fn a_database_without_its_keys_is_not_touched() {
     let mut service = Service::start();
     service.account("ada@example.org");
     service.stop();

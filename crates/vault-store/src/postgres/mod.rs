@@ -25,6 +25,14 @@ mod factors;
 mod grants;
 #[path = "../tables/passkeys.rs"]
 mod passkeys;
+#[path = "../tables/log.rs"]
+mod log;
+#[path = "../tables/outbox.rs"]
+mod outbox;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -35,20 +43,23 @@ mod row;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use self::PostgresStore as SqlStore;
-use crate::Error;
 use crate::transaction::in_transaction;
+use crate::{AccountId, Error, RecordId};
 
 /// The vault's tables in a PostgreSQL database.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     /// Also the connections that write: the database keeps transactions apart.
     readers: PgPool,
+    write_times: crate::WriteTimes,
 }
 
 impl PostgresStore {
@@ -62,9 +73,33 @@ impl PostgresStore {
         open::open(url).await
     }
 
+    /// How long its writes take.
+    #[must_use]
+    pub fn write_times(&self) -> crate::WriteTimes {
+        self.write_times.clone()
+    }
+
     /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
     pub async fn close(&self) {
         self.readers.close().await;
+    }
+
+    /// Asks the database whether commits are still written through to the disk.
+    async fn check_durable(&self) -> Result<(), Error> {
+        open::check_durable(&mut *self.readers.acquire().await?).await
+    }
+
+    /// Before a receipt is given again: a row can be seen that no standby has, when the wait for it was broken off or the primary
+    /// went down in the middle. A write of our own is confirmed only after everything before it.
+    async fn confirm(&self, account: AccountId, id: RecordId) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            sqlx::query("UPDATE record_state SET state = state WHERE account_id = $1 AND record_id = $2")
+                .bind(&account.as_bytes()[..])
+                .bind(&id.as_bytes()[..])
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
     }
 
     async fn begin(&self) -> Result<Turn, Error> {

@@ -3,6 +3,7 @@
 //! Writers take turns on a single connection; those that wait for the same flush of the disk share a commit (`writer`). Readers have
 //! connections of their own and see the last commit.
 
+pub(crate) mod backup;
 mod open;
 mod writer;
 
@@ -25,6 +26,14 @@ mod factors;
 mod grants;
 #[path = "../tables/passkeys.rs"]
 mod passkeys;
+#[path = "../tables/log.rs"]
+mod log;
+#[path = "../tables/outbox.rs"]
+mod outbox;
+#[path = "../tables/notes.rs"]
+mod notes;
+#[path = "../tables/orders.rs"]
+mod orders;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -35,6 +44,8 @@ mod row;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/waits.rs"]
+mod waits;
 
 use std::path::Path;
 
@@ -43,14 +54,15 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
 
 use self::SqliteStore as SqlStore;
-use crate::Error;
 use crate::transaction::in_transaction;
+use crate::{AccountId, Error, RecordId};
 
 /// The vault's tables in one SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: writer::Writer,
     readers: SqlitePool,
+    write_times: crate::WriteTimes,
 }
 
 impl SqliteStore {
@@ -63,10 +75,29 @@ impl SqliteStore {
         open::open(file).await
     }
 
+    /// How long its writes take.
+    #[must_use]
+    pub fn write_times(&self) -> crate::WriteTimes {
+        self.write_times.clone()
+    }
+
     /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Asks the database whether commits are still written through to the disk.
+    async fn check_durable(&self) -> Result<(), Error> {
+        let mut turn = self.begin().await?;
+        let found = open::check_durable(turn.connection()?).await;
+        turn.end(found).await
+    }
+
+    /// Before a receipt is given again. What a reader sees here was flushed before it could be seen.
+    #[allow(clippy::unused_async, reason = "the other engine waits for its standby")]
+    async fn confirm(&self, _: AccountId, _: RecordId) -> Result<(), Error> {
+        Ok(())
     }
 
     /// A transaction that holds the write lock from the start: it cannot fail half-way for want of it.

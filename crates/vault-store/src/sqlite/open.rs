@@ -26,7 +26,7 @@ async fn open_with(options: SqliteConnectOptions) -> Result<SqliteStore, Error> 
     first.close().await?;
     let writer = Writer::open(&options).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
-    Ok(SqliteStore { writer, readers })
+    Ok(SqliteStore { writer, readers, write_times: crate::WriteTimes::default() })
 }
 
 fn options(file: &Path) -> SqliteConnectOptions {
@@ -42,7 +42,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
 }
 
 /// Asks the database what is in force instead of trusting that the settings were taken.
-async fn check_durable(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(super) async fn check_durable(connection: &mut SqliteConnection) -> Result<(), Error> {
     expect_pragma(connection, "synchronous", "PRAGMA synchronous", "2").await?;
     expect_pragma(connection, "journal_mode", "PRAGMA journal_mode", "wal").await?;
     expect_pragma(connection, "foreign_keys", "PRAGMA foreign_keys", "1").await?;

@@ -5,6 +5,7 @@
 //! stands in the same queue, so those who queued before it share the commit, and nobody waits for a clock.
 //!
 //! A writer that is dropped half-way (its client went away) leaves its savepoint behind: the next one, or the task, rolls it back.
+//! However a turn ends, the task is woken: what is open must not stay open, since it keeps other processes from writing.
 
 use std::sync::{Arc, Weak};
 
@@ -27,6 +28,7 @@ pub(super) struct Writer {
     _last: Arc<WakeAtEnd>,
 }
 
+/// Wakes the task when it is dropped.
 #[derive(Debug)]
 struct WakeAtEnd(Arc<Notify>);
 
@@ -42,6 +44,8 @@ struct State {
     connection: Option<SqliteConnection>,
     /// A transaction is open.
     open: bool,
+    /// Somebody went away while one was being opened: it may be open and holds nothing yet.
+    unsure: bool,
     /// Somebody went away under a savepoint.
     abandoned: bool,
     /// Who waits for the commit of the open transaction.
@@ -51,7 +55,7 @@ struct State {
 impl Writer {
     pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, Error> {
         let connection = Some(options.connect().await?);
-        let state = State { connection, open: false, abandoned: false, waiting: Vec::new() };
+        let state = State { connection, open: false, unsure: false, abandoned: false, waiting: Vec::new() };
         let (state, dirty) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         tokio::spawn(commit_what_waits(Arc::downgrade(&state), dirty.clone()));
         Ok(Self { state, _last: Arc::new(WakeAtEnd(dirty.clone())), dirty })
@@ -59,18 +63,10 @@ impl Writer {
 
     /// The next turn to write.
     pub(super) async fn begin(&self) -> Result<Turn, Error> {
-        let mut state = self.state.clone().lock_owned().await;
-        state.settle().await?;
-        if !state.open {
-            // Told before it is done, as below: should this future be dropped meanwhile, the connection does it all the same.
-            state.open = true;
-            let begun = state.execute("BEGIN IMMEDIATE").await;
-            state.open = begun.is_ok();
-            begun?;
-        }
-        state.abandoned = true;
-        state.execute("SAVEPOINT turn").await?;
-        Ok(Turn { state, dirty: self.dirty.clone() })
+        let state = self.state.clone().lock_owned().await;
+        let mut turn = Turn { state, wake: WakeAtEnd(self.dirty.clone()) };
+        turn.state.begin().await?;
+        Ok(turn)
     }
 
     /// Commits what is open and closes the connection.
@@ -85,11 +81,12 @@ impl Writer {
     }
 }
 
-/// A turn to write: everything since its beginning is kept or undone together.
+/// A turn to write: everything since its beginning is kept or undone together. The fields are dropped in this order: the task
+/// that is woken finds the lock free.
 #[derive(Debug)]
 pub(super) struct Turn {
     state: OwnedMutexGuard<State>,
-    dirty: Arc<Notify>,
+    wake: WakeAtEnd,
 }
 
 impl Turn {
@@ -104,7 +101,6 @@ impl Turn {
             Err(error) => {
                 // Should this fail, the next turn tries it again.
                 let _ = self.state.settle().await;
-                self.dirty.notify_one();
                 return Err(error);
             }
         };
@@ -114,7 +110,7 @@ impl Turn {
         let (tell, told) = oneshot::channel();
         self.state.waiting.push(tell);
         drop(self.state);
-        self.dirty.notify_one();
+        drop(self.wake);
         match told.await {
             Ok(Ok(())) => Ok(value),
             Ok(Err(cause)) => Err(Error::Commit(cause)),
@@ -133,8 +129,32 @@ impl State {
         Ok(())
     }
 
+    /// Opens a transaction, unless one is open, and a savepoint in it.
+    async fn begin(&mut self) -> Result<(), Error> {
+        self.settle().await?;
+        if !self.open {
+            // Told before it is done, as below: should this future be dropped meanwhile, the connection may do it all the same.
+            self.unsure = true;
+            let begun = self.execute("BEGIN IMMEDIATE").await;
+            self.unsure = false;
+            if begun.is_err() {
+                // Nothing is open, as far as anybody knows. If something is, it would refuse every further transaction.
+                let _ = self.execute("ROLLBACK").await;
+            }
+            begun?;
+            self.open = true;
+        }
+        self.abandoned = true;
+        self.execute("SAVEPOINT turn").await
+    }
+
     /// Rolls back what somebody left half-way.
     async fn settle(&mut self) -> Result<(), Error> {
+        if self.unsure {
+            // Fails when nothing was opened.
+            let _ = self.execute("ROLLBACK").await;
+            self.unsure = false;
+        }
         if !self.abandoned {
             return Ok(());
         }
@@ -188,3 +208,7 @@ async fn commit_what_waits(state: Weak<Mutex<State>>, dirty: Arc<Notify>) {
         state.commit().await;
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -164,6 +164,7 @@ fn account_of(row: &SqlRow) -> Result<Account, Error> {
         generation: row.try_get("generation")?,
         epoch: row.try_get("epoch")?,
         two_factor: row.try_get("two_factor")?,
+        off_at: row.try_get("off_at")?,
         created_at: row.try_get("created_at")?,
     })
 }

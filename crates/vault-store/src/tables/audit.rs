@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlRow, SqlStore, exactly_one, in_transaction, row, unique};
+use super::{Connection, SqlRow, SqlStore, exactly_one, in_transaction, outbox, row, unique};
 use crate::{AccountId, Audit, AuditRow, ChainHead, Error, Link, LinkMaker, Refusal};
 
 #[async_trait]
@@ -81,10 +81,14 @@ pub(super) async fn insert(
             .bind(&account.as_bytes()[..])
             .bind(link.seq)
             .bind(&link.prev[..])
-            .execute(tx)
+            .execute(&mut *tx)
             .await?;
     // Transactions are serialisable: the head cannot have moved since it was read.
-    exactly_one(&done, Refusal::NotFound)
+    exactly_one(&done, Refusal::NotFound)?;
+    match &link.mail {
+        Some(mail) => outbox::insert(tx, mail).await,
+        None => Ok(()),
+    }
 }
 
 fn entry_of(row: &SqlRow) -> Result<AuditRow, Error> {
@@ -94,6 +98,7 @@ fn entry_of(row: &SqlRow) -> Result<AuditRow, Error> {
             prev: row::bytes(row, "audit", "prev")?,
             hash: row::bytes(row, "audit", "hash")?,
             body: row.try_get("body")?,
+            mail: None,
         },
         log_index: row.try_get("log_index")?,
     })

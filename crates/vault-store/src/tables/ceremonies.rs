@@ -3,24 +3,22 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, EMPTY, SqlStore, exactly_one, in_transaction, row, unique};
-use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, Millis, Refusal};
+use super::{Connection, EMPTY, SqlStore, exactly_one, in_transaction, outbox, row, unique};
+use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, Millis, OutgoingMail, Refusal};
 
 #[async_trait]
 impl Ceremonies for SqlStore {
     async fn add_ceremony(&self, ceremony: &Ceremony) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            sqlx::query(
-                "INSERT INTO ceremonies (id, kind, account_id, state_sealed, expires_at) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&ceremony.id.as_bytes()[..])
-            .bind(&ceremony.kind)
-            .bind(ceremony.account_id.as_ref().map(|id| &id.as_bytes()[..]))
-            .bind(&ceremony.state_sealed)
-            .bind(ceremony.expires_at)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| unique(error, Refusal::IdTaken))?;
+            insert(tx, ceremony).await?;
+            Ok(())
+        })
+    }
+
+    async fn add_ceremony_with_mail(&self, ceremony: &Ceremony, mail: &OutgoingMail) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            insert(tx, ceremony).await?;
+            outbox::insert(tx, mail).await?;
             Ok(())
         })
     }
@@ -73,6 +71,19 @@ impl Ceremonies for SqlStore {
             Ok(())
         })
     }
+}
+
+async fn insert(tx: &mut Connection, ceremony: &Ceremony) -> Result<(), Error> {
+    sqlx::query("INSERT INTO ceremonies (id, kind, account_id, state_sealed, expires_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(&ceremony.id.as_bytes()[..])
+        .bind(&ceremony.kind)
+        .bind(ceremony.account_id.as_ref().map(|id| &id.as_bytes()[..]))
+        .bind(&ceremony.state_sealed)
+        .bind(ceremony.expires_at)
+        .execute(tx)
+        .await
+        .map_err(|error| unique(error, Refusal::IdTaken))?;
+    Ok(())
 }
 
 /// Ends an open ceremony inside a transaction. Its state is dropped: nothing needs it any more.

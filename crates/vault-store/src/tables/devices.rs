@@ -224,6 +224,7 @@ fn device_of(row: &SqlRow) -> Result<Device, Error> {
         created_at: row.try_get("created_at")?,
         seen_at: row.try_get("seen_at")?,
         revoked_at: row.try_get("revoked_at")?,
+        label_sealed: row.try_get("label_sealed")?,
     })
 }
 

@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::{
     Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, passkeys, row, sessions,
-    unique,
+    unique, waits,
 };
 use crate::{AccountId, AddFactor, Error, Factor, FactorId, Factors, LinkMaker, Millis, Refusal, RemoveFactor};
 
@@ -80,6 +80,7 @@ pub(super) async fn add_in(
     if add.first && count(tx, account).await? > 0 {
         return Err(Refusal::Grant.into());
     }
+    waits::factor_comes(tx, account, &add.from_session, add.now).await?;
     check_room(tx, &add.factor, add.max_factors).await?;
     insert(tx, &add.factor, passkey).await?;
     sqlx::query("UPDATE accounts SET two_factor = TRUE, off_at = NULL WHERE id = $1")

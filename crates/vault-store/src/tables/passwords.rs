@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Connection, EMPTY, SqlStore, accounts, audit, ceremonies, exactly_one, in_transaction, sessions};
-use crate::{AccountId, Error, LinkMaker, Millis, NewPassword, Passwords, Refusal};
+use crate::{AccountId, Error, LinkMaker, Millis, NewKit, NewPassword, Passwords, Refusal};
 
 #[async_trait]
 impl Passwords for SqlStore {
@@ -28,6 +28,17 @@ impl Passwords for SqlStore {
                 Some((from, next)) => sessions::begin_epoch(tx, from, next).await?,
                 None => sessions::end_all(tx, new.account_id).await?,
             }
+            audit::append(tx, new.account_id, link).await?;
+            Ok(())
+        })
+    }
+
+    async fn replace_kit(&self, new: &NewKit, link: LinkMaker<'_>) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            ceremonies::end(tx, new.ceremony, &new.ceremony_kind, new.now).await?;
+            retire(tx, new.account_id, &new.slot.kind, new.now).await?;
+            accounts::insert_slot(tx, &new.slot).await?;
+            sessions::begin_epoch(tx, &new.from_session, &new.session).await?;
             audit::append(tx, new.account_id, link).await?;
             Ok(())
         })

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlRow, SqlStore, audit, devices, grants, in_transaction, row};
+use super::{Connection, SqlRow, SqlStore, audit, devices, grants, in_transaction, notes, row};
 use crate::{
     AccountId, AuthorId, Digest, Error, GrantUse, IndexEntry, LinkMaker, Listing, NewRecord, Record, RecordId,
     RecordState, Records, Refusal, ReleaseLinker, Released, SaveSealer, Saved,
@@ -14,7 +14,7 @@ impl Records for SqlStore {
     async fn save_record(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Saved, Error> {
         let record = &new.record;
         let account = record.account_id;
-        in_transaction!(self, |tx| {
+        let saved = in_transaction!(self, |tx| {
             if let Some(receipt) = receipt_of(tx, account, record.id, &record.body_sha256).await? {
                 return Ok(Saved::Before(receipt));
             }
@@ -22,7 +22,12 @@ impl Records for SqlStore {
                 devices::note_save(tx, account, device, seq, record.received_at).await?;
             }
             require_room(tx, account, new.max_records).await?;
-            insert(tx, record).await?;
+            // Rows that somebody deleted behind our back are put back one by one; the others stay.
+            match find(tx, account, record.id).await? {
+                Some(stored) if stored.body_sha256 == record.body_sha256 => {}
+                Some(_) => return Err(Refusal::IdConflict.into()),
+                None => insert(tx, record).await?,
+            }
             for entry in &new.index {
                 insert_index(tx, record, entry).await?;
             }
@@ -32,12 +37,21 @@ impl Records for SqlStore {
             audit::insert(tx, account, &head, &link).await?;
             insert_receipt(tx, record, link.seq, &receipt).await?;
             Ok(Saved::New(receipt))
-        })
+        })?;
+        if matches!(saved, Saved::Before(_)) {
+            self.confirm(account, record.id).await?;
+        }
+        Ok(saved)
     }
 
     async fn receipt(&self, account: AccountId, id: RecordId, body_sha256: Digest) -> Result<Option<Vec<u8>>, Error> {
         let mut connection = self.readers.acquire().await?;
-        receipt_of(&mut connection, account, id, &body_sha256).await
+        let found = receipt_of(&mut connection, account, id, &body_sha256).await?;
+        drop(connection);
+        if found.is_some() {
+            self.confirm(account, id).await?;
+        }
+        Ok(found)
     }
 
     async fn key_is_known(&self, account: AccountId, full: &[u8]) -> Result<bool, Error> {
@@ -70,7 +84,11 @@ impl Records for SqlStore {
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(listing_of).collect()
+        let mut listings = rows.iter().map(listing_of).collect::<Result<Vec<_>, Error>>()?;
+        let mut records: Vec<&mut Record> = listings.iter_mut().map(|listing| &mut listing.record).collect();
+        let mut connection = self.readers.acquire().await?;
+        notes::heal(&mut connection, account, &mut records).await?;
+        Ok(listings)
     }
 
     async fn record(&self, account: AccountId, id: RecordId) -> Result<Option<Record>, Error> {
@@ -124,9 +142,13 @@ async fn find(tx: &mut Connection, account: AccountId, id: RecordId) -> Result<O
     let row = sqlx::query("SELECT * FROM records WHERE account_id = $1 AND id = $2")
         .bind(&account.as_bytes()[..])
         .bind(&id.as_bytes()[..])
-        .fetch_optional(tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()
+    let mut record = row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()?;
+    if let Some(record) = &mut record {
+        notes::heal(tx, account, &mut [record]).await?;
+    }
+    Ok(record)
 }
 
 async fn receipt_of(
@@ -141,10 +163,11 @@ async fn receipt_of(
     )
     .bind(&account.as_bytes()[..])
     .bind(&id.as_bytes()[..])
-    .fetch_optional(tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    if row::bytes::<32>(&row, "records", "body_sha256")? != *body_sha256 {
+    let same = row::bytes::<32>(&row, "records", "body_sha256")? == *body_sha256;
+    if !same && !notes::has_copy(tx, account, id, body_sha256).await? {
         return Err(Refusal::IdConflict.into());
     }
     Ok(Some(row.try_get("body")?))
@@ -198,11 +221,13 @@ async fn insert_index(tx: &mut Connection, record: &Record, entry: &IndexEntry) 
 
 /// The new record is live; the one it supersedes, if it is there and live, steps back. Nothing else changes.
 async fn begin_state(tx: &mut Connection, record: &Record) -> Result<(), Error> {
-    sqlx::query("INSERT INTO record_state (account_id, record_id, state) VALUES ($1, $2, 'live')")
-        .bind(&record.account_id.as_bytes()[..])
-        .bind(&record.id.as_bytes()[..])
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO record_state (account_id, record_id, state) VALUES ($1, $2, 'live') ON CONFLICT DO NOTHING",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .execute(&mut *tx)
+    .await?;
     if let Some(older) = &record.supersedes {
         sqlx::query(
             "UPDATE record_state SET state = 'superseded' WHERE account_id = $1 AND record_id = $2 AND state = 'live'",
@@ -216,13 +241,15 @@ async fn begin_state(tx: &mut Connection, record: &Record) -> Result<(), Error> 
 }
 
 async fn insert_receipt(tx: &mut Connection, record: &Record, seq: i64, receipt: &[u8]) -> Result<(), Error> {
-    sqlx::query("INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES ($1, $2, $3, $4)")
-        .bind(&record.account_id.as_bytes()[..])
-        .bind(&record.id.as_bytes()[..])
-        .bind(seq)
-        .bind(receipt)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO receipts (account_id, record_id, audit_seq, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(&record.account_id.as_bytes()[..])
+    .bind(&record.id.as_bytes()[..])
+    .bind(seq)
+    .bind(receipt)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn link(head: &ChainHead) -> Link {
     static SALT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let salt = SALT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     hash[..8].copy_from_slice(&salt.to_le_bytes());
-    Link { seq, prev: head.hash, hash, body: format!("entry {seq}").into_bytes() }
+    Link { seq, prev: head.hash, hash, body: format!("entry {seq}").into_bytes(), mail: None }
 }
 
 pub(crate) fn session(owner: AccountId, n: u8) -> Session {
@@ -78,6 +78,7 @@ pub(crate) fn new_account(n: u8) -> NewAccount {
             generation: 1,
             epoch: 1,
             two_factor: false,
+            off_at: None,
             created_at: NOW,
         },
         statement: KeyStatement {
@@ -164,6 +165,7 @@ pub(crate) fn device(owner: AccountId, n: u8) -> Device {
         created_at: NOW,
         seen_at: NOW,
         revoked_at: None,
+        label_sealed: None,
     }
 }
 

@@ -8,10 +8,16 @@ mod backup_codes;
 mod devices;
 mod fixture;
 mod passkeys;
+mod log;
+mod outbox;
+mod orders;
 mod passwords;
+#[cfg(unix)]
+mod postgres;
 mod presence;
 mod records;
 mod sqlite;
+mod waits;
 
 /// Runs every case of the suite on a fresh store each.
 macro_rules! conformance {
@@ -32,21 +38,32 @@ macro_rules! conformance {
                 a_refused_slot_changes_nothing, slots_are_retired_by_name_or_all, a_removed_passkey_takes_its_slot_along],
             passwords: [a_new_password_replaces_record_and_slot, a_new_password_can_end_every_session,
                 a_refused_password_changes_nothing, parallel_new_passwords],
+            outbox: [a_notice_comes_with_its_act_or_not_at_all, one_claims_a_notice_for_a_while],
+            waits: [a_delay_begins_once_and_ends_once, two_factor_goes_off_when_it_is_due_and_whole,
+                a_delay_spends_what_it_begins_with_and_is_rationed,
+                a_reset_is_claimed_when_it_is_due_and_done_by_the_new_factor, another_new_factor_cancels_the_delays,
+                one_looks_after_a_delay, the_latest_time_never_goes_back, a_new_kit_replaces_the_one_before],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
+            orders: [an_order_needs_a_record_of_its_active_device, a_record_has_one_order_at_a_time, an_order_ends_once,
+                parallel_reports_end_an_order_once, notes_are_for_own_and_ordered_records, a_device_gets_another_name,
+                a_copy_takes_the_place_of_a_damaged_record],
             records: [a_save_is_idempotent, other_bytes_conflict, a_revoked_device_saves_nothing, the_quota_holds,
                 listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
                 release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,
                 a_refused_release_of_several_releases_none, parallel_saves_make_one_chain,
                 parallel_sends_of_one_save_store_it_once],
+            log: [the_log_begins_once, entries_get_their_places, many_keepers_and_saves_at_once,
+                a_keeper_that_stops_half_way_leaves_nothing],
         }
     };
     ($make:path => $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
         $(mod $module {$(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                let made = $make().await;
+                // Without the engine the case was skipped, and said so.
+                let Some(made) = $make().await else { return };
                 crate::$module::$case(&*made.store).await;
             }
         )+})+

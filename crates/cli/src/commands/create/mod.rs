@@ -342,7 +342,7 @@ fn is_full(error: &fve::Error) -> bool {
 }
 
 /// The size as people write it: a number with K, M, G or T (powers of 1024), or plain bytes.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i']);
     let (number, shift) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 10),

@@ -40,6 +40,11 @@ pub(super) struct Skipped {
 }
 
 impl Listed {
+    /// How other commands name it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Looks at what lies on `disk`; `None` where it is no BitLocker volume.
     pub(super) fn read(name: String, disk: &impl BlockRead) -> Option<Self> {
         let bytes = disk.geometry().length_bytes;

@@ -53,11 +53,21 @@ pub(crate) fn run(arguments: &DrivesArgs, json: bool) -> Outcome {
 }
 
 fn host(arguments: &DrivesArgs) -> Box<dyn HostDrives> {
+    host_at(&arguments.sys_root, &arguments.dev_root)
+}
+
+fn host_at(sys: &Path, dev: &Path) -> Box<dyn HostDrives> {
     if cfg!(target_os = "linux") {
-        Box::new(linux::Linux { sys: arguments.sys_root.clone(), dev: arguments.dev_root.clone() })
+        Box::new(linux::Linux { sys: sys.to_owned(), dev: dev.to_owned() })
     } else {
         Box::new(host::OtherSystem)
     }
+}
+
+/// How other commands name the BitLocker volumes of this computer.
+pub(crate) fn found_on_host() -> Outcome<Vec<PathBuf>> {
+    let (listed, _) = of_host(&*host_at(Path::new("/sys"), Path::new("/dev")))?;
+    Ok(listed.iter().map(|listed| listed.name().into()).collect())
 }
 
 /// The volumes of an image or device, in a partition or over all of it.

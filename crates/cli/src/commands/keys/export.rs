@@ -8,10 +8,12 @@ use std::str::FromStr;
 
 use age::secrecy::SecretString as Passphrase;
 use clap::Args;
+use data_encoding::BASE64;
 use secret::SecretString;
 use serde::Serialize;
 use serde_json::json;
-use vault_client::{Bytes, ExportedKey, MAX_EXPORT, RecordId, RecordSummary, Signed};
+use vault_client::{Bytes, ExportedKey, MAX_EXPORT, RecordId, RecordSummary, RevealedSecret, Secret, Signed};
+use vault_protocol::record::{KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD};
 
 use crate::account::{AccountArgs, PersonArgs, explain};
 use crate::failure::{Failure, Outcome};
@@ -46,7 +48,8 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
     let encryptor = encryptor(arguments)?;
     let client = arguments.account.open()?;
     let records = client.records().map_err(|error| explain(&error))?;
-    let (good, bad): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.verified);
+    let known = |record: &RecordSummary| [KIND_RECOVERY_PASSWORD, KIND_EXTERNAL_KEY].contains(&record.kind.as_str());
+    let (good, bad): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.verified && known(record));
     if good.is_empty() {
         let hint = if bad.is_empty() {
             "save some first: `keyhaven backup` or `keyhaven keys import`"
@@ -62,12 +65,13 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
         keys(ids.len()),
         if batches > 1 { format!("; {batches} codes are needed, one for each {MAX_EXPORT}") } else { String::new() }
     ));
-    let mut person = arguments.person.person()?;
+    let mut person = arguments.person.person()?.at(&client);
     let mut released = Vec::with_capacity(ids.len());
     for batch in ids.chunks(MAX_EXPORT) {
         released.extend(person.confirm(|presence| client.export(batch, presence))?);
     }
-    let sealed = encrypt(encryptor, &released, &good)
+    let entries = released.iter().map(|exported| entry(exported, &good)).collect::<Outcome<Vec<_>>>()?;
+    let sealed = encrypt(encryptor, entries)
         .map_err(|error| Failure::could_not("the keys cannot be encrypted").because(&error))?;
     files::write_new_private(&arguments.output, &sealed).map_err(|failure| {
         failure.hint("the keys were released but not written; choose another file and run it again")
@@ -130,8 +134,11 @@ struct Document<'a> {
 struct Entry<'a> {
     record: String,
     key_id: &'a str,
-    #[serde(serialize_with = "exposed")]
-    recovery_key: SecretString,
+    #[serde(serialize_with = "exposed", skip_serializing_if = "Option::is_none")]
+    recovery_key: Option<SecretString>,
+    /// A `.BEK` file in base64.
+    #[serde(serialize_with = "exposed", skip_serializing_if = "Option::is_none")]
+    startup_key_file: Option<SecretString>,
     computer: &'a str,
     drive: &'a str,
     label: &'a str,
@@ -147,17 +154,30 @@ struct Entry<'a> {
     receipt: &'a Signed,
 }
 
-fn exposed<S: serde::Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(key.expose())
+fn exposed<S: serde::Serializer>(key: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.as_ref().map(SecretString::expose).unwrap_or_default())
 }
 
-fn entry<'a>(exported: &'a ExportedKey, summaries: &[&'a RecordSummary]) -> Entry<'a> {
+/// The form in which each kind of key stands in the file.
+fn written(key: &RevealedSecret) -> Outcome<(Option<SecretString>, Option<SecretString>)> {
+    match &key.secret {
+        Secret::RecoveryPassword(password) => Ok((Some(password.to_text()), None)),
+        Secret::ExternalKey(external) => {
+            let file = super::startup_key_file(&key.meta.key_id, external)?;
+            Ok((None, Some(SecretString::new(BASE64.encode(&file)))))
+        }
+    }
+}
+
+fn entry<'a>(exported: &'a ExportedKey, summaries: &[&'a RecordSummary]) -> Outcome<Entry<'a>> {
     let meta = &exported.key.meta;
     let summary = summaries.iter().find(|summary| summary.record_id == exported.record_id);
-    Entry {
+    let (recovery_key, startup_key_file) = written(&exported.key)?;
+    Ok(Entry {
         record: exported.record_id.to_string(),
         key_id: &meta.key_id,
-        recovery_key: exported.key.password.to_text(),
+        recovery_key,
+        startup_key_file,
         computer: &meta.computer,
         drive: &meta.mount,
         label: &meta.label,
@@ -171,12 +191,11 @@ fn entry<'a>(exported: &'a ExportedKey, summaries: &[&'a RecordSummary]) -> Entr
         header: &exported.header,
         save: &exported.save,
         receipt: &exported.receipt,
-    }
+    })
 }
 
 /// The document goes straight into the encryption: nowhere does it stand as a whole in the open.
-fn encrypt(encryptor: age::Encryptor, released: &[ExportedKey], summaries: &[&RecordSummary]) -> io::Result<Vec<u8>> {
-    let keys = released.iter().map(|exported| entry(exported, summaries)).collect();
+fn encrypt(encryptor: age::Encryptor, keys: Vec<Entry<'_>>) -> io::Result<Vec<u8>> {
     let mut sealed = Vec::new();
     let mut writer = encryptor.wrap_output(&mut sealed)?;
     serde_json::to_writer_pretty(&mut writer, &Document { format: "keyhaven-keys/1", keys })?;
@@ -193,6 +212,9 @@ fn tell(arguments: &ExportArgs, count: usize, left_out: usize, json: bool) -> Ou
     if left_out == 0 {
         return Ok(());
     }
-    Err(Failure::no(format!("{} left out: who saved them cannot be verified", keys(left_out)))
-        .hint("check the audit trail: `keyhaven audit verify`"))
+    Err(Failure::no(format!(
+        "{} left out: who saved them cannot be verified, or this version does not know their kind",
+        keys(left_out)
+    ))
+    .hint("check the audit trail: `keyhaven audit verify`"))
 }

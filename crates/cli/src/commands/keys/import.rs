@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use key_import::{Column, Columns, Format, Key, KeyId, Options, Row};
-use secret::RecoveryPassword;
+use secret::SecretBytes;
 use serde_json::{Value, json};
-use vault_client::{Error, KeyToSave, KnownKeys, Meta, Outcome as Saving};
+use vault_client::{Error, KeyToSave, KnownKeys, Meta, Outcome as Saving, Secret, StartupKeyToSave, ToSave};
 use zeroize::Zeroizing;
 
 use super::shown;
@@ -23,6 +23,7 @@ use crate::output;
 #[command(
     after_help = "Example: keyhaven keys import \"BitLocker Recovery Key 5F2B0A11.TXT\" export.csv --dry-run\n\n\
     A file of another table: keyhaven keys import assets.csv --column key=secret --column id=protector\n\n\
+    A startup key: keyhaven keys import 0ABCDEF0-1234-4000-8000-0123456789AB.BEK\n\n\
     Keys are never changed or replaced: one that the account has is left out. Exit status: 0 all keys are saved or were \
     there already, 1 some rows were refused, 2 it could not be done or keys still wait on this computer."
 )]
@@ -153,9 +154,9 @@ fn read_bounded(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// The keys of one run.
 struct Batch<'a> {
-    keys: Vec<KeyToSave>,
+    keys: Vec<Box<dyn ToSave>>,
     /// Keys of this run by identifier: a second one may be the same, or contradict.
-    seen: BTreeMap<KeyId, (RecoveryPassword, String)>,
+    seen: BTreeMap<KeyId, (Secret, String)>,
     arguments: &'a ImportArgs,
 }
 
@@ -172,33 +173,34 @@ impl Batch<'_> {
     }
 
     fn fate(&mut self, row: &Row, about: (&str, Format, bool), known: Option<&mut KnownKeys>) -> Fate {
-        let password = match &row.key {
-            Ok(Key::RecoveryPassword(password)) => password,
-            Ok(Key::ExternalKey(_)) => {
-                return Fate::Refused(
-                    "a startup key; the account keeps recovery passwords: keep the file itself".into(),
-                );
-            }
+        let secret = match &row.key {
+            Ok(Key::RecoveryPassword(password)) => Secret::RecoveryPassword(password.clone()),
+            Ok(Key::ExternalKey(key)) => Secret::ExternalKey(same(key)),
             Err(refusal) => return Fate::Refused(refusal.to_string()),
         };
         let Some(key_id) = &row.key_id else {
             return Fate::Refused("no key ID stands by it, and without one it could not be found again".into());
         };
         if let Some((same, place)) = self.seen.get(key_id) {
-            return if same == password {
+            return if is_same(same, &secret) {
                 Fate::Known
             } else {
                 Fate::Refused(format!("another key with the same key ID stands in {place}"))
             };
         }
-        self.seen.insert(key_id.clone(), (password.clone(), format!("{}, {}", about.0, row.place)));
+        let meta = self.meta(row, key_id, about);
+        let key: Box<dyn ToSave> = match &secret {
+            Secret::RecoveryPassword(password) => Box::new(KeyToSave { password: password.clone(), meta }),
+            Secret::ExternalKey(key) => Box::new(StartupKeyToSave { key: same(key), meta }),
+        };
+        self.seen.insert(key_id.clone(), (secret, format!("{}, {}", about.0, row.place)));
         if let Some(known) = known {
             if known.has(key_id.text()) {
                 return Fate::Known;
             }
             known.note(key_id.text());
         }
-        self.keys.push(KeyToSave { password: password.clone(), meta: self.meta(row, key_id, about) });
+        self.keys.push(key);
         Fate::Save(self.keys.len() - 1)
     }
 
@@ -219,6 +221,19 @@ impl Batch<'_> {
             source: format!("import:{}", format.name()),
             client: concat!("keyhaven/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+}
+
+/// Another copy, which is wiped like the first.
+fn same(key: &SecretBytes<32>) -> SecretBytes<32> {
+    SecretBytes::from_fn(|out| out.copy_from_slice(key.expose()))
+}
+
+fn is_same(first: &Secret, second: &Secret) -> bool {
+    match (first, second) {
+        (Secret::RecoveryPassword(first), Secret::RecoveryPassword(second)) => first == second,
+        (Secret::ExternalKey(first), Secret::ExternalKey(second)) => first == second,
+        _ => false,
     }
 }
 

@@ -105,7 +105,7 @@ fn save(arguments: &AddRecoveryPasswordArgs, key: &Key, json: bool) -> Outcome<(
         let done = match place {
             Place::File(file) => backup::to_file(path, file, key),
             Place::Print(file) => backup::to_page(path, &about, file, key, (PaperSize::default(), false)),
-            Place::Account => match backup::save_to_account(arguments.secrets.account(), path, &about, key) {
+            Place::Account => match backup::save_to_account(arguments.secrets.account(), path, &about, key, None) {
                 Ok(Saving::Saved { record_id, audit_seq }) => Ok(backup::saved_to_account(key, record_id, audit_seq)),
                 Ok(Saving::Waiting { why, .. }) => Err(backup::not_yet_saved(&why, 1)),
                 Err(failed) => Err(failed),

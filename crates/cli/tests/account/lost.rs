@@ -1,0 +1,126 @@
+//! Lost things at the command line: a new kit, two-factor that is to go off and stays, a reset that waits.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::harness::{Computer, EMAIL, Owner, PASSWORD, Ran, Service, keyhaven};
+
+/// The newest notice that holds this, once it is there.
+fn notice(folder: &Path, holds: &str) -> String {
+    for _ in 0..500 {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut texts: Vec<_> = files
+            .filter(|file| file.extension().is_some_and(|extension| extension == "txt"))
+            .map(|file| (file.clone(), std::fs::read_to_string(file).unwrap()))
+            .filter(|(_, text)| text.contains(holds))
+            .collect();
+        texts.sort();
+        if let Some((_, text)) = texts.pop() {
+            return text;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no notice with {holds:?}")
+}
+
+/// The code of a notice: the line that stands alone and is indented.
+fn code_in(notice: &str) -> String {
+    notice.lines().find_map(|line| line.strip_prefix("  ")).unwrap().trim().to_owned()
+}
+
+fn two_factor(owner: &mut Owner, word: &str) -> Ran {
+    let code = owner.phone.fresh_code();
+    let mut words = vec!["account", "two-factor", word];
+    words.extend((word == "off").then_some("--yes"));
+    owner.computer.with_code(&code, &words)
+}
+
+#[test]
+fn a_new_kit_is_written_and_the_one_before_is_void() {
+    let service = Service::start();
+    let mut owner = service.owner();
+    let (before, after) = (owner.computer.path("kit.txt"), owner.computer.path("new-kit.txt"));
+    let mut command = owner.computer.command(&["account", "new-kit", "--kit-out"]);
+    assert_eq!(owner.computer.finish(command.arg(&after).env("KEYHAVEN_CODE", "000000")).code(1), "factor.code_wrong");
+    assert!(!after.exists());
+    let code = owner.phone.fresh_code();
+    let mut command = owner.computer.command(&["account", "new-kit", "--kit-out"]);
+    assert_eq!(owner.computer.finish(command.arg(&after).env("KEYHAVEN_CODE", &code)).report()["kit_replaced"], true);
+    let recover = |kit: &Path, code: &str, out: &str| {
+        let laptop = service.computer();
+        let mut command = laptop.command(&["account", "recover", "--email", EMAIL]);
+        command.arg("--kit-file").arg(kit).arg("--kit-out").arg(laptop.path(out));
+        command.env_remove("KEYHAVEN_ACCOUNT_PASSWORD").env("KEYHAVEN_CODE", code);
+        laptop.finish(command.env("KEYHAVEN_NEW_ACCOUNT_PASSWORD", "four green kites above the bay"))
+    };
+    assert_eq!(recover(&before, "000000", "a.txt").code(1), "auth.invalid");
+    assert_eq!(recover(&after, &owner.phone.fresh_code(), "b.txt").report()["password_changed"], true);
+}
+
+#[test]
+fn two_factor_that_is_to_go_off_is_told_and_cancelled() {
+    let service = Service::with_notices();
+    let mut owner = service.enrolled();
+    let status = |computer: &Computer| computer.run(&["account", "two-factor", "status"]).report();
+    assert_eq!(status(&owner.computer)["two_factor"], true);
+    // Without a terminal it has to be said that it is meant.
+    owner.computer.run(&["account", "two-factor", "off"]).failure(2);
+    assert_eq!(owner.computer.run(&["account", "two-factor", "cancel"]).status, 1);
+    assert!(two_factor(&mut owner, "off").report()["off_at"].is_string());
+    let found = status(&owner.computer);
+    assert_eq!(
+        (found["two_factor"].as_bool(), found["waiting"][0]["kind"].as_str()),
+        (Some(true), Some("two-factor-off"))
+    );
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    assert_eq!(owner.computer.run(&["account", "two-factor", "cancel"]).report()["cancelled"], 1);
+    assert_eq!(status(&owner.computer)["waiting"].as_array().unwrap().len(), 0);
+
+    // The code of the mail does it where nobody is signed in.
+    std::thread::sleep(Duration::from_millis(1100));
+    two_factor(&mut owner, "off").report();
+    std::thread::sleep(Duration::from_millis(2500));
+    let code = code_in(&notice(&service.notices(), "stop asking for a second factor"));
+    let stranger = service.computer();
+    let cancel = |code: &str| {
+        let mut command = stranger.command(&["account", "cancel"]);
+        stranger.finish(command.env("KEYHAVEN_CANCEL_CODE", code))
+    };
+    assert_eq!(cancel("ABCD-EFGH").code(1), "wait.over");
+    assert_eq!(cancel(&code).report()["cancelled"], 1);
+    assert_eq!(cancel(&code).code(1), "wait.over");
+    assert_eq!(status(&owner.computer)["waiting"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn lost_factors_wait_and_only_their_owner_can_finish() {
+    let service = Service::with_notices();
+    let mut owner = service.owner();
+    let operator = |email: &str| {
+        let mut command = keyhaven();
+        command.args(["serve", "reset-factors", "--json", "--email", email, "--data"]).arg(service.data());
+        command.arg("--notices").arg(service.notices());
+        Ran::new(&command.output().unwrap())
+    };
+    operator("nobody@example.org").failure(1);
+    assert!(operator(EMAIL).report()["finish_after"].is_string());
+    assert!(
+        notice(&service.notices(), "A reset of your second factors was begun").contains("Whoever runs the service")
+    );
+    let found = owner.computer.run(&["account", "two-factor", "status"]).report();
+    assert_eq!(found["waiting"][0]["begun_by"], "operator");
+    // A factor that is used says that it is not lost.
+    let laptop = service.computer();
+    let code = owner.phone.fresh_code();
+    laptop.with_code(&code, &["account", "sign-in", "--email", EMAIL]).report();
+    assert_eq!(laptop.run(&["account", "two-factor", "status"]).report()["waiting"].as_array().unwrap().len(), 0);
+    let mut command = keyhaven();
+    command.args(["serve", "reset-factors", "--json", "--email", EMAIL, "--data"]).arg(service.data());
+    let silent = Ran::new(&command.output().unwrap()).failure(2);
+    assert!(silent["hint"].as_str().unwrap().contains("--smtp"), "{silent}");
+
+    let mut command = laptop.command(&["account", "reset-factors", "--email", EMAIL]);
+    command.env("KEYHAVEN_ACCOUNT_PASSWORD", PASSWORD).env("KEYHAVEN_MAILED_CODE", "000000");
+    assert_eq!(laptop.finish(&mut command).code(1), "auth.email_code_invalid");
+}

@@ -1,0 +1,50 @@
+//! The delays before weighty changes: begin the end of two-factor, see what runs, cancel.
+
+use vault_protocol::messages::{
+    FactorsOffRequest, OFF_TARGET, Purpose, WaitBegun, WaitCancelRequest, WaitList, WaitView,
+};
+use vault_protocol::{WaitId, routes};
+
+use crate::{Client, Error, Presence, Transport};
+
+impl<T: Transport> Client<T> {
+    /// Begins the delay after which the account asks for no second factor; gives when that is. It is announced to the owner,
+    /// can be cancelled until then, and changes nothing about saving.
+    ///
+    /// # Errors
+    /// `factor.no_mail` where nothing could stand in for a factor; [`Error`].
+    pub fn begin_two_factor_off(&self, presence: &Presence) -> Result<WaitBegun, Error> {
+        let grant = self.step_up(Purpose::Factors, OFF_TARGET, presence)?.grant;
+        let owner = self.owner()?;
+        self.post(routes::FACTORS_OFF, Some(owner.token()), &FactorsOffRequest { grant })
+    }
+
+    /// The delays that run.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn waits(&self) -> Result<Vec<WaitView>, Error> {
+        let owner = self.owner()?;
+        let list: WaitList = self.get(routes::WAITS, Some(owner.token()))?;
+        Ok(list.waits)
+    }
+
+    /// Cancels a delay of the signed-in owner.
+    ///
+    /// # Errors
+    /// `wait.over`; [`Error`].
+    pub fn cancel_wait(&self, wait: WaitId) -> Result<(), Error> {
+        let owner = self.owner()?;
+        let body = WaitCancelRequest { wait_id: Some(wait), code: None };
+        self.post(routes::WAIT_CANCEL, Some(owner.token()), &body)
+    }
+
+    /// Cancels a delay with the code of the mail that told of it. Nobody has to be signed in.
+    ///
+    /// # Errors
+    /// `wait.over`; [`Error`].
+    pub fn cancel_wait_with_code(&self, code: &str) -> Result<(), Error> {
+        let body = WaitCancelRequest { wait_id: None, code: Some(code.trim().to_owned()) };
+        self.post(routes::WAIT_CANCEL, None, &body)
+    }
+}
