@@ -49,7 +49,7 @@ pub struct AuditBundle {
 
 /// A release of a key that this computer asked for and got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RememberedReveal {
+pub(crate) struct RememberedReveal {
     pub(crate) account_id: AccountId,
     pub(crate) record_id: RecordId,
     pub(crate) at: Millis,

@@ -30,11 +30,11 @@ mod factors;
 #[cfg(feature = "http")]
 mod http;
 mod import;
-mod passkeys;
-mod log;
-mod kit;
 mod key_store;
+mod kit;
+mod log;
 mod orders;
+mod passkeys;
 mod password;
 mod recover;
 mod reset;
@@ -84,6 +84,4 @@ pub use vault_protocol::messages::{
     PasskeyRequest, PasskeyView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
 };
 pub use vault_protocol::note::Finding;
-pub use vault_protocol::{
-    AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem,
-};
+pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem};

@@ -271,7 +271,7 @@ impl<T: Transport> Client<T> {
             record_id: receipt.record_id,
             at: self.now(),
         };
-        let question = device.keys().signing_key().sign(ProofQuestion::KIND, &question)?;
+        let question = self.device_keys()?.signing_key().sign(ProofQuestion::KIND, &question)?;
         let path = routes::with_id(routes::RECORD_PROOF, &receipt.record_id.to_string());
         let answer: RecordProof = match self.post(&path, None, &question) {
             Ok(answer) => answer,

@@ -38,9 +38,7 @@ pub mod statement;
 pub mod verify;
 
 pub use bytes::{Bytes, FixedBytes};
-pub use ids::{
-    AccountId, AuthorId, CeremonyId, DeviceId, FactorId, OrderId, ParseIdError, RecordId, SlotId, WaitId,
-};
+pub use ids::{AccountId, AuthorId, CeremonyId, DeviceId, FactorId, OrderId, ParseIdError, RecordId, SlotId, WaitId};
 pub use signed::{KeyId, PublicKey, Signed, signature_input};
 
 /// A moment: milliseconds since 1970-01-01 UTC.

@@ -2,8 +2,8 @@
 
 mod account;
 mod device;
-mod passkey;
 mod log;
+mod passkey;
 mod password;
 mod record;
 mod recover;
@@ -15,8 +15,8 @@ mod wait;
 
 pub use account::*;
 pub use device::*;
-pub use passkey::*;
 pub use log::*;
+pub use passkey::*;
 pub use password::*;
 pub use record::*;
 pub use recover::*;

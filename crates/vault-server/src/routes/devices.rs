@@ -114,9 +114,10 @@ pub(super) async fn enrol_certified(
         revoked_at: None,
         label_sealed: None,
     };
-    let act = Act::by_owner(account.id, caller, now, audit::action::DEVICE_ENROLLED).on(device.id);
+    let act = Act::by_owner(account.id, caller, now, audit::action::DEVICE_ENROLLED)
+        .on(device.id)
+        .telling(app.notice(account, &Event::DeviceEnrolled)?);
     app.store.enrol_device(&device, code(&certificate).as_ref(), grant, &|head| act.link(head)).await?;
-    app.tell_owner(account.id, Event::DeviceEnrolled).await;
     Ok(DeviceEnrolled { device_id: device.id })
 }
 
@@ -155,10 +156,11 @@ pub(super) async fn revoke(
 ) -> Result<Json<()>, Failure> {
     let device: DeviceId = stepped_up.grant().target.parse().map_err(|_| Code::NotFound)?;
     let account = stepped_up.session().account();
-    let act = Act::by_owner(account, &caller, app.now(), audit::action::DEVICE_REVOKED).on(device);
+    let act = Act::by_owner(account, &caller, app.now(), audit::action::DEVICE_REVOKED)
+        .on(device)
+        .telling(app.notice_to(account, &Event::DeviceRevoked).await?);
     let revoked = app.store.revoke_device(device, stepped_up.grant(), &|head| act.link(head)).await;
     revoked.map_err(|error| instead(error, Refusal::NotFound, Code::NotFound))?;
-    app.tell_owner(account, Event::DeviceRevoked).await;
     Ok(Json(()))
 }
 

@@ -124,10 +124,9 @@ pub(super) async fn report(
     if let Some(why) = &said.why {
         act = act.because(why);
     }
-    if app.store.move_order(&progress, &|head| act.link(head)).await?
-        && let Some(event) = event
-    {
-        app.tell_owner(said.account_id, event).await;
+    if let Some(event) = event {
+        act = act.telling(app.notice_to(said.account_id, &event).await?);
     }
+    app.store.move_order(&progress, &|head| act.link(head)).await?;
     Ok(Json(()))
 }

@@ -100,7 +100,6 @@ pub(super) async fn note(
     if !said.is_whole() {
         return Err(Code::RequestInvalid.into());
     }
-    let act = |action| Act::by_device(said.device_id, &caller, app.now(), action);
     let (action, event) = match said.finding {
         // Weekly, for every key: the newest one is kept, and no entry made.
         Finding::Verified => (None, None),
@@ -109,10 +108,15 @@ pub(super) async fn note(
         Finding::Unknown => (Some(action::KEY_UNKNOWN), Some(Event::KeyUnknown)),
         Finding::Resent => (Some(action::KEY_RESENT), Some(Event::KeyResent)),
     };
+    let mail = match event {
+        Some(event) => app.notice_to(said.account_id, &event).await?,
+        None => None,
+    };
+    let act = |action| Act::by_device(said.device_id, &caller, app.now(), action).telling(mail);
     let Some(record) = said.record_id else {
         let act = act(action.unwrap_or(action::KEY_UNKNOWN));
         app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
-        return tell(&app, said.account_id, event).await;
+        return Ok(Json(()));
     };
     let new = NewNote {
         account_id: said.account_id,
@@ -126,13 +130,6 @@ pub(super) async fn note(
     match action.map(|action| act(action).on(record)) {
         Some(act) => app.store.note_record(&new, Some(&|head| act.link(head))).await?,
         None => app.store.note_record(&new, None).await?,
-    }
-    tell(&app, said.account_id, event).await
-}
-
-async fn tell(app: &App, account: AccountId, event: Option<Event>) -> Result<Json<()>, Failure> {
-    if let Some(event) = event {
-        app.tell_owner(account, event).await;
     }
     Ok(Json(()))
 }

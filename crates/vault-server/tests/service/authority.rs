@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 30] = [
+const OWNERS_ROUTES: [(Method, &str); 31] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Get, routes::AUDIT_PROOFS),

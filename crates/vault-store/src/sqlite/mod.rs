@@ -28,12 +28,12 @@ mod grants;
 mod passkeys;
 #[path = "../tables/log.rs"]
 mod log;
-#[path = "../tables/outbox.rs"]
-mod outbox;
 #[path = "../tables/notes.rs"]
 mod notes;
 #[path = "../tables/orders.rs"]
 mod orders;
+#[path = "../tables/outbox.rs"]
+mod outbox;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]

@@ -9,8 +9,8 @@ mod devices;
 mod fixture;
 mod passkeys;
 mod log;
-mod outbox;
 mod orders;
+mod outbox;
 mod passwords;
 #[cfg(unix)]
 mod postgres;
