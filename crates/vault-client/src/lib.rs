@@ -60,10 +60,10 @@ pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
 pub use import::KnownKeys;
-pub use passkeys::NewPasskey;
 pub use key_store::{FileKeyStore, KeyStore};
 pub use log::ReceiptReport;
 pub use orders::{OrderSummary, OrderToDo, Ordered};
+pub use passkeys::NewPasskey;
 pub use recover::Recovery;
 pub use reset::LostFactors;
 pub use reveal::{Afterwards, ExportedKey, RecordSummary, RevealedKey, RevealedSecret};

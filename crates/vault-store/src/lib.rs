@@ -26,11 +26,11 @@ mod devices;
 mod error;
 mod factors;
 mod grants;
-mod passkeys;
 mod log;
 mod notes;
 mod orders;
 mod outbox;
+mod passkeys;
 mod passwords;
 mod postgres;
 mod records;
@@ -50,11 +50,11 @@ pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceState, 
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
 pub use grants::{Grant, GrantUse, Grants};
-pub use passkeys::{AddPasskey, AddPasskeySlot, PASSKEY, Passkey, Passkeys};
 pub use log::{Log, LogHead, LogSigner};
 pub use notes::{MAX_COPIES, NewNote, Notes};
 pub use orders::{Order, OrderProgress, Orders};
 pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passkeys::{AddPasskey, AddPasskeySlot, PASSKEY, Passkey, Passkeys};
 pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{

@@ -207,7 +207,12 @@ fn presence() -> Routes {
         )
         .get(paths::WAITS, waits::list, "The safety delays that run", &[])
         .post(paths::WAIT_CANCEL, waits::cancel, "Cancel a safety delay", &[])
-        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, FactorNoMail, FactorPrfUnavailable, LimitRate])
+        .post(
+            paths::STEP_UP_START,
+            step_up::start,
+            "Begin to confirm one act",
+            &[AuthLocked, FactorNoMail, FactorPrfUnavailable, LimitRate],
+        )
         .post(paths::STEP_UP_FINISH, step_up::finish, "Prove presence for the act", SECOND_FACTOR)
 }
 

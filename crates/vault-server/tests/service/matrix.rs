@@ -12,8 +12,8 @@ use secret::SecretBytes;
 use serde_json::{Value, json};
 use vault_client::Method::{Get, Post, Put};
 use vault_client::{
-    Client, Confirm, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor, State,
-    Transport, TransportError,
+    Client, Confirm, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor,
+    State, Transport, TransportError,
 };
 use vault_crypto::device::DeviceKeys;
 use vault_protocol::messages::Held;

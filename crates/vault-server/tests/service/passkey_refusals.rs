@@ -156,11 +156,7 @@ fn another_persons_passkey_is_no_passkey() {
     let ada_id = ada.client().account().unwrap().account_id;
     // Eve's key under Ada's name, with her own credential and with Ada's.
     for id in [eves.ids()[0].clone(), adas.ids()[0].clone()] {
-        eves.set(Faults {
-            user_handle: Some(Some(ada_id.as_bytes().to_vec())),
-            id: Some(id),
-            ..Faults::default()
-        });
+        eves.set(Faults { user_handle: Some(Some(ada_id.as_bytes().to_vec())), id: Some(id), ..Faults::default() });
         assert_eq!(code_of(sign_in(&service.computer().client, &eves)), Code::AuthInvalid);
     }
     // Ada's credential named in Eve's session; Eve's passkey in Ada's.
@@ -380,10 +376,7 @@ fn a_client_does_not_let_the_service_weaken_a_passkey() {
     for (index, change) in changes.into_iter().enumerate() {
         let signed_in = through(&service, &owner, routes::LOGIN_PASSKEY_START, change)
             .sign_in_with_passkey(&authenticator, &mut never);
-        let refused = matches!(
-            signed_in,
-            Err(Error::Answer(_) | Error::WrongOrigin { .. } | Error::Authenticator(_))
-        );
+        let refused = matches!(signed_in, Err(Error::Answer(_) | Error::WrongOrigin { .. } | Error::Authenticator(_)));
         assert!(refused, "{index}: {signed_in:?}");
     }
     let slots = |answer: &mut Value| {

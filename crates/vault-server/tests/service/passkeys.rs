@@ -29,10 +29,7 @@ pub(crate) fn never(_: &str) -> Option<SecretString> {
     panic!("the password is not needed")
 }
 
-pub(crate) fn sign_in<T: Transport>(
-    client: &Client<T>,
-    authenticator: &SoftAuthenticator,
-) -> Result<SignedIn, Error> {
+pub(crate) fn sign_in<T: Transport>(client: &Client<T>, authenticator: &SoftAuthenticator) -> Result<SignedIn, Error> {
     client.sign_in_with_passkey(authenticator, &mut never)
 }
 

@@ -23,8 +23,6 @@ mod devices;
 mod factors;
 #[path = "../tables/grants.rs"]
 mod grants;
-#[path = "../tables/passkeys.rs"]
-mod passkeys;
 #[path = "../tables/log.rs"]
 mod log;
 #[path = "../tables/notes.rs"]
@@ -33,6 +31,8 @@ mod notes;
 mod orders;
 #[path = "../tables/outbox.rs"]
 mod outbox;
+#[path = "../tables/passkeys.rs"]
+mod passkeys;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]

@@ -7,10 +7,10 @@ mod accounts;
 mod backup_codes;
 mod devices;
 mod fixture;
-mod passkeys;
 mod log;
 mod orders;
 mod outbox;
+mod passkeys;
 mod passwords;
 #[cfg(unix)]
 mod postgres;

@@ -58,7 +58,8 @@ fn slot(n: u8, credential: u8) -> Slot {
 
 /// Adds slot `n` of the passkey with this number.
 async fn slot_added(store: &dyn Store, n: u8, passkey: u8, session: u8) {
-    let fits = vault_store::GrantUse { session_hash: bytes(session), ..grant_use(account_id(1), n, "passkey-slot", "x") };
+    let fits =
+        vault_store::GrantUse { session_hash: bytes(session), ..grant_use(account_id(1), n, "passkey-slot", "x") };
     give(store, &fits).await;
     let add = AddPasskeySlot { slot: slot(n, passkey), factor: FactorId::from_bytes(bytes(passkey)), grant: fits };
     store.add_passkey_slot(&add, &link).await.unwrap();
