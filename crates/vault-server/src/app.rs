@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use vault_protocol::CeremonyId;
 use vault_protocol::messages::ServerIdentity;
+use vault_protocol::problem::Code;
 use vault_store::{AccountId, Ceremony, Millis, Store, WriteTimes};
 
 use crate::clock::{Clock, Timeline};
@@ -16,6 +17,7 @@ use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
 use crate::notices::Notices;
+use crate::passkeys;
 use crate::ready::Readiness;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
@@ -38,6 +40,7 @@ pub(crate) struct Inner {
     limits: Limits,
     origin: String,
     announcing: Announcing,
+    webauthn: Option<webauthn_rs::Webauthn>,
     /// Wakes the background task that sends notices.
     pub(crate) mail_made: tokio::sync::Notify,
     operation: Operation,
@@ -80,9 +83,21 @@ impl App {
         announcing: Announcing,
         operation: Operation,
     ) -> Self {
+        let webauthn = passkeys::relying_party(&origin);
         let time = Timeline::new(clock);
         let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
-        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, announcing, mail_made, operation }))
+        Self(Arc::new(Inner {
+            store,
+            keys,
+            new_entries,
+            time,
+            limits,
+            origin,
+            webauthn,
+            announcing,
+            mail_made,
+            operation,
+        }))
     }
 }
 
@@ -110,6 +125,11 @@ impl Inner {
     /// The service's name in every password proof.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What checks passkeys. An origin that is no domain name has none.
+    pub(crate) fn webauthn(&self) -> Result<&webauthn_rs::Webauthn, Failure> {
+        self.webauthn.as_ref().ok_or_else(|| Code::FactorPasskeyUnavailable.into())
     }
 
     /// How owners are told, where they are.

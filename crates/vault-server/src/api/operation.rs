@@ -101,6 +101,7 @@ impl Operation {
     pub(crate) fn takes<T: ToSchema>(&mut self) {
         self.body = Some(self.schema::<T>());
         self.may_say(&[Code::RequestInvalid, Code::RequestTooLarge, Code::RequestMediaType, Code::RequestTimeout]);
+        self.may_say(&[Code::FactorPrfLeaked]);
     }
 
     /// It has these parameters.

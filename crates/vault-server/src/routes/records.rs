@@ -51,7 +51,9 @@ pub(super) async fn save(
             answer(&receipt.ok_or(Fault::Stored("receipt"))?, false)
         }
         // Limits answer with a time to wait; the client's outbox keeps the item.
-        Err(vault_store::Error::Refused(Refusal::Limit { until })) => Err(Failure::Wait(Code::RecordQuota, until - now)),
+        Err(vault_store::Error::Refused(Refusal::Limit { until })) => {
+            Err(Failure::Wait(Code::RecordQuota, until - now))
+        }
         Err(error) => Err(Failure::of_save(error)),
     }
 }

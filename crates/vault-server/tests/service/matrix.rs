@@ -11,11 +11,12 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use vault_client::Method::{Get, Post, Put};
 use vault_client::{
-    Afterwards, Client, DeviceEnrolment, HttpTransport, Method, Ordered, OwnerApproval, RecordId, Request, Response,
-    SignInFactor, State, Transport, TransportError,
+    Afterwards, Client, Confirm, DeviceEnrolment, HttpTransport, Method, Ordered, OwnerApproval, RecordId, Request,
+    Response, SignInFactor, State, Transport, TransportError,
 };
 use vault_protocol::routes;
 
+use crate::authenticator::SoftAuthenticator;
 use crate::harness::{Computer, Owner, PASSWORD, Raw, Service, key_to_save, sign_up, token, two_codes};
 
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -81,6 +82,8 @@ fn table() -> Vec<Row> {
         row(Post, routes::LOGIN_START, Anyone, MALFORMED),
         row(Post, routes::LOGIN_FINISH, Anyone, MALFORMED),
         row(Post, routes::LOGIN_FACTOR, Anyone, MALFORMED),
+        row(Post, routes::LOGIN_PASSKEY_START, Anyone, DONE),
+        row(Post, routes::LOGIN_PASSKEY_FINISH, Anyone, MALFORMED),
         row(Post, routes::LOGOUT, AnySession, DONE),
         row(Post, routes::RECOVER_START, Anyone, MALFORMED),
         row(Post, routes::RECOVER_PROVE, Anyone, MALFORMED),
@@ -104,6 +107,9 @@ fn table() -> Vec<Row> {
         row(Get, routes::FACTORS, AnySession, DONE),
         row(Post, routes::TOTP_START, AnySessionOrGrant(World::add_totp), DONE),
         row(Post, routes::TOTP_FINISH, AnySession, MALFORMED),
+        row(Post, routes::PASSKEY_START, AnySessionOrGrant(World::add_passkey), DONE),
+        row(Post, routes::PASSKEY_FINISH, AnySession, MALFORMED),
+        row(Post, routes::PASSKEY_SLOT, Grant(World::passkey_slot), DONE),
         row(
             Post,
             routes::BACKUP_CODES_START,
@@ -111,8 +117,8 @@ fn table() -> Vec<Row> {
             DONE,
         ),
         row(Post, routes::BACKUP_CODES_FINISH, Session, MALFORMED),
-        // Confirmed by the factor itself, which is the account's only one.
-        row(Post, routes::FACTOR_REMOVE, Grant(World::remove_factor), (409, "factor.last_one")),
+        // Confirmed by the factor itself.
+        row(Post, routes::FACTOR_REMOVE, Grant(World::remove_factor), (409, "factor.same_one")),
         row(Post, routes::STEP_UP_START, Session, MALFORMED),
         row(Post, routes::STEP_UP_FINISH, Session, MALFORMED),
         row(Post, routes::DEVICE_CODE, Anyone, MALFORMED),
@@ -184,6 +190,8 @@ impl Transport for Catch {
 struct World {
     service: Service,
     ada: Owner,
+    /// Holds a passkey of Ada's.
+    authenticator: SoftAuthenticator,
     laptop: Computer<HttpTransport>,
     /// Waits for Ada's approval.
     enrolment: DeviceEnrolment,
@@ -198,9 +206,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        // With mail: without it two-factor could not go off.
-        let service = Service::with_notices();
+        // With a name, as passkeys need it, and with mail: without it two-factor could not go off.
+        let service = Service::with_a_name();
         let ada = service.account("ada@example.org");
+        let authenticator = SoftAuthenticator::new(&service.origin());
+        let here = ada.presence();
+        ada.client().add_passkey("laptop", Some(Confirm::Code(&here)), &authenticator).unwrap();
         let mut codes = Vec::new();
         let mut keep = |new: &vault_client::NewBackupCodes| {
             codes = new.codes.iter().map(|code| code.expose().to_owned()).collect();
@@ -238,6 +249,7 @@ impl World {
             enrol_level: token(new.folder.path()),
             factors_only: token(phone.folder.path()),
             ada,
+            authenticator,
             eve,
             service,
         }
@@ -262,6 +274,16 @@ impl World {
         let mut codes =
             |totp: &vault_client::NewTotp, _: Option<&vault_client::Error>| Some(two_codes(totp, &self.service));
         drop(self.ada(to).add_totp("tablet", Some(&self.here()), &mut codes));
+    }
+
+    fn add_passkey(&self, to: &Catch) {
+        let new = SoftAuthenticator::new(&self.service.origin());
+        drop(self.ada(to).add_passkey("tablet", Some(Confirm::Code(&self.here())), &new));
+    }
+
+    fn passkey_slot(&self, to: &Catch) {
+        let passkey = self.ada.client().factor_list().unwrap().passkeys[0].factor_id;
+        drop(self.ada(to).let_passkey_open_vault(passkey, &PASSWORD.into(), &self.authenticator));
     }
 
     fn remove_factor(&self, to: &Catch) {
