@@ -75,7 +75,8 @@ impl Look<'_> {
 /// The bytes of base64 that begin like JSON of an object, a list or a text.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    let head = BASE64_NOPAD.decode(bytes.get(..4)?).or_else(|_| BASE64URL_NOPAD.decode(bytes.get(..4)?)).ok()?;
+    let head = bytes.get(..4)?;
+    let head = BASE64_NOPAD.decode(head).or_else(|_| BASE64URL_NOPAD.decode(head)).ok()?;
     if !matches!(head.iter().find(|byte| !byte.is_ascii_whitespace())?, b'{' | b'[' | b'"') {
         return None;
     }
