@@ -47,8 +47,6 @@ enum For {
     Grant(Flow),
     /// Any session; a full one needs a grant.
     AnySessionOrGrant(Flow),
-    /// The same, or whoever has the code that was mailed.
-    SessionOrCode,
     /// A device of the account, or the owner, by signature.
     Signature(Flow),
 }
@@ -363,8 +361,7 @@ fn the_table_and_the_handlers_agree_on_who_may_call() {
     let document = Service::start().raw(Get, routes::OPENAPI, None, &Value::Null).body;
     for row in table() {
         let expected = match row.whom {
-            // What counts is in the body, and a session is one way only.
-            For::Anyone | For::SessionOrCode => "nobody",
+            For::Anyone => "nobody",
             For::AnySession | For::AnySessionOrGrant(_) => "any-session",
             For::Session => "session",
             For::SessionOrCode => "session-or-code",
