@@ -429,7 +429,7 @@ mod tests {
             }
             assert_eq!(text.contains("123456"), holds_code, "a code is in the notice that is for it, and in no other");
             assert!(!subject.contains("123456"), "subjects are shown on locked screens");
-            assert!(text.ends_with('\n') && text.lines().all(|line| line.chars().count() <= 130), "{}", *text);
+            assert!(text.ends_with('\n') && text.lines().all(|line| line.chars().count() <= 160), "{}", *text);
         }
     }
 
