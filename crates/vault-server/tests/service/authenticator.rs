@@ -87,11 +87,6 @@ impl SoftAuthenticator {
         self.kept.lock().unwrap().iter().map(|kept| kept.id.clone()).collect()
     }
 
-    /// Forgets a passkey, as a person may do by hand.
-    pub(crate) fn forget(&self, id: &[u8]) {
-        self.kept.lock().unwrap().retain(|kept| kept.id != id);
-    }
-
     /// What `prf` gives: the browser hashes the input, the authenticator has a secret for each passkey.
     pub(crate) fn prf(&self, id: &[u8], input: &[u8]) -> [u8; 32] {
         let kept = self.kept.lock().unwrap();
