@@ -25,6 +25,7 @@ use crate::audit::Act;
 use crate::failure::{Failure, Fault};
 use crate::http::Caller;
 use crate::notices::Event;
+use crate::waits;
 
 /// What an authenticator shows as the service's name.
 const NAME: &str = "Keyhaven";
@@ -182,6 +183,7 @@ pub(crate) async fn use_assertion(
     if !rose {
         return Err(counter_back(app, account, caller, passkey).await?);
     }
+    waits::factor_was_used(app, account, caller).await?;
     Ok(UsedPasskey { factor: passkey.factor.id, credential_id: passkey.credential_id.clone() })
 }
 

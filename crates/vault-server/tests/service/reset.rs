@@ -434,3 +434,17 @@ fn other_keys_at_the_end_of_a_reset_are_found_out() {
         assert!(matches!(refused, Err(Error::Unverified { .. } | Error::AccountKeyMismatch)), "{refused:?}");
     }
 }
+
+/// A passkey shows that a factor is not lost, as a code does.
+#[test]
+fn a_passkey_cancels_a_reset() {
+    let service = Service::with_a_name();
+    let (owner, authenticator, _) = crate::passkeys::with_passkey(&service, "ada@example.org");
+    waiting(&service, &owner, &by_password(), true);
+    let phone = service.computer();
+    phone.client.sign_in_with_passkey(&authenticator, &mut |_| Some(PASSWORD.into())).unwrap();
+    service.notices(CANCELLED, 1);
+    service.clock.advance_ms(7 * DAY + 1);
+    let late = visit(&service, &service.computer().client, &owner.email, &by_password(), false);
+    assert_eq!(code_of(late), Code::RecoverCancelled);
+}
