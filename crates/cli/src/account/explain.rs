@@ -81,7 +81,7 @@ pub(crate) fn explain(error: &Error) -> Failure {
     if let Error::Problem(problem) = error
         && problem.kind.starts_with("http")
     {
-        failure.page = Some(problem.kind.clone());
+        failure.page = Some(problem.kind.as_str().into());
     }
     failure.code = code.or(unknown);
     failure
