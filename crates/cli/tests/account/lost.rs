@@ -40,12 +40,11 @@ fn a_new_kit_is_written_and_the_one_before_is_void() {
     let service = Service::start();
     let mut owner = service.owner();
     let (before, after) = (owner.computer.path("kit.txt"), owner.computer.path("new-kit.txt"));
-    let mut command = owner.computer.command(&["account", "new-kit", "--kit-out"]);
-    assert_eq!(owner.computer.finish(command.arg(&after).env("KEYHAVEN_CODE", "000000")).code(1), "factor.code_wrong");
+    let new_kit = ["account", "new-kit", "--kit-out", after.to_str().unwrap()];
+    assert_eq!(owner.computer.with_code("000000", &new_kit).code(1), "factor.code_wrong");
     assert!(!after.exists());
     let code = owner.phone.fresh_code();
-    let mut command = owner.computer.command(&["account", "new-kit", "--kit-out"]);
-    assert_eq!(owner.computer.finish(command.arg(&after).env("KEYHAVEN_CODE", &code)).report()["kit_replaced"], true);
+    assert_eq!(owner.computer.with_code(&code, &new_kit).report()["kit_replaced"], true);
     let recover = |kit: &Path, code: &str, out: &str| {
         let laptop = service.computer();
         let mut command = laptop.command(&["account", "recover", "--email", EMAIL]);

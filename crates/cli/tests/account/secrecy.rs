@@ -159,7 +159,8 @@ fn the_log_of_a_whole_journey_names_nobody_and_nothing() {
                 &digits_in(&out),
                 PASSWORD,
                 DRIVE_PASSWORD,
-                "ada",
+                // With more than its letters: names of requests are hexadecimal.
+                "ada@",
                 "mallory",
                 "example.org",
                 "stick",

@@ -129,7 +129,8 @@ fn a_device_refuses_orders_that_its_owner_did_not_sign() {
     Client::new(seen, State::new(eve.computer.folder.path().join("state"))).device_status().unwrap();
     let foreign = foreign.into_inner().unwrap();
     assert!(foreign["p"].is_string());
-    let changes: Vec<Box<dyn Fn(&mut Value)>> = vec![
+    type Change = Box<dyn Fn(&mut Value)>;
+    let changes: Vec<Change> = vec![
         Box::new(|answer| flip(&mut answer["orders"][0]["p"])),
         Box::new(|answer| flip(&mut answer["orders"][0]["s"])),
         Box::new(|answer| answer["orders"][0]["t"] = json!("note")),

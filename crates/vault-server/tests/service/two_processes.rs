@@ -58,7 +58,7 @@ impl Pair {
 
     /// The one or the other.
     fn process(&self, n: usize) -> &Service {
-        if n % 2 == 0 { &self.first } else { &self.second }
+        if n.is_multiple_of(2) { &self.first } else { &self.second }
     }
 }
 
