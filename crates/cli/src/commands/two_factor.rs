@@ -20,6 +20,7 @@ pub(crate) enum TwoFactorCommand {
     /// Have the account stop asking for a second factor, after 24 hours that are announced; saving stays the same
     Off(OffArgs),
     /// Keep two-factor on: cancel what `off` began
+    #[command(after_help = "Example: keyhaven account two-factor cancel")]
     Cancel(StatusArgs),
     /// Add an authenticator; from then on the account asks for a second factor
     On(OnArgs),
