@@ -21,10 +21,13 @@ GRANT USAGE ON SCHEMA public TO vault_app, vault_purge;
 -- The service. It reads everything, and changes what is not append-only.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO vault_app;
 DO $$
-DECLARE append_only regclass;
+DECLARE guarded record;
 BEGIN
-  FOR append_only IN SELECT tgrelid::regclass FROM pg_trigger WHERE tgname LIKE '%\_no\_update' LOOP
-    EXECUTE format('REVOKE UPDATE, DELETE ON %s FROM vault_app', append_only);
+  FOR guarded IN
+    SELECT tgrelid::regclass AS name, CASE WHEN tgname LIKE '%\_no\_update' THEN 'UPDATE' ELSE 'DELETE' END AS what
+    FROM pg_trigger WHERE tgname LIKE '%\_no\_update' OR tgname LIKE '%\_no\_delete'
+  LOOP
+    EXECUTE format('REVOKE %s ON %s FROM vault_app', guarded.what, guarded.name);
   END LOOP;
 END $$;
 -- Nobody signs off an account or its statements by deleting them.
@@ -38,6 +41,7 @@ REVOKE INSERT, UPDATE, DELETE ON purge_window, _sqlx_migrations FROM vault_app;
 GRANT SELECT, INSERT, DELETE ON purge_window TO vault_purge;
 GRANT SELECT, DELETE ON record_state, record_index TO vault_purge;
 GRANT SELECT (account_id, record_id, audit_seq), DELETE ON receipts TO vault_purge;
+GRANT SELECT (account_id, record_id), DELETE ON record_copies, record_notes TO vault_purge;
 GRANT SELECT (account_id, id, supersedes, received_at), DELETE ON records TO vault_purge;
 -- Every purge is an entry of the account's chain.
 GRANT SELECT, INSERT ON audit TO vault_purge;

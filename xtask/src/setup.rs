@@ -47,6 +47,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sqlite3", "sqlite3"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("promtool", "prometheus"),
+    ("pebble", "pebble"),
+    ("systemd-analyze", "systemd"),
     ("pg_ctlcluster", "postgresql"),
 ];
 
@@ -109,9 +112,10 @@ fn installed(program: &str) -> bool {
         .any(|folder| Path::new(folder).join(program).exists())
 }
 
-/// What the Python environment has: a newer libbde than Debian's, and judges of the service's interface. Module, package.
+/// What the Python environment has: a newer libbde and a newer OpenSSL than Debian's, and judges of the service's interface. Module, package.
 const JUDGES: &[(&str, &str)] = &[
     ("pybde", "libbde-python"),
+    ("OpenSSL", "pyOpenSSL"),
     ("aiosmtpd", "aiosmtpd==1.4.6"),
     ("openapi_spec_validator", "openapi-spec-validator==0.9.0"),
     ("schemathesis", "schemathesis==4.32.5"),

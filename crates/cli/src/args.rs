@@ -112,7 +112,7 @@ pub(crate) enum Command {
     },
     /// Run the account service
     #[cfg(feature = "serve")]
-    Serve(commands::serve::ServeArgs),
+    Serve(Box<commands::serve::ServeArgs>),
     /// Write the completions of a shell to standard output
     Completions(commands::completions::CompletionsArgs),
     /// Write manual pages

@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     /// What to do next.
     pub(crate) hint: Option<String>,
     /// Address of a page that explains it.
-    pub(crate) page: Option<String>,
+    pub(crate) page: Option<Box<str>>,
     /// Code of the error catalogue, where the failure has one; it never changes.
     pub(crate) code: Option<String>,
     broken_pipe: bool,

@@ -6,7 +6,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::{backup_code, routes};
 
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 /// A new set of one-time backup codes.
 pub struct NewBackupCodes {
@@ -29,9 +29,9 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::Cancelled`] when they were not kept, then nothing was changed; [`Error`].
-    pub fn make_backup_codes(
+    pub fn make_backup_codes<'a>(
         &self,
-        presence: &Presence,
+        presence: impl Into<Confirm<'a>>,
         keep: &mut dyn FnMut(&NewBackupCodes) -> bool,
     ) -> Result<(), Error> {
         let grant = self.step_up(Purpose::Factors, backup_code::TARGET, presence)?.grant;

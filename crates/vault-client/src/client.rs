@@ -135,7 +135,7 @@ impl<T: Transport> Client<T> {
 
     /// An answer that is not JSON.
     pub(crate) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
-        Ok(std::mem::take(&mut *self.ask(Method::Get, path, None, SecretVec::new(Vec::new()))?))
+        Ok(std::mem::take(&mut *self.fetched(Method::Get, path, None, SecretVec::new(Vec::new()))?))
     }
 
     pub(crate) fn post<B: Serialize, A: DeserializeOwned>(
@@ -158,13 +158,13 @@ impl<T: Transport> Client<T> {
         session: Option<&Bytes>,
         body: SecretVec,
     ) -> Result<A, Error> {
-        let answer = self.ask(method, path, session, body)?;
+        let answer = self.fetched(method, path, session, body)?;
         let bytes: &[u8] = if answer.is_empty() { b"null" } else { &answer };
         serde_json::from_slice(bytes).map_err(|_| Error::Answer("unexpected content"))
     }
 
     /// The body of an answer that is no error.
-    fn ask(
+    fn fetched(
         &self,
         method: Method,
         path: &str,

@@ -16,7 +16,7 @@ use vault_protocol::{AuthorId, DeviceId, FixedBytes, Millis, Signed, routes, ver
 
 use crate::reveal::verified_save;
 use crate::state::DeviceFile;
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Presence, Transport};
 
 /// Most missing saves that are told of one device.
 const MAX_GAPS: usize = 10_000;
@@ -269,7 +269,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn enrol_this_computer(&self, name: &str, presence: &Presence) -> Result<DeviceId, Error> {
+    pub fn enrol_this_computer<'a>(&self, name: &str, presence: impl Into<Confirm<'a>>) -> Result<DeviceId, Error> {
         let owner = self.owner()?;
         let confirmed = self.step_up(Purpose::EnrolDevice, "self", presence)?;
         let keys = DeviceKeys::random();
@@ -410,7 +410,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn revoke_device(&self, device: DeviceId, presence: &Presence) -> Result<(), Error> {
+    pub fn revoke_device<'a>(&self, device: DeviceId, presence: impl Into<Confirm<'a>>) -> Result<(), Error> {
         let owner = self.owner()?;
         let grant = self.step_up(Purpose::RevokeDevice, &device.to_string(), presence)?.grant;
         let path = routes::with_id(routes::DEVICE_REVOKE, &device.to_string());

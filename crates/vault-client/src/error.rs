@@ -3,7 +3,7 @@
 use vault_protocol::problem::{Code, Problem};
 use vault_protocol::verify::VerifyError;
 
-use crate::TransportError;
+use crate::{AuthenticatorError, TransportError};
 
 /// A flow that did not reach its end. Texts never hold a secret.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,18 @@ pub enum Error {
         /// Address it claims.
         found: String,
     },
+    /// The authenticator that keeps passkeys.
+    #[error(transparent)]
+    Authenticator(#[from] AuthenticatorError),
+    /// The passkey derives no key here, or not the same one twice.
+    #[error("this passkey cannot derive a key here")]
+    PrfUnavailable,
+    /// The account's only factors are passkeys, and a code was to be given.
+    #[error("the account's only second factors are passkeys")]
+    OnlyPasskeys,
+    /// The account has no such passkey.
+    #[error("the account has no such passkey")]
+    NoSuchPasskey,
     /// Nobody is signed in on this computer.
     #[error("nobody is signed in on this computer")]
     NotSignedIn,
@@ -113,6 +125,8 @@ impl Error {
             Self::Unverified { .. } => Code::RecordUnverified,
             Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
             Self::Inconsistent(_) | Self::Log { .. } => Code::LogInconsistent,
+            Self::PrfUnavailable => Code::FactorPrfUnavailable,
+            Self::OnlyPasskeys => Code::FactorRequired,
             Self::NotSignedIn => Code::AuthSessionExpired,
             Self::EnrolmentExpired => Code::DeviceCodeExpired,
             _ => return None,

@@ -8,7 +8,7 @@ use vault_protocol::messages::{
 use vault_protocol::{FactorId, routes};
 
 use crate::state::SessionFile;
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Presence, Transport};
 
 /// A TOTP factor to be put into an authenticator.
 pub struct NewTotp {
@@ -47,8 +47,21 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error`].
     pub fn add_totp(&self, label: &str, presence: Option<&Presence>, codes: &mut AskForCodes<'_>) -> Result<(), Error> {
-        let grant = match presence {
-            Some(presence) => Some(self.step_up(Purpose::Factors, "totp", presence)?.grant),
+        self.add_totp_confirmed(label, presence.map(Confirm::Code), codes)
+    }
+
+    /// As [`add_totp`](Self::add_totp), confirmed in any way.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn add_totp_confirmed(
+        &self,
+        label: &str,
+        confirm: Option<Confirm<'_>>,
+        codes: &mut AskForCodes<'_>,
+    ) -> Result<(), Error> {
+        let grant = match confirm {
+            Some(confirm) => Some(self.step_up(Purpose::Factors, "totp", confirm)?.grant),
             None => None,
         };
         let session = self.any_session()?;
@@ -74,7 +87,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// `factor.last_one`; [`Error`].
-    pub fn remove_factor(&self, factor: FactorId, presence: &Presence) -> Result<(), Error> {
+    pub fn remove_factor<'a>(&self, factor: FactorId, presence: impl Into<Confirm<'a>>) -> Result<(), Error> {
         let grant = self.step_up(Purpose::Factors, &factor.to_string(), presence)?.grant;
         let owner = self.owner()?;
         let path = routes::with_id(routes::FACTOR_REMOVE, &factor.to_string());

@@ -3,6 +3,7 @@
 //! | module | flow |
 //! |---|---|
 //! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
+//! | `passkeys` | passkeys: adding, signing in, opening the vault; `authenticator` is the joint to what keeps them |
 //! | `step_up` | fresh proof of presence for one act |
 //! | `recover`, `reset`, `kit` | what to do when password, factors or kit are lost |
 //! | `waits` | the delays before weighty changes, and cancelling them |
@@ -19,6 +20,7 @@
 //! What is not done here: asking people (callers pass answers or functions that ask), BitLocker.
 
 mod audit;
+mod authenticator;
 mod backup_codes;
 mod bundle;
 mod client;
@@ -32,6 +34,7 @@ mod key_store;
 mod kit;
 mod log;
 mod orders;
+mod passkeys;
 mod password;
 mod recover;
 mod reset;
@@ -47,6 +50,7 @@ mod waits;
 mod watch;
 
 pub use audit::{AuditReport, AuditTrail, BundleTrust};
+pub use authenticator::{Authenticator, AuthenticatorError, PrfOutput};
 pub use backup_codes::NewBackupCodes;
 pub use bundle::AuditBundle;
 pub use client::Client;
@@ -59,6 +63,7 @@ pub use import::KnownKeys;
 pub use key_store::{FileKeyStore, KeyStore};
 pub use log::ReceiptReport;
 pub use orders::{OrderSummary, OrderToDo, Ordered};
+pub use passkeys::NewPasskey;
 pub use recover::Recovery;
 pub use reset::LostFactors;
 pub use reveal::{Afterwards, ExportedKey, RecordSummary, RevealedKey, RevealedSecret};
@@ -66,7 +71,7 @@ pub use save::{Delivery, KeyToSave, Outcome, Standing, StartupKeyToSave, ToSave}
 pub use sign_in::{SignInFactor, SignedIn};
 pub use sign_up::{Kit, NewAccount};
 pub use state::State;
-pub use step_up::Presence;
+pub use step_up::{Confirm, Presence};
 pub use transport::{Method, Request, Response, Transport, TransportError};
 pub use watch::{DeviceStatus, DriveCheck, HeldReport};
 
@@ -75,7 +80,8 @@ pub use vault_crypto::record::{Meta, Secret, SecretRef};
 pub use vault_protocol::limits::MAX_EXPORT;
 pub use vault_protocol::log::VerifierKey;
 pub use vault_protocol::messages::{
-    AccountView, DeviceNotice, FactorList, FactorView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
+    AccountView, DeviceNotice, FactorList, FactorView, PasskeyAssertion, PasskeyCreation, PasskeyCredential,
+    PasskeyRequest, PasskeyView, REVEAL_REASONS, WaitBegun, WaitView, wait_kind,
 };
 pub use vault_protocol::note::Finding;
 pub use vault_protocol::{AccountId, Bytes, DeviceId, FactorId, Millis, OrderId, RecordId, Signed, WaitId, problem};

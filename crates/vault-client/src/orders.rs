@@ -17,6 +17,9 @@ use crate::{Client, Error, Transport};
 /// Between two rotations of a drive that were ordered.
 const DAY: Millis = 24 * 3600 * 1000;
 
+/// How far the owner's clock may be ahead.
+const CLOCK_SLACK: Millis = 5 * 60 * 1000;
+
 /// What this device knows of an order.
 #[derive(Serialize, Deserialize)]
 struct OrderFile {
@@ -108,7 +111,7 @@ pub(crate) fn judge<T: Transport>(
     if order.expires_at <= now || order.expires_at.saturating_sub(order.issued_at) > longest {
         return Ok(Err(format!("order {id} is too old")));
     }
-    if order.not_before > now {
+    if order.not_before > now.saturating_add(CLOCK_SLACK) {
         return Ok(Err(format!("order {id} is for later")));
     }
     let known: Option<OrderFile> = client.state.read(&order_name(id))?;

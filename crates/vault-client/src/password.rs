@@ -10,7 +10,7 @@ use vault_protocol::opaque::kdf_profile;
 use vault_protocol::routes;
 use vault_protocol::statement::statement_hash;
 
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 impl<T: Transport> Client<T> {
     /// Changes the password. `presence` proves the one before. Other sessions end; devices keep saving, and the
@@ -18,7 +18,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error`]; then the password before is still the right one, unless the answer to the last call was lost.
-    pub fn change_password(&self, presence: &Presence, new: SecretString) -> Result<(), Error> {
+    pub fn change_password<'a>(&self, presence: impl Into<Confirm<'a>>, new: SecretString) -> Result<(), Error> {
         let confirmed = self.step_up(Purpose::Password, PASSWORD_TARGET, presence)?;
         let owner = self.owner()?;
         let (registration, registration_request) = Registration::start(new)?;

@@ -16,7 +16,7 @@ use vault_protocol::{AccountId, AuthorId, Bytes, DeviceId, Millis, PublicKey, Re
 
 use crate::client::Owner;
 use crate::orders::Ordered;
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 /// A saved key, without the key.
 #[derive(Debug, Clone)]
@@ -148,7 +148,12 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::Unverified`] when the record is not what its author signed; [`Error`].
-    pub fn reveal(&self, record: RecordId, reason: &str, presence: &Presence) -> Result<RevealedKey, Error> {
+    pub fn reveal<'a>(
+        &self,
+        record: RecordId,
+        reason: &str,
+        presence: impl Into<Confirm<'a>>,
+    ) -> Result<RevealedKey, Error> {
         let revealed = self.reveal_any(record, reason, presence, Afterwards::Leave)?;
         match revealed.secret {
             Secret::RecoveryPassword(password) => Ok(RevealedKey { password, meta: revealed.meta }),
@@ -161,11 +166,11 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// As there.
-    pub fn reveal_any(
+    pub fn reveal_any<'a>(
         &self,
         record: RecordId,
         reason: &str,
-        presence: &Presence,
+        presence: impl Into<Confirm<'a>>,
         afterwards: Afterwards,
     ) -> Result<RevealedSecret, Error> {
         let owner = self.owner()?;
@@ -191,7 +196,11 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::Unverified`] when a record is not what its author signed; [`Error`].
-    pub fn export(&self, records: &[RecordId], presence: &Presence) -> Result<Vec<ExportedKey>, Error> {
+    pub fn export<'a>(
+        &self,
+        records: &[RecordId],
+        presence: impl Into<Confirm<'a>>,
+    ) -> Result<Vec<ExportedKey>, Error> {
         let owner = self.owner()?;
         let authors = self.authors(&owner)?;
         let confirmed = self.step_up(Purpose::Export, &export_target(records), presence)?;

@@ -5,13 +5,14 @@ use vault_crypto::CatalogueRoot;
 use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
+    ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{FixedBytes, backup_code, routes, verify};
+use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
 
 use crate::state::{Profile, SessionFile};
-use crate::{Client, Error, Transport};
+use crate::{Authenticator, Client, Error, Transport};
 
 /// A second factor as it was given: a kind the account has, and its code.
 pub struct SignInFactor {
@@ -32,6 +33,12 @@ impl SignInFactor {
 /// Which kind a typed code is: backup codes have twelve letters.
 pub(crate) fn factor_kind(code: &str) -> &'static str {
     if backup_code::letters(code).is_some() { backup_code::KIND } else { "totp" }
+}
+
+/// Whether one of these kinds is proven by something that can be typed.
+pub(crate) fn check_takes_codes(kinds: &[String]) -> Result<(), Error> {
+    let only_passkeys = !kinds.is_empty() && kinds.iter().all(|kind| kind == PASSKEY);
+    if only_passkeys { Err(Error::OnlyPasskeys) } else { Ok(()) }
 }
 
 /// A finished sign-in.
@@ -62,6 +69,40 @@ impl<T: Transport> Client<T> {
         password: SecretString,
         factor: &mut dyn FnMut(&[String]) -> Result<SignInFactor, Error>,
     ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| {
+            check_takes_codes(&login.second_factor)?;
+            let given = factor(&login.second_factor)?;
+            body.kind = given.kind;
+            given.code.expose().clone_into(&mut body.code);
+            Ok(())
+        })
+    }
+
+    /// Signs in with the password and, as the second factor, a passkey.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in); [`Error::NoSuchPasskey`] when the account has none.
+    pub fn sign_in_confirmed_by_passkey(
+        &self,
+        email: &str,
+        password: SecretString,
+        authenticator: &dyn Authenticator,
+    ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| {
+            let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
+            PASSKEY.clone_into(&mut body.kind);
+            // What it derives is not needed: the password opens the account.
+            body.assertion = Some(self.ask(authenticator, request)?.0);
+            Ok(())
+        })
+    }
+
+    fn sign_in_by(
+        &self,
+        email: &str,
+        password: SecretString,
+        factor: &mut dyn FnMut(&LoginPasswordProven, &mut LoginFactorRequest) -> Result<(), Error>,
+    ) -> Result<SignedIn, Error> {
         let (proof, credential_request) = Proof::start(password)?;
         let body = LoginStartRequest { email: email.to_owned(), credential_request };
         let started: LoginStarted = self.post(routes::LOGIN_START, None, &body)?;
@@ -85,18 +126,19 @@ impl<T: Transport> Client<T> {
             self.state.write("session.json", &session)?;
             return Ok(SignedIn::MustEnrolFactor);
         }
-        let given = factor(&login.second_factor)?;
-        let body = LoginFactorRequest {
+        let mut body = LoginFactorRequest {
             login_id: login.login_id,
-            kind: given.kind,
-            code: given.code.expose().to_owned(),
+            kind: String::new(),
+            code: String::new(),
+            assertion: None,
             binding: proven.binding(&login),
         };
+        factor(&login, &mut body)?;
         let logged_in: LoggedIn = self.post(routes::LOGIN_FACTOR, None, &body)?;
         self.keep_session(email, &started, &proven.export_key, logged_in, false)
     }
 
-    /// Opens the catalogue root, which authenticates the key statement; compares with the pins; stores the session.
+    /// Opens the catalogue root by the password; compares with the pins; stores the session.
     pub(crate) fn keep_session(
         &self,
         email: &str,
@@ -105,24 +147,25 @@ impl<T: Transport> Client<T> {
         logged_in: LoggedIn,
         confirms_by_mail: bool,
     ) -> Result<SignedIn, Error> {
-        let account_id = started.account_id;
-        let statement = verify::key_statement(&logged_in.key_statement, account_id)
-            .map_err(Error::unverified("the key statement"))?;
-        let statement_hash = statement_hash(&logged_in.key_statement);
-        let binding = Binding { account_id, generation: statement.generation, statement_hash };
-        let slot = logged_in
-            .slots
-            .iter()
-            .find(|slot| slot.kind == slot::PASSWORD)
-            .ok_or(Error::Answer("the password slot is missing"))?;
-        let catalogue = slot::open_catalogue(slot, export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+        let opened = open_by_password(started, export_key, &logged_in)?;
+        self.keep_opened(email, opened, logged_in, confirms_by_mail)
+    }
 
+    /// Compares with the pins; stores the session.
+    pub(crate) fn keep_opened(
+        &self,
+        email: &str,
+        opened: Opened,
+        logged_in: LoggedIn,
+        confirms_by_mail: bool,
+    ) -> Result<SignedIn, Error> {
+        let Opened { account_id, server, statement_hash, catalogue } = opened;
         let _lock = self.state.lock()?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
         if let Some(known) = &known {
-            check_pins(known, started, &logged_in)?;
+            check_pins(known, &server, &logged_in)?;
         }
-        self.check_log_if_reachable(&started.server.log_pk)?;
+        self.check_log_if_reachable(&server.log_pk)?;
         self.state.write(
             "profile.json",
             &Profile {
@@ -130,8 +173,8 @@ impl<T: Transport> Client<T> {
                 email: email.to_owned(),
                 account_id,
                 key_statement: logged_in.key_statement,
-                receipt_pk: started.server.receipt_pk.clone(),
-                log_pk: started.server.log_pk.clone(),
+                receipt_pk: server.receipt_pk,
+                log_pk: server.log_pk,
                 audit_head: logged_in.audit_head,
             },
         )?;
@@ -151,12 +194,36 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// An account whose catalogue root was opened, which authenticates its key statement.
+pub(crate) struct Opened {
+    pub(crate) account_id: AccountId,
+    pub(crate) server: ServerIdentity,
+    pub(crate) statement_hash: [u8; 32],
+    pub(crate) catalogue: CatalogueRoot,
+}
+
+/// Opens the catalogue root, which authenticates the key statement.
+fn open_by_password(started: &LoginStarted, export_key: &SecretVec, logged_in: &LoggedIn) -> Result<Opened, Error> {
+    let account_id = started.account_id;
+    let statement =
+        verify::key_statement(&logged_in.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
+    let statement_hash = statement_hash(&logged_in.key_statement);
+    let binding = Binding { account_id, generation: statement.generation, statement_hash };
+    let slot = logged_in
+        .slots
+        .iter()
+        .find(|slot| slot.kind == slot::PASSWORD)
+        .ok_or(Error::Answer("the password slot is missing"))?;
+    let catalogue = slot::open_catalogue(slot, export_key, &binding).map_err(|_| Error::AccountKeyMismatch)?;
+    Ok(Opened { account_id, server: started.server.clone(), statement_hash, catalogue })
+}
+
 /// A service must not show other keys or an older history than before.
-fn check_pins(known: &Profile, started: &LoginStarted, logged_in: &LoggedIn) -> Result<(), Error> {
+fn check_pins(known: &Profile, server: &ServerIdentity, logged_in: &LoggedIn) -> Result<(), Error> {
     if known.key_statement != logged_in.key_statement {
         return Err(Error::Inconsistent("key statement"));
     }
-    if known.receipt_pk != started.server.receipt_pk || known.log_pk != started.server.log_pk {
+    if known.receipt_pk != server.receipt_pk || known.log_pk != server.log_pk {
         return Err(Error::Inconsistent("own keys"));
     }
     let (before, now) = (known.audit_head, logged_in.audit_head);

@@ -13,6 +13,8 @@ use crate::{CatalogueRoot, Error, VaultRoot, aead};
 
 /// Kind of the slot that the password opens.
 pub const PASSWORD: &str = "password";
+/// Kind of the slot that a passkey opens, by the output of its `prf` extension.
+pub const PASSKEY: &str = "passkey";
 /// Kind of the slot that the printed kit opens.
 pub const KIT: &str = "kit";
 
@@ -70,7 +72,22 @@ pub fn make(
         wrap_c: wrap("slot/cat", &catalogue.0),
         wrap_v: wrap("slot/vault", &vault.0),
         salt: FixedBytes(salt),
+        credential_id: None,
     }
+}
+
+/// Makes the slot of a passkey from what its `prf` extension gives for the service's one input. The salt of the slot keeps slots
+/// apart that the same passkey opens one after the other.
+#[must_use]
+pub fn make_for_passkey(
+    prf: &SecretBytes<32>,
+    credential_id: Bytes,
+    catalogue: &CatalogueRoot,
+    vault: &VaultRoot,
+    binding: &Binding,
+) -> SlotUpload {
+    let slot = make(PASSKEY, &SecretVec::new(prf.expose().to_vec()), catalogue, vault, binding);
+    SlotUpload { credential_id: Some(credential_id), ..slot }
 }
 
 /// Opens the catalogue root; proves that the statement in `binding` is the account's.
@@ -110,8 +127,8 @@ mod tests {
     }
 
     fn vault_slot(slot: &SlotUpload) -> VaultSlot {
-        let SlotUpload { slot_id, kind, salt, wrap_v, .. } = slot.clone();
-        VaultSlot { slot_id, kind, salt, wrap_v }
+        let SlotUpload { slot_id, kind, salt, wrap_v, credential_id, .. } = slot.clone();
+        VaultSlot { slot_id, kind, salt, wrap_v, credential_id }
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub mod action {
     pub const FACTOR_ADDED: &str = "factor_added";
     /// A second factor was removed.
     pub const FACTOR_REMOVED: &str = "factor_removed";
+    /// A passkey opens the vault from now on.
+    pub const PASSKEY_SLOT_ADDED: &str = "passkey_slot_added";
+    /// The counter of a passkey went back: it was copied, or an old answer was played again.
+    pub const PASSKEY_COUNTER_BACK: &str = "passkey_counter_back";
     /// New backup codes were made; earlier ones are void.
     pub const BACKUP_CODES_MADE: &str = "backup_codes_made";
     /// A backup code stood in for a second factor.

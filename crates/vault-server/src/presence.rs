@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vault_protocol::problem::Code;
 use vault_protocol::{audit, backup_code};
@@ -27,12 +28,13 @@ pub(crate) struct TotpData {
 
 impl Inner {
     /// Seals a factor's secret to its row.
-    pub(crate) fn seal_factor(&self, id: FactorId, data: &TotpData) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn seal_factor(&self, id: FactorId, data: &impl Serialize) -> Result<Vec<u8>, Failure> {
         let plain = serde_json::to_vec(data).map_err(|_| crate::failure::Fault::Made("a factor"))?;
         Ok(self.keys.factor_seal.seal(&factor_context(id), &zeroize::Zeroizing::new(plain))?)
     }
 
-    fn open_factor(&self, factor: &Factor) -> Result<TotpData, Failure> {
+    /// Opens a factor's secret.
+    pub(crate) fn open_factor<T: DeserializeOwned>(&self, factor: &Factor) -> Result<T, Failure> {
         let plain = self.keys.factor_seal.open(&factor_context(factor.id), &factor.data_sealed)?;
         Ok(serde_json::from_slice(plain.expose()).map_err(|_| crate::failure::Fault::Stored("factor"))?)
     }
@@ -52,7 +54,7 @@ pub(crate) async fn kinds(app: &App, account: AccountId) -> Result<Vec<String>, 
     Ok(kinds.into_iter().map(str::to_owned).collect())
 }
 
-/// A code that was accepted.
+/// A code or a passkey that was accepted.
 #[derive(Debug)]
 pub(crate) struct Used {
     /// The factor; none for a backup code.
@@ -90,7 +92,7 @@ async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Fai
     let now = app.clock_ms();
     let (mut used, mut late) = (false, None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
-        let data = app.open_factor(factor)?;
+        let data: TotpData = app.open_factor(factor)?;
         let Some(step) = totp::matching_step(&data.secret.0, code, now) else {
             late = late.or_else(|| totp::steps_late(&data.secret.0, code, now));
             continue;

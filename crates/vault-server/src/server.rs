@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use vault_store::Store;
 
-use crate::app::{App, Operation};
+use crate::app::{Announcing, App, Operation};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Network};
 use crate::database::Database;
@@ -196,13 +196,13 @@ impl Server {
             None => None,
         };
         let origin = settle_origin(&config, &*database.store(), address).await?;
-        let notices = way_out(&config)?;
+        let announcing = Announcing { notices: way_out(&config)?, delays: config.delays };
         let metrics = Arc::new(Metrics::new());
         let tls = config.network.tls.as_ref();
         let certificates =
             tls.map(|tls| Certificates::open(&config, tls, &metrics)).transpose().map_err(StartError::Tls)?;
         let operation = operation(&config, &database, metrics);
-        let app = App::new(database.store(), keys, clock, config.limits, origin, notices, config.delays, operation);
+        let app = App::new(database.store(), keys, clock, config.limits, origin, announcing, operation);
         let failed = |source| StartError::Database { name: database_name, source };
         app.store.begin_log(&|size, root| app.sign_checkpoint(size, root)).await.map_err(failed)?;
         let proxied_only = certificates.is_none() && !address.ip().is_loopback();
@@ -316,9 +316,10 @@ pub async fn create_invite(config: &Config, lifetime: Duration) -> Result<String
 pub async fn begin_reset(config: &Config, email: &str) -> Result<Option<i64>, StartError> {
     let (keys, database) = open_files(config).await?;
     let notices = Some(way_out(config)?.ok_or(StartError::NoNotices)?);
+    let announcing = Announcing { notices, delays: config.delays };
     let operation = operation(config, &database, Arc::new(Metrics::new()));
     let (clock, limits, origin) = (Arc::new(SystemClock), config.limits, String::new());
-    let app = App::new(database.store(), keys, clock, limits, origin, notices, config.delays, operation);
+    let app = App::new(database.store(), keys, clock, limits, origin, announcing, operation);
     let begun = waits::begin_by_operator(&app, email).await;
     database.close().await;
     begun.map_err(|_| StartError::Reset)

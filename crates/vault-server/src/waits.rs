@@ -83,6 +83,9 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
     }
     let Beginning { account, kind, by, grant, ceremony } = beginning;
     if let Some(wait) = running(app, account, kind).await? {
+        if let Some(grant) = &grant {
+            app.store.spend_grant(grant).await?;
+        }
         return Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at });
     }
     let begun_at = app.store.latest_time(app.now()).await?;

@@ -32,6 +32,7 @@ mod log;
 mod notes;
 mod orders;
 mod outbox;
+mod passkeys;
 mod passwords;
 mod postgres;
 mod records;
@@ -55,6 +56,7 @@ pub use log::{Log, LogHead, LogSigner};
 pub use notes::{MAX_COPIES, NewNote, Notes};
 pub use orders::{Order, OrderProgress, Orders};
 pub use outbox::{Outbox, OutgoingMail, QueuedMail};
+pub use passkeys::{AddPasskey, AddPasskeySlot, PASSKEY, Passkey, Passkeys};
 pub use passwords::{NewKit, NewPassword, Passwords};
 pub use postgres::PostgresStore;
 pub use records::{
@@ -82,6 +84,7 @@ pub trait Store:
     + Devices
     + Factors
     + Grants
+    + Passkeys
     + Log
     + Outbox
     + Notes
@@ -104,6 +107,7 @@ impl<T> Store for T where
         + Devices
         + Factors
         + Grants
+        + Passkeys
         + Log
         + Outbox
         + Notes

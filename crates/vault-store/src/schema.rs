@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     step!(4, "0004_backup_codes"),
     step!(5, "0005_confirmed_by"),
     step!(6, "0006_log"),
+    step!(7, "0007_passkeys"),
     step!(8, "0008_waits"),
     step!(9, "0009_outbox_mail"),
     step!(10, "0010_devices_next"),

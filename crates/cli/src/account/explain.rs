@@ -63,6 +63,14 @@ pub(crate) fn explain(error: &Error) -> Failure {
         Error::Log { evidence, .. } => Failure::no(error.to_string())
             .cause(format!("what it signed is kept in {evidence}"))
             .hint(Code::LogInconsistent.next()),
+        Error::OnlyPasskeys => Failure::no(
+            "the account's only second factors are passkeys, and this program has no authenticator",
+        )
+        .cause("a passkey works in a browser, at the address of the service")
+        .hint(
+            "type a backup code if you have some; or sign in there with the passkey and add an authenticator app with \
+                     codes, which works here, too",
+        ),
         Error::KitNotConfirmed => Failure::no("no account was made: the emergency kit was not confirmed")
             .hint("run it again, and keep the kit on paper or in a file"),
         Error::Cancelled => Failure::no("cancelled; nothing was changed"),
@@ -73,7 +81,7 @@ pub(crate) fn explain(error: &Error) -> Failure {
     if let Error::Problem(problem) = error
         && problem.kind.starts_with("http")
     {
-        failure.page = Some(problem.kind.clone());
+        failure.page = Some(problem.kind.as_str().into());
     }
     failure.code = code.or(unknown);
     failure

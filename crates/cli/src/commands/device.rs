@@ -212,6 +212,13 @@ fn approve(arguments: &ApproveArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     client.account().map_err(|error| explain(&error))?;
     if let Some(link) = link(arguments)? {
+        let to = link.expose().split("/enrol#").next().unwrap_or_default().trim().to_owned();
+        let here = client.state().server_address().map_err(|error| explain(&error))?.unwrap_or_default();
+        if to != here {
+            return Err(Failure::no("this link is to another account service than the one you are signed in to")
+                .cause(format!("it is to {to}, and you are signed in to {here}"))
+                .hint("enrol the other computer with the same --server"));
+        }
         let mut person = arguments.person.person()?;
         let device = person.confirm(|presence| {
             let presence = Presence { password: presence.password.clone(), code: presence.code.clone() };

@@ -19,7 +19,7 @@ pub(crate) enum FactorsCommand {
     List(ListArgs),
     /// Add an authenticator: an app on a phone that shows a new code every 30 seconds
     Add(AddArgs),
-    /// Remove an authenticator; the last one stays
+    /// Remove an authenticator or a passkey; the last one stays
     Remove(RemoveArgs),
     /// Make ten one-time codes for the day when the phone is not at hand; earlier ones become void
     BackupCodes(BackupCodesArgs),
@@ -59,7 +59,7 @@ pub(crate) struct AddArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven factors remove \"old phone\"")]
 pub(crate) struct RemoveArgs {
-    /// Name or identifier of the authenticator
+    /// Name or identifier of the authenticator or passkey
     #[arg(value_name = "FACTOR")]
     factor: String,
     #[command(flatten)]
@@ -94,13 +94,28 @@ pub(crate) fn run(command: &FactorsCommand, json: bool) -> Outcome {
 fn list(arguments: &ListArgs, json: bool) -> Outcome {
     let list = arguments.account.open()?.factor_list().map_err(|error| explain(&error))?;
     let (factors, left) = (list.factors, list.backup_codes_left);
-    let document = json!({ "backup_codes_left": left, "factors": factors.iter().map(|factor| json!({
-        "id": factor.factor_id.to_string(), "kind": factor.kind, "label": factor.label,
-        "created": time(factor.created_at), "used": factor.used_at.map(time),
-    })).collect::<Vec<_>>() });
+    // What a passkey is good for; nothing for other kinds.
+    let opens_vault = |factor: &FactorView| {
+        list.passkeys.iter().find(|passkey| passkey.factor_id == factor.factor_id).map(|passkey| passkey.opens_vault)
+    };
+    let document = json!({ "backup_codes_left": left, "factors": factors.iter().map(|factor| {
+        let mut shown = json!({
+            "id": factor.factor_id.to_string(), "kind": factor.kind, "label": factor.label,
+            "created": time(factor.created_at), "used": factor.used_at.map(time),
+        });
+        if let Some(opens_vault) = opens_vault(factor) {
+            shown["opens_vault"] = opens_vault.into();
+        }
+        shown
+    }).collect::<Vec<_>>() });
     let line = |factor: &FactorView| {
         let used = factor.used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
-        format!("{}  {}  {used}\n  {}\n", factor.label, factor.kind, factor.factor_id)
+        let kind = match opens_vault(factor) {
+            Some(true) => "passkey, opens the vault",
+            Some(false) => "passkey, signs in only",
+            None => &factor.kind,
+        };
+        format!("{}  {kind}  {used}\n  {}\n", factor.label, factor.factor_id)
     };
     let codes = match left {
         0 => "no backup codes; `keyhaven factors backup-codes` makes some\n".to_owned(),
@@ -192,7 +207,7 @@ fn remove(arguments: &RemoveArgs, json: bool) -> Outcome {
     };
     let mut person = arguments.person.person()?.at(&client);
     person.confirm(|presence| client.remove_factor(factor, presence))?;
-    output::report(json, &json!({ "removed": wanted }), &format!("The authenticator \"{wanted}\" is removed.\n"))
+    output::report(json, &json!({ "removed": wanted }), &format!("\"{wanted}\" is removed.\n"))
 }
 
 fn backup_codes(arguments: &BackupCodesArgs, json: bool) -> Outcome {

@@ -60,6 +60,7 @@ pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) origin: String,
     notices: bool,
+    more: Vec<String>,
     child: Option<Child>,
 }
 
@@ -78,9 +79,17 @@ impl Service {
         service
     }
 
+    /// A service with more arguments.
+    pub(crate) fn with(more: &[&str]) -> Self {
+        let mut service = Self::stopped();
+        service.more = more.iter().map(|argument| (*argument).to_owned()).collect();
+        service.run();
+        service
+    }
+
     fn stopped() -> Self {
         let origin = "http://127.0.0.1:0".to_owned();
-        Self { folder: tempfile::tempdir().unwrap(), origin, notices: false, child: None }
+        Self { folder: tempfile::tempdir().unwrap(), origin, notices: false, more: Vec::new(), child: None }
     }
 
     pub(crate) fn notices(&self) -> PathBuf {
@@ -102,6 +111,7 @@ impl Service {
             .args(["serve", "--json", "--listen", self.origin.trim_start_matches("http://"), "--data"])
             .arg(self.data())
             .args(self.notices.then(|| format!("--notices={}", self.notices().display())))
+            .args(&self.more)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

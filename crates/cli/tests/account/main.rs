@@ -16,4 +16,5 @@ mod recover;
 mod rotate;
 mod secrecy;
 mod serve;
+mod settings;
 mod startup_key;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use secret::RecoveryPassword;
 use testkit::leaks;
 
-use crate::harness::{DRIVE_PASSWORD, PASSWORD, Service};
+use crate::harness::{DRIVE_PASSWORD, PASSWORD, Service, digits_in};
 
 #[test]
 fn no_secret_is_left_in_outputs_state_database_or_log() {
@@ -105,4 +105,81 @@ fn a_running_program_shows_no_secret_and_dumps_no_core() {
     assert!(!process("cmdline").contains(DRIVE_PASSWORD));
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+/// Everything of the form of an identifier, as it is printed and in one piece.
+fn identifiers(text: &str) -> Vec<String> {
+    let is_letter = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+    let words = text.split(|letter| !is_letter(letter));
+    let of_form = |word: &&str| word.len() == 36 && word.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let mut found: Vec<String> = words.filter(of_form).map(str::to_lowercase).collect();
+    found.sort();
+    found.dedup();
+    found.iter().flat_map(|word| [word.clone(), word.replace('-', ""), word.to_uppercase()]).collect()
+}
+
+#[test]
+fn the_log_of_a_whole_journey_names_nobody_and_nothing() {
+    for form in ["text", "json"] {
+        let service = Service::with(&["--log-format", form, "--log-level", "debug", "--metrics", "127.0.0.1:0"]);
+        let mut owner = service.enrolled();
+        let drive = owner.computer.drive("stick.img");
+        owner.computer.backup(&drive).report();
+        let image = drive.image.to_str().unwrap();
+        let mut codes = Vec::new();
+        let mut with_code = |owner: &mut crate::harness::Owner, arguments: &[&str]| {
+            let code = owner.phone.fresh_code();
+            codes.push(code.clone());
+            owner.computer.with_code(&code, arguments)
+        };
+        with_code(&mut owner, &["verify", image, "--from-account"]).report();
+        let out = owner.computer.path("shown.txt");
+        let show = ["keys", "show", drive.key_id.as_str(), "--reason", "drill", "--out", out.to_str().unwrap()];
+        with_code(&mut owner, &show).report();
+        for arguments in
+            [&["account", "show"][..], &["keys", "list"], &["device", "list"], &["audit", "show"], &["audit", "verify"]]
+        {
+            owner.computer.run(arguments).report();
+        }
+        // What is refused says no more than what is granted.
+        assert_ne!(owner.computer.with_code("000000", &show).status, 0);
+        let stranger = service.computer();
+        assert_ne!(stranger.with_code("000000", &["account", "sign-in", "--email", "mallory@example.org"]).status, 0);
+        let session = std::fs::read_to_string(owner.computer.path("state").join("session.json")).unwrap();
+        let token = serde_json::from_str::<serde_json::Value>(&session).unwrap()["token"].as_str().unwrap().to_owned();
+
+        let log = std::fs::read_to_string(service.log()).unwrap();
+        assert!(log.matches("answered").count() > 20, "{log}");
+        let mut words = identifiers(&owner.computer.said.borrow());
+        assert!(words.len() > 8, "the journey names what is to be looked for: {words:?}");
+        words.extend(codes);
+        words.extend(
+            [
+                token.as_str(),
+                &digits_in(&out),
+                PASSWORD,
+                DRIVE_PASSWORD,
+                "ada",
+                "mallory",
+                "example.org",
+                "stick",
+                "workshop",
+                "127.0.0",
+            ]
+            .map(str::to_owned),
+        );
+        for word in words {
+            // The address that it listens on is not told to the log either, nor is that of a client.
+            assert!(!log.contains(&word), "{word} is in the log ({form})");
+        }
+        if form == "json" {
+            for line in log.lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+            }
+            let line = log.lines().find(|line| line.contains("answered")).unwrap();
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(line["span"]["route"].is_string() && line["status"].is_u64(), "{line}");
+        }
+    }
 }

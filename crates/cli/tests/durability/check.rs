@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vault_client::RecordId;
+use vault_client::{RecordId, Standing};
 
 use crate::people::{Load, Owner};
 
@@ -22,7 +22,7 @@ pub(crate) struct Found {
 /// Compares receipts, records and trails, as the owners' own programs see them.
 pub(crate) fn compare(owners: &[Owner], load: &Load) -> Found {
     let mut found = Found::default();
-    for (owner, told) in owners.iter().zip(&load.told) {
+    for (owner, made) in owners.iter().zip(&load.made) {
         let client = &owner.devices[0].client;
         let records = client.records().unwrap();
         let mut saves: BTreeMap<RecordId, Vec<u64>> = BTreeMap::new();
@@ -37,9 +37,12 @@ pub(crate) fn compare(owners: &[Owner], load: &Load) -> Found {
         assert_eq!(saves.len(), records.len(), "{}: an entry without a record", owner.name);
         found.records += records.len();
         found.entries += saves.values().map(Vec::len).sum::<usize>();
-        for (record, seq) in told.iter().flatten() {
-            found.acknowledged += 1;
-            found.lost += usize::from(saves.get(record).is_none_or(|seqs| seqs != &[*seq]));
+        for (device, made) in owner.devices.iter().zip(made) {
+            for record in made {
+                let Some(Standing::Saved { audit_seq }) = device.client.became_of(*record).unwrap() else { continue };
+                found.acknowledged += 1;
+                found.lost += usize::from(saves.get(record).is_none_or(|seqs| seqs != &[audit_seq]));
+            }
         }
     }
     found

@@ -21,7 +21,7 @@ fn random_below(limit: u64) -> u64 {
 fn killed_again_and_again(engine: &str, mut nodes: Nodes) {
     let owners = [Owner::join(&nodes, "ada", 2), Owner::join(&nodes, "eve", 2)];
     let begun = Instant::now();
-    let mut load = save_while(&owners, |progress| {
+    let load = save_while(&owners, |progress| {
         for _ in 0..KILLS {
             // Not before something was saved since the last one: a service that never comes to its work proves nothing.
             progress.wait_for(1, Duration::from_secs(10));
@@ -31,7 +31,7 @@ fn killed_again_and_again(engine: &str, mut nodes: Nodes) {
             nodes.run(n);
         }
     });
-    deliver_the_rest(&owners, &mut load);
+    deliver_the_rest(&owners);
     let found = expect_everything(&owners, &load);
     assert!(found.acknowledged > KILLS && load.cut_off > KILLS / 10, "{found:?}, {} cut off", load.cut_off);
     assert!(!nodes.logged().contains("panicked"), "{}", nodes.logged());
@@ -63,7 +63,7 @@ fn no_save_is_lost_with_its_database() {
     let Some(mut server) = testkit::postgres::Postgres::start(&[]) else { return };
     let nodes = Nodes::start(2, Some(server.url("postgres")));
     let owners = [Owner::join(&nodes, "ada", 2), Owner::join(&nodes, "eve", 2)];
-    let mut load = save_while(&owners, |progress| {
+    let load = save_while(&owners, |progress| {
         for _ in 0..10 {
             progress.wait_for(5, Duration::from_secs(30));
             std::thread::sleep(Duration::from_micros(random_below(60_000)));
@@ -72,7 +72,7 @@ fn no_save_is_lost_with_its_database() {
         }
         progress.wait_for(5, Duration::from_secs(30));
     });
-    deliver_the_rest(&owners, &mut load);
+    deliver_the_rest(&owners);
     let found = expect_everything(&owners, &load);
     assert!(found.acknowledged > 50, "{found:?}");
     eprintln!("PostgreSQL killed 10 times: {} saves acknowledged, {} found", found.acknowledged, found.records);

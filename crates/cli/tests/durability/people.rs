@@ -1,6 +1,5 @@
 //! Owners with devices that save for as long as they are let.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use secret::{RecoveryPassword, SecretString};
 use tempfile::TempDir;
 use testkit::Authenticator;
 use vault_client::{
-    Client, Delivery, Error, KeyToSave, Meta, NewAccount, NewTotp, Outcome, OwnerApproval, Presence, RecordId, State,
+    Client, Error, KeyToSave, Meta, NewAccount, NewTotp, Outcome, OwnerApproval, Presence, RecordId, State,
 };
 
 use crate::nodes::{Nodes, Way};
@@ -27,8 +26,8 @@ pub(crate) struct Device {
     _folder: TempDir,
 }
 
-/// What a device was told: each record with the place of its entry in the account's trail.
-pub(crate) type Told = BTreeMap<RecordId, u64>;
+/// The records that a device made. Which of them were confirmed, its program knows: it keeps the receipts.
+pub(crate) type Made = Vec<RecordId>;
 
 impl Device {
     fn new(nodes: &Nodes) -> Self {
@@ -89,8 +88,8 @@ fn presence(code: &str) -> Presence {
 
 /// What the devices did.
 pub(crate) struct Load {
-    /// What each device of each owner was told.
-    pub(crate) told: Vec<Vec<Told>>,
+    /// What each device of each owner made.
+    pub(crate) made: Vec<Vec<Made>>,
     /// Requests that got no answer.
     pub(crate) cut_off: usize,
 }
@@ -98,17 +97,17 @@ pub(crate) struct Load {
 impl Load {
     /// This one, and what came after it.
     pub(crate) fn and(mut self, later: Self) -> Self {
-        for (told, later) in self.told.iter_mut().flatten().zip(later.told.into_iter().flatten()) {
-            told.extend(later);
+        for (made, later) in self.made.iter_mut().flatten().zip(later.made.into_iter().flatten()) {
+            made.extend(later);
         }
-        Self { told: self.told, cut_off: self.cut_off + later.cut_off }
+        Self { made: self.made, cut_off: self.cut_off + later.cut_off }
     }
 }
 
 /// Lets all devices of all owners save while `meanwhile` runs.
 pub(crate) fn save_while(owners: &[Owner], meanwhile: impl FnOnce(&Progress)) -> Load {
     let progress = Progress::default();
-    let mut told = Vec::new();
+    let mut made = Vec::new();
     std::thread::scope(|scope| {
         let progress = &progress;
         let threads: Vec<Vec<_>> = owners
@@ -119,10 +118,10 @@ pub(crate) fn save_while(owners: &[Owner], meanwhile: impl FnOnce(&Progress)) ->
         let stop = StopAtEnd(progress);
         meanwhile(progress);
         drop(stop);
-        told =
+        made =
             threads.into_iter().map(|owner| owner.into_iter().map(|thread| thread.join().unwrap()).collect()).collect();
     });
-    Load { told, cut_off: progress.cut_off.into_inner() }
+    Load { made, cut_off: progress.cut_off.into_inner() }
 }
 
 /// How far the devices are.
@@ -157,28 +156,30 @@ impl Drop for StopAtEnd<'_> {
 }
 
 /// Saves new keys, and delivers what had to wait, until it is told to stop.
-fn save_on(device: &Device, progress: &Progress) -> Told {
-    let mut told = Told::new();
+fn save_on(device: &Device, progress: &Progress) -> Made {
+    let mut made = Made::new();
     while !progress.stop.load(Ordering::Relaxed) {
-        let waiting = device.client.state().waiting().unwrap();
-        if waiting < 4 {
+        if device.client.state().waiting().unwrap() < 4 {
             match device.client.save(&key_to_save()).unwrap() {
-                Outcome::Saved { record_id, audit_seq } => {
-                    told.insert(record_id, audit_seq);
+                Outcome::Saved { record_id, .. } => {
+                    made.push(record_id);
                     progress.saved.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                Outcome::Waiting { why, .. } => note(&why, progress),
+                Outcome::Waiting { record_id, why } => {
+                    made.push(record_id);
+                    note(&why, progress);
+                }
             }
         }
-        take(device.client.deliver_outbox().unwrap(), &mut told, progress);
+        deliver(device, progress);
     }
-    told
+    made
 }
 
-fn take(delivery: Delivery, told: &mut Told, progress: &Progress) {
+fn deliver(device: &Device, progress: &Progress) {
+    let delivery = device.client.deliver_outbox().unwrap();
     progress.saved.fetch_add(delivery.saved.len(), Ordering::Relaxed);
-    told.extend(delivery.saved);
     for (_, why) in &delivery.waiting {
         note(why, progress);
     }
@@ -195,18 +196,15 @@ fn note(why: &Error, progress: &Progress) {
 }
 
 /// Delivers everything that still waits.
-pub(crate) fn deliver_the_rest(owners: &[Owner], load: &mut Load) {
+pub(crate) fn deliver_the_rest(owners: &[Owner]) {
     let progress = Progress::default();
-    for (owner, told) in owners.iter().zip(&mut load.told) {
-        for (device, told) in owner.devices.iter().zip(told) {
-            for _ in 0..50 {
-                if device.client.state().waiting().unwrap() == 0 {
-                    break;
-                }
-                take(device.client.deliver_outbox().unwrap(), told, &progress);
+    for device in owners.iter().flat_map(|owner| &owner.devices) {
+        for _ in 0..50 {
+            if device.client.state().waiting().unwrap() > 0 {
+                deliver(device, &progress);
             }
-            assert_eq!(device.client.state().waiting().unwrap(), 0, "everything is delivered in the end");
         }
+        assert_eq!(device.client.state().waiting().unwrap(), 0, "everything is delivered in the end");
     }
 }
 

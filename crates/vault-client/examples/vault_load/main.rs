@@ -8,7 +8,12 @@
 //! ```
 //! Each prints one line of JSON. What is measured is the service: bodies are sealed beforehand, connections stay open.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a tool for measuring; its output is its purpose")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a tool for measuring; its output is its purpose"
+)]
 
 mod people;
 mod prepare;

@@ -70,8 +70,7 @@ fn device(account_id: AccountId, n: usize, identity: &SigningKey, index_key: &In
     let keys = DeviceKeys::random();
     let (key, box_key) = (keys.signing_key(), keys.box_key());
     let name = format!("computer {n}");
-    let new =
-        NewDevice { account_id, name: &name, device_pk: key.public(), box_pk: box_key.public(), issued_at: NOW };
+    let new = NewDevice { account_id, name: &name, device_pk: key.public(), box_pk: box_key.public(), issued_at: NOW };
     let certificate = certify(&new, identity, index_key).unwrap();
     let parsed: Certificate = serde_json::from_slice(&certificate.payload).unwrap();
     Device { id: parsed.device_id, key, certificate }

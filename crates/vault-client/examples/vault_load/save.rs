@@ -32,7 +32,8 @@ pub(crate) fn run(origin: &str, folder: &Path, load: &Load, per_second: Option<u
         }
         let next = Arc::new(AtomicUsize::new(0));
         let begun = Instant::now();
-        let work = wires.into_iter().map(|wire| tokio::spawn(send(wire, requests.clone(), next.clone(), begun, per_second)));
+        let work =
+            wires.into_iter().map(|wire| tokio::spawn(send(wire, requests.clone(), next.clone(), begun, per_second)));
         let (mut times, mut refused) = (Times::default(), 0);
         for work in work.collect::<Vec<_>>() {
             let (some, no) = work.await.unwrap();
@@ -58,7 +59,10 @@ async fn send(
         let Some(request) = requests.get(n) else { return (times, refused) };
         let mut due = Instant::now();
         if let Some(per_second) = per_second {
-            due = begun + Duration::from_secs_f64(f64::from(u32::try_from(n).unwrap()) / f64::from(u32::try_from(per_second).unwrap()));
+            due = begun
+                + Duration::from_secs_f64(
+                    f64::from(u32::try_from(n).unwrap()) / f64::from(u32::try_from(per_second).unwrap()),
+                );
             tokio::time::sleep_until(due.into()).await;
         }
         let (status, body) = wire.exchange(request).await.unwrap();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditHead, SessionGranted};
+use super::{AuditHead, PasskeyView, SessionGranted};
 use crate::{AccountId, Bytes, CeremonyId, FactorId, Millis, Signed};
 
 /// Answer of `GET /v1/account`.
@@ -32,7 +32,7 @@ pub struct AccountView {
 pub struct FactorView {
     /// Which factor.
     pub factor_id: FactorId,
-    /// `totp`.
+    /// `totp` or `passkey`.
     pub kind: String,
     /// What the owner calls it.
     pub label: String,
@@ -51,6 +51,9 @@ pub struct FactorList {
     /// Backup codes that were never used.
     #[serde(default)]
     pub backup_codes_left: u32,
+    /// Which of them are passkeys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passkeys: Vec<PasskeyView>,
     /// Whether this session adds a factor only after a step-up.
     #[serde(default)]
     pub add_needs_step_up: bool,

@@ -3,6 +3,7 @@
 mod account;
 mod device;
 mod log;
+mod passkey;
 mod password;
 mod record;
 mod recover;
@@ -15,6 +16,7 @@ mod wait;
 pub use account::*;
 pub use device::*;
 pub use log::*;
+pub use passkey::*;
 pub use password::*;
 pub use record::*;
 pub use recover::*;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ServerIdentity, SessionGranted};
+use super::{PasskeyAssertion, PasskeyRequest, ServerIdentity, SessionGranted};
 use crate::{AccountId, Bytes, CeremonyId, FixedBytes, Signed, SlotId};
 
 /// `POST /v1/login/start`
@@ -47,10 +47,13 @@ pub struct LoginFinishRequest {
 pub struct LoginPasswordProven {
     /// As before.
     pub login_id: CeremonyId,
-    /// Kinds of factors that will do: `totp`, `backup-code`. Empty only when sign-up stopped before the first factor.
+    /// Kinds of factors that will do: `totp`, `passkey`, `backup-code`. Empty only when sign-up stopped before the first factor.
     pub second_factor: Vec<String>,
     /// Random; part of the binding.
     pub challenge: FixedBytes<32>,
+    /// For the authenticator, where the account has passkeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyRequest>,
     /// Only for an account without any factor: a session that may enrol one, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionGranted>,
@@ -65,10 +68,14 @@ pub struct LoginPasswordProven {
 pub struct LoginFactorRequest {
     /// As before.
     pub login_id: CeremonyId,
-    /// `totp` or `backup-code`.
+    /// `totp`, `passkey` or `backup-code`.
     pub kind: String,
-    /// Six digits, or a backup code.
+    /// Six digits, or a backup code; empty with a passkey.
+    #[serde(default)]
     pub code: String,
+    /// What the authenticator answered, with a passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<PasskeyAssertion>,
     /// HMAC-SHA-512 under the OPAQUE session key over the 16 bytes of the login identifier and the challenge: a factor
     /// cannot be moved to another run.
     pub binding: Bytes,
@@ -86,6 +93,9 @@ pub struct CatalogueSlot {
     pub salt: FixedBytes<16>,
     /// The catalogue root, wrapped.
     pub wrap_c: Bytes,
+    /// Which passkey opens it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<Bytes>,
 }
 
 /// The newest entry of an account's chain.

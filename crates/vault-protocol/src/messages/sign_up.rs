@@ -96,6 +96,9 @@ pub struct SlotUpload {
     pub wrap_c: Bytes,
     /// The vault root, wrapped.
     pub wrap_v: Bytes,
+    /// Which passkey opens it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<Bytes>,
 }
 
 /// `POST /v1/signup/finish`

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{PasskeyAssertion, PasskeyRequest};
 use crate::{Bytes, CeremonyId, FixedBytes, SlotId};
 
 /// Kind of a proof of presence that stands in where an account asks for no second factor: a code that was mailed.
@@ -22,6 +23,8 @@ pub enum Purpose {
     Factors,
     /// Change the password; target: `password`.
     Password,
+    /// Let a passkey open the vault; target: the factor's identifier.
+    PasskeySlot,
     /// Release several records at once; target: [`export_target`](super::export_target) of them.
     Export,
 }
@@ -36,14 +39,16 @@ impl Purpose {
             Self::RevokeDevice => "revoke-device",
             Self::Factors => "factors",
             Self::Password => "password",
+            Self::PasskeySlot => "passkey-slot",
             Self::Export => "export",
         }
     }
 
-    /// Whether the vault root is needed for it: then the password is proven again and the wraps are handed out.
+    /// Whether the vault root is needed for it: then the password is proven again, or a passkey that opens the vault, and the wraps
+    /// are handed out.
     #[must_use]
     pub fn opens_vault(self) -> bool {
-        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Password | Self::Export)
+        matches!(self, Self::Reveal | Self::EnrolDevice | Self::Password | Self::PasskeySlot | Self::Export)
     }
 }
 
@@ -55,7 +60,8 @@ pub struct StepUpStartRequest {
     pub purpose: Purpose,
     /// On what.
     pub target: String,
-    /// OPAQUE credential request with the password typed again; wanted where the purpose opens the vault by password.
+    /// OPAQUE credential request with the password typed again; wanted where the purpose opens the vault, unless a passkey opens
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_request: Option<Bytes>,
 }
@@ -73,6 +79,9 @@ pub struct StepUpStarted {
     pub credential_response: Option<Bytes>,
     /// Number of the account's stretching profile.
     pub kdf_profile: u32,
+    /// For the authenticator, where the account has passkeys that will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyRequest>,
 }
 
 /// `POST /v1/step-up/finish`
@@ -81,10 +90,14 @@ pub struct StepUpStarted {
 pub struct StepUpFinishRequest {
     /// From the start.
     pub step_id: CeremonyId,
-    /// `totp` or `backup-code`.
+    /// `totp`, `passkey` or `backup-code`.
     pub kind: String,
-    /// Six digits, or a backup code.
+    /// Six digits, or a backup code; empty with a passkey.
+    #[serde(default)]
     pub code: String,
+    /// What the authenticator answered, with a passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<PasskeyAssertion>,
     /// OPAQUE credential finalization, where a request was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_finalization: Option<Bytes>,
@@ -102,6 +115,9 @@ pub struct VaultSlot {
     pub salt: FixedBytes<16>,
     /// The vault root, wrapped.
     pub wrap_v: Bytes,
+    /// Which passkey opens it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<Bytes>,
 }
 
 /// Answer of `POST /v1/step-up/finish`.

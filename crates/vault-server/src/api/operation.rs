@@ -15,6 +15,8 @@ pub(crate) enum Authority {
     AnySession,
     /// Whoever signed in with everything the account asks for.
     Session,
+    /// The same, or whoever has the code that was mailed about exactly this.
+    SessionOrCode,
     /// The same, with a grant for the act in the body.
     Grant,
     /// Whoever signed the body: a device or the owner.
@@ -28,6 +30,7 @@ impl Authority {
             Self::Nobody => "nobody",
             Self::AnySession => "any-session",
             Self::Session => "session",
+            Self::SessionOrCode => "session-or-code",
             Self::Grant => "session-and-grant",
             Self::Signature => "signature",
         }
@@ -98,6 +101,7 @@ impl Operation {
     pub(crate) fn takes<T: ToSchema>(&mut self) {
         self.body = Some(self.schema::<T>());
         self.may_say(&[Code::RequestInvalid, Code::RequestTooLarge, Code::RequestMediaType, Code::RequestTimeout]);
+        self.may_say(&[Code::FactorPrfLeaked]);
     }
 
     /// It has these parameters.

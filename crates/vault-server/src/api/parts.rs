@@ -62,6 +62,7 @@ impl<A: ToSchema> Part for SteppedUp<A> {
 /// A session is one of two ways; the other is the code in the body.
 impl Part for MayCancel {
     fn describe(operation: &mut Operation) {
+        operation.for_callers(Authority::SessionOrCode);
         operation.takes::<WaitCancelRequest>();
         operation.may_say(&[
             Code::AuthSessionExpired,

@@ -17,6 +17,6 @@ mod stepped_up;
 
 pub(crate) use device::SignedByDevice;
 pub(crate) use may_cancel::MayCancel;
-pub(crate) use session::{AnySession, Session, open_session};
+pub(crate) use session::{AnySession, Session, bearer_token, open_session, session_of};
 pub(crate) use signed::{SignedHeld, SignedProofQuestion, SignedSave};
 pub(crate) use stepped_up::{GrantedAct, SteppedUp};

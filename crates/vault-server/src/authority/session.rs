@@ -79,18 +79,23 @@ impl FromRequestParts<App> for AnySession {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let token = bearer_token(parts).ok_or(Code::AuthSessionExpired)?;
-        let token_hash = tokens::hash(&token);
-        let live = app.store.session(token_hash).await?.ok_or(Code::AuthSessionExpired)?;
-        let now = app.now();
-        if !is_running(&live, now) {
-            app.store.end_session(token_hash).await?;
-            return Err(Code::AuthSessionExpired.into());
-        }
-        if now - live.session.seen_at >= SEEN_STEP {
-            app.store.touch_session(token_hash, now).await?;
-        }
-        Ok(Self { account: live.session.account_id, token_hash, level: live.session.level })
+        session_of(app, &token).await
     }
+}
+
+/// The session of a token that was presented.
+pub(crate) async fn session_of(app: &App, token: &[u8]) -> Result<AnySession, Failure> {
+    let token_hash = tokens::hash(token);
+    let live = app.store.session(token_hash).await?.ok_or(Code::AuthSessionExpired)?;
+    let now = app.now();
+    if !is_running(&live, now) {
+        app.store.end_session(token_hash).await?;
+        return Err(Code::AuthSessionExpired.into());
+    }
+    if now - live.session.seen_at >= SEEN_STEP {
+        app.store.touch_session(token_hash, now).await?;
+    }
+    Ok(AnySession { account: live.session.account_id, token_hash, level: live.session.level })
 }
 
 impl FromRequestParts<App> for Session {
@@ -108,7 +113,8 @@ fn is_running(live: &LiveSession, now: i64) -> bool {
     session.epoch == live.account_epoch && now < session.expires_at && now - session.seen_at < IDLE && level_fits
 }
 
-fn bearer_token(parts: &Parts) -> Option<Vec<u8>> {
+/// The token that a request presents, whatever it is worth.
+pub(crate) fn bearer_token(parts: &Parts) -> Option<Vec<u8>> {
     let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;

@@ -75,9 +75,10 @@ impl FromRequest<App> for SignedSave {
         let Json(request) = Json::<SaveRequest>::from_request(Request::from_parts(parts, body), app).await?;
         let header = check_shape(&request)?;
         let author = match header.author_kind {
-            AuthorKind::Device => device_key(app, header.account_id, header.author_id.into()).await?,
-            AuthorKind::Account => author_key(app, &header).await?,
+            AuthorKind::Device => device_key(app, header.account_id, header.author_id.into()).await,
+            AuthorKind::Account => author_key(app, &header).await,
         };
+        let author = author.map_err(Failure::during_save)?;
         let save = verify::save(&request, &author).map_err(of_save)?;
         if save.record_id != id || save.seq == 0 || i64::try_from(save.seq).is_err() {
             return Err(Code::RecordInvalid.into());

@@ -37,7 +37,7 @@ pub(super) fn code(language: Language, code: Code) -> String {
         main.push_str(&section(say("kept"), " class=\"kept\"", kept));
     }
     if code.status() != 0 {
-        main.push_str(&format!("<p class=\"small\">{}</p>\n", sentence(say("request"))));
+        main.push_str(&format!("<p class=\"small\">{}</p>\n", sentence(say("ask"))));
     }
     let back = format!("<p><a href=\"{}\">{}</a></p>\n", in_language(routes::HELP, language), say("all"));
     main.push_str(&back);

@@ -76,7 +76,8 @@ fn parse(file: &str) -> BTreeMap<String, Section> {
             text.push_str(more.trim());
         } else if let Some((found, text)) = line.split_once(": ") {
             found.clone_into(&mut name);
-            texts.insert(name.clone(), text.trim().to_owned());
+            let before = texts.insert(name.clone(), text.trim().to_owned());
+            debug_assert!(before.is_none(), "[{section}] has {name} twice");
         }
     }
     sections

@@ -208,3 +208,52 @@ fn net_of(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72)).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(proxied_only: bool) -> Arc<Shared> {
+        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        let network = Network { connections_per_net: 2, trusted_proxies, ..Network::default() };
+        Arc::new(Shared {
+            service: TowerToHyperService::new(Router::new()),
+            certificates: None,
+            rules: Rules { network, proxied_only },
+            metrics: Arc::new(Metrics::new()),
+            by_net: Mutex::default(),
+        })
+    }
+
+    #[test]
+    fn a_network_has_a_number_of_connections() {
+        let shared = shared(false);
+        let admit = |address: &str| shared.admit(SocketAddr::new(address.parse().unwrap(), 1));
+        let first = admit("203.0.113.5").unwrap();
+        let second = admit("203.0.113.77").unwrap();
+        assert!(first.is_some() && second.is_some());
+        assert!(admit("203.0.113.5").is_none() && admit("::ffff:203.0.113.9").is_none(), "the same /24");
+        assert!(admit("203.0.114.5").is_some(), "another one");
+        let v6 = [admit("2001:db8:0:1::1").unwrap(), admit("2001:db8:0:ff::2").unwrap()];
+        assert!(admit("2001:db8:0:2::1").is_none(), "the same /56");
+        assert!(admit("2001:db8:0:100::1").is_some());
+        // Loopback and proxies speak for many.
+        for address in ["127.0.0.1", "::1", "10.1.2.3"] {
+            let places: Vec<_> = (0..10).map(|_| admit(address)).collect();
+            assert!(places.iter().all(|place| matches!(place, Some(None))), "{address}");
+        }
+        drop((first, v6));
+        let again = admit("203.0.113.5").unwrap();
+        assert!(again.is_some() && admit("203.0.113.5").is_none());
+        drop((again, second));
+        assert!(shared.by_net.lock().unwrap().is_empty(), "nothing is kept of those who left");
+    }
+
+    #[test]
+    fn past_the_proxy_nobody_comes_in() {
+        let shared = shared(true);
+        let admit = |address: &str| shared.admit(SocketAddr::new(address.parse().unwrap(), 1)).is_some();
+        assert!(admit("127.0.0.1") && admit("10.9.9.9"));
+        assert!(!admit("203.0.113.5") && !admit("2001:db8::1"));
+    }
+}

@@ -9,8 +9,8 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::MAX_FACTORS;
 use vault_protocol::messages::{
-    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, Purpose, TotpFinishRequest, TotpStartRequest,
-    TotpStarted,
+    FactorList, FactorRemoveRequest, FactorView, FactorsChanged, PasskeyView, Purpose, TotpFinishRequest,
+    TotpStartRequest, TotpStarted,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
@@ -55,9 +55,17 @@ pub(super) async fn list(State(app): State<App>, session: AnySession) -> Result<
         used_at: factor.used_at,
     };
     let factors = app.store.factors(session.account()).await?.into_iter().map(view).collect();
+    let slots = app.store.slots(session.account()).await?;
+    let passkeys = app.store.passkeys(session.account()).await?.into_iter().map(|passkey| PasskeyView {
+        factor_id: passkey.factor.id,
+        opens_vault: slots.iter().any(|slot| slot.credential_id.as_ref() == Some(&passkey.credential_id)),
+        credential_id: passkey.credential_id.into(),
+    });
+    let passkeys = passkeys.collect();
     let left = app.store.backup_codes_left(session.account()).await?;
     Ok(Json(FactorList {
         factors,
+        passkeys,
         backup_codes_left: u32::try_from(left).unwrap_or(0),
         add_needs_step_up: session.level() == SessionLevel::Full,
     }))
@@ -69,7 +77,27 @@ pub(super) async fn totp_start(
     session: AnySession,
     Json(request): Json<TotpStartRequest>,
 ) -> Result<Json<TotpStarted>, Failure> {
-    let label = request.label.trim().to_owned();
+    let (label, first) = begin_adding(&app, session, &request.label, request.grant.as_ref(), TOTP).await?;
+    let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
+    let secret = totp::new_secret();
+    let text = BASE32_NOPAD.encode(secret.expose());
+    let uri = otpauth(&account.email_norm, &text);
+    let ceremony_id = CeremonyId::new();
+    let state = TotpState { label, first, session: FixedBytes(session.token_hash()), secret: SecretField(secret) };
+    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
+    app.store.add_ceremony(&ceremony).await?;
+    Ok(Json(TotpStarted { ceremony_id, secret: text, uri }))
+}
+
+/// Before a factor of some kind is added: its name, and whether it has to be the first one. A later one needs a grant.
+pub(super) async fn begin_adding(
+    app: &App,
+    session: AnySession,
+    label: &str,
+    grant: Option<&Bytes>,
+    kind: &str,
+) -> Result<(String, bool), Failure> {
+    let label = label.trim().to_owned();
     if label.is_empty() || label.chars().count() > LABEL_LETTERS || label.chars().any(char::is_control) {
         return Err(Code::RequestInvalid.into());
     }
@@ -83,35 +111,26 @@ pub(super) async fn totp_start(
     if !resets && factors.len() >= max_factors(session) {
         return Err(Code::FactorTooMany.into());
     }
-    let first = session.level() == SessionLevel::Enrol;
     if session.level() == SessionLevel::Full {
-        spend_grant(&app, session, request.grant.as_ref()).await?;
+        spend_grant(app, session, grant, kind).await?;
     }
-    let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
-    let secret = totp::new_secret();
-    let text = BASE32_NOPAD.encode(secret.expose());
-    let uri = otpauth(&account.email_norm, &text);
-    let ceremony_id = CeremonyId::new();
-    let state = TotpState { label, first, session: FixedBytes(session.token_hash()), secret: SecretField(secret) };
-    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
-    app.store.add_ceremony(&ceremony).await?;
-    Ok(Json(TotpStarted { ceremony_id, secret: text, uri }))
+    Ok((label, session.level() == SessionLevel::Enrol))
 }
 
 /// One more where a backup code stood in for factors that are lost: such a session cannot remove any of them first.
-fn max_factors(session: AnySession) -> usize {
+pub(super) fn max_factors(session: AnySession) -> usize {
     MAX_FACTORS + usize::from(session.level() == SessionLevel::FactorsOnly)
 }
 
 /// A later factor needs a fresh proof of an earlier one.
-async fn spend_grant(app: &App, session: AnySession, grant: Option<&Bytes>) -> Result<(), Failure> {
+async fn spend_grant(app: &App, session: AnySession, grant: Option<&Bytes>, kind: &str) -> Result<(), Failure> {
     let grant = grant.ok_or(Code::StepupRequired)?;
     let presented = GrantUse {
         hash: tokens::hash(grant),
         account_id: session.account(),
         session_hash: session.token_hash(),
         purpose: Purpose::Factors.name().to_owned(),
-        target: TOTP.to_owned(),
+        target: kind.to_owned(),
         now: app.now(),
     };
     Ok(app.store.spend_grant(&presented).await?)

@@ -9,6 +9,8 @@ mod factors;
 mod kit;
 pub(crate) mod log;
 mod orders;
+mod passkey_sign_in;
+mod passkeys;
 mod password;
 mod records;
 mod recover;
@@ -41,6 +43,8 @@ use crate::failure::Failure;
 use crate::help;
 use crate::http::{self, Json, Verbatim};
 use crate::ready::Report;
+
+pub(crate) use passkey_sign_in::proven_sign_in;
 
 /// Every path of the service.
 pub(crate) fn router(app: App) -> Router {
@@ -83,6 +87,18 @@ fn accounts() -> Routes {
             &[AuthInvalid, AuthSessionExpired, StepupGrantUsed],
         )
         .post(paths::LOGIN_FACTOR, sign_in::factor, "Prove the second factor", SECOND_FACTOR)
+        .post(
+            paths::LOGIN_PASSKEY_START,
+            passkey_sign_in::start,
+            "Begin a sign-in by passkey alone",
+            &[FactorPasskeyUnavailable, LimitRate],
+        )
+        .post(
+            paths::LOGIN_PASSKEY_FINISH,
+            passkey_sign_in::finish,
+            "Prove the passkey, which counts as both factors",
+            &[AuthInvalid, AuthSessionExpired, FactorPasskeyUnavailable, StepupGrantUsed],
+        )
         .post(paths::LOGOUT, sign_in::logout, "End the session", &[])
         .post(
             paths::RECOVER_START,
@@ -167,6 +183,19 @@ fn presence() -> Routes {
             "Prove two codes of the new authenticator",
             &[FactorCodeWrong, FactorLabelTaken, FactorTooMany, StepupGrantUsed],
         )
+        .post(
+            paths::PASSKEY_START,
+            passkeys::start,
+            "Begin to add a passkey",
+            &[FactorLabelTaken, FactorPasskeyUnavailable, FactorTooMany, StepupRequired, StepupGrantUsed],
+        )
+        .post(
+            paths::PASSKEY_FINISH,
+            passkeys::finish,
+            "Keep the passkey that the authenticator made",
+            &[AuthInvalid, FactorLabelTaken, FactorPasskeyUnavailable, FactorTooMany, StepupGrantUsed],
+        )
+        .post(paths::PASSKEY_SLOT, passkeys::slot, "Let a passkey open the vault", &[NotFound])
         .post(paths::BACKUP_CODES_START, backup_codes::start, "Have new backup codes made", &[])
         .post(paths::BACKUP_CODES_FINISH, backup_codes::finish, "The new backup codes are kept", &[StepupGrantUsed])
         .post(paths::FACTOR_REMOVE, factors::remove, "Remove a factor", &[NotFound, FactorLastOne, FactorSame])
@@ -178,7 +207,12 @@ fn presence() -> Routes {
         )
         .get(paths::WAITS, waits::list, "The safety delays that run", &[])
         .post(paths::WAIT_CANCEL, waits::cancel, "Cancel a safety delay", &[])
-        .post(paths::STEP_UP_START, step_up::start, "Begin to confirm one act", &[AuthLocked, FactorNoMail, LimitRate])
+        .post(
+            paths::STEP_UP_START,
+            step_up::start,
+            "Begin to confirm one act",
+            &[AuthLocked, FactorNoMail, FactorPrfUnavailable, LimitRate],
+        )
         .post(paths::STEP_UP_FINISH, step_up::finish, "Prove presence for the act", SECOND_FACTOR)
 }
 

@@ -47,15 +47,17 @@ pub(super) async fn save(
             answer(&receipt, true)
         }
         Ok(Saved::Before(receipt)) => {
-            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await?;
+            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
             answer(&kept.unwrap_or(receipt), false)
         }
         Err(vault_store::Error::Refused(Refusal::IdConflict)) => {
-            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await?;
+            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
             answer(&kept.ok_or(Code::RecordIdConflict)?, false)
         }
         // Limits answer with a time to wait; the client's outbox keeps the item.
-        Err(vault_store::Error::Refused(Refusal::Limit { until })) => Err(Failure::Wait(Code::RecordQuota, until - now)),
+        Err(vault_store::Error::Refused(Refusal::Limit { until })) => {
+            Err(Failure::Wait(Code::RecordQuota, until - now))
+        }
         Err(error) => Err(Failure::of_save(error)),
     }
 }

@@ -153,6 +153,7 @@ pub(super) fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
         salt: salt(slot)?,
         wrap_c: slot.wrap_c.clone().into(),
         wrap_v: slot.wrap_v.clone().into(),
+        credential_id: None,
     })
 }
 

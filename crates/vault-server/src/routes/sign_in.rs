@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha512;
 use vault_protocol::messages::{
     AuditHead, CatalogueSlot, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest,
-    LoginStarted, SessionGranted,
+    LoginStarted, PASSKEY, SessionGranted,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
@@ -22,6 +22,7 @@ use crate::authority::{AnySession, open_session};
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::passkeys::{self, Challenge};
 use crate::presence;
 use crate::secret_field::SecretField;
 use crate::{tokens, waits};
@@ -49,6 +50,7 @@ struct FactorState {
     mail_name: String,
     session_key: SecretField,
     challenge: FixedBytes<32>,
+    passkey: Option<Challenge>,
 }
 
 /// `POST /v1/login/start`
@@ -109,10 +111,12 @@ pub(super) async fn finish(
     check_epoch(&account, state.epoch)?;
     let factors = app.store.factors(account.id).await?;
     let challenge = FixedBytes(tokens::challenge());
+    let (passkey, passkey_state) = passkeys::challenge_for(&app, &app.store.passkeys(account.id).await?)?.unzip();
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
         second_factor: presence::kinds(&app, account.id).await?,
         challenge,
+        passkey,
         session: None,
         logged_in: None,
     };
@@ -133,6 +137,7 @@ pub(super) async fn finish(
         mail_name: state.mail_name,
         session_key: SecretField(session_key),
         challenge,
+        passkey: passkey_state,
     };
     let next = app.ceremony(request.login_id, FACTOR, Some(account.id), &next, LIFETIME)?;
     app.store.advance_ceremony(&next, PASSWORD, app.now()).await?;
@@ -151,7 +156,7 @@ pub(super) async fn factor(
     check_binding(&state, &ceremony, &request)?;
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
     check_epoch(&account, state.epoch)?;
-    let used = match presence::use_code(&app, state.account_id, &caller, &request.kind, &request.code).await {
+    let used = match prove(&app, &caller, &state, &request).await {
         Ok(used) => used,
         Err(failure) => {
             note_failure(&app, state.account_id, &caller, "factor").await?;
@@ -163,6 +168,31 @@ pub(super) async fn factor(
     let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
     let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
     logged_in(&app, &account, session, used.backup_codes_left).await.map(Json)
+}
+
+/// The second factor: a code, or a passkey that answers this sign-in's challenge.
+async fn prove(
+    app: &App,
+    caller: &Caller,
+    state: &FactorState,
+    request: &LoginFactorRequest,
+) -> Result<presence::Used, Failure> {
+    if request.kind != PASSKEY {
+        return presence::use_code(app, state.account_id, caller, &request.kind, &request.code).await;
+    }
+    let challenge = state.passkey.as_ref().ok_or(Code::AuthInvalid)?;
+    let assertion = request.assertion.as_ref().ok_or(Code::RequestInvalid)?;
+    let used = passkeys::use_assertion(app, state.account_id, caller, challenge, assertion).await?;
+    Ok(presence::Used { by: Some(used.factor), backup_codes_left: None })
+}
+
+/// Whose password this second step belongs to: the binding proves that it was given.
+pub(super) async fn proven_factor_step(app: &App, request: &LoginFactorRequest) -> Result<AccountId, Failure> {
+    let tries = app.limits().factor_tries;
+    let ceremony = try_ceremony(app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
+    let state: FactorState = app.ceremony_state(&ceremony)?;
+    check_binding(&state, &ceremony, request)?;
+    Ok(state.account_id)
 }
 
 /// What a client gets with its session.
@@ -192,7 +222,7 @@ async fn begin_session(
     open_session(app, account, level, caller).await
 }
 
-async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str) -> Result<(), Failure> {
+pub(super) async fn note_failure(app: &App, account: AccountId, caller: &Caller, what: &str) -> Result<(), Failure> {
     let act = Act::by_unknown(caller, app.now(), audit::action::LOGIN_FAILED).on(what);
     Ok(app.store.append_audit(account, &|head| act.link(head)).await?)
 }
@@ -235,6 +265,7 @@ fn catalogue_slot(slot: &Slot) -> Result<CatalogueSlot, Fault> {
         kind: slot.kind.clone(),
         salt: salt(slot)?,
         wrap_c: slot.wrap_c.clone().into(),
+        credential_id: slot.credential_id.clone().map(Into::into),
     })
 }
 

@@ -182,6 +182,7 @@ fn first_statement(account_id: AccountId, request: &SignupFinishRequest) -> Resu
 fn slots(account_id: AccountId, request: &SignupFinishRequest, now: i64) -> Result<Vec<Slot>, Failure> {
     let kinds: std::collections::BTreeSet<&str> = request.slots.iter().map(|slot| slot.kind.as_str()).collect();
     let fits = kinds.len() == request.slots.len()
+        && request.slots.iter().all(|slot| slot.credential_id.is_none())
         && (2..=MAX_SLOTS).contains(&kinds.len())
         && kinds.contains("password")
         && kinds.contains("kit");
@@ -210,7 +211,7 @@ pub(super) fn slot_row(
         salt: upload.salt.0.to_vec(),
         wrap_c: upload.wrap_c.0.clone(),
         wrap_v: upload.wrap_v.0.clone(),
-        credential_id: None,
+        credential_id: upload.credential_id.as_ref().map(|id| id.0.clone()),
         proof_hash: proof_hash.map(|hash| hash.0.to_vec()),
         generation,
         created_at: now,

@@ -9,16 +9,20 @@ use vault_protocol::limits::{MAX_AUDIT_PAGE, MAX_ORDERS};
 use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, StatementChange, StatusQuestion};
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
-use vault_store::{AccountId, NewNote};
+use vault_store::{AccountId, NewNote, OutgoingMail};
 
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::SignedByDevice;
-use crate::clock::HOUR;
+use crate::clock::{DAY, HOUR};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
 use crate::notices::Event;
 
+/// Most notes of a device in a day that make an entry in the trail,
+const NOTES_A_DAY: i64 = 200;
+/// and most of them that the owner gets a notice of.
+const TOLD_A_DAY: i64 = 10;
 /// Most key statements in one answer.
 const STATEMENTS: i64 = 8;
 
@@ -108,14 +112,19 @@ pub(super) async fn note(
         Finding::Unknown => (Some(action::KEY_UNKNOWN), Some(Event::KeyUnknown)),
         Finding::Resent => (Some(action::KEY_RESENT), Some(Event::KeyResent)),
     };
-    let mail = match event {
-        Some(event) => app.notice_to(said.account_id, &event).await?,
+    let act = match action {
+        Some(action) => {
+            // Each of these is an entry in the trail.
+            app.take(format!("device/notes/{}", said.device_id), DAY, NOTES_A_DAY, Code::LimitRate).await?;
+            let mail = mail(&app, said, event).await?;
+            Some(Act::by_device(said.device_id, &caller, app.now(), action).telling(mail))
+        }
         None => None,
     };
-    let act = |action| Act::by_device(said.device_id, &caller, app.now(), action).telling(mail);
     let Some(record) = said.record_id else {
-        let act = act(action.unwrap_or(action::KEY_UNKNOWN));
-        app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
+        if let Some(act) = act {
+            app.store.append_audit(said.account_id, &|head| act.link(head)).await?;
+        }
         return Ok(Json(()));
     };
     let new = NewNote {
@@ -127,9 +136,19 @@ pub(super) async fn note(
         // A clock that is ahead must not keep later notes out.
         at: said.at.min(app.now()),
     };
-    match action.map(|action| act(action).on(record)) {
+    match act.map(|act| act.on(record)) {
         Some(act) => app.store.note_record(&new, Some(&|head| act.link(head))).await?,
         None => app.store.note_record(&new, None).await?,
     }
     Ok(Json(()))
+}
+
+/// No device fills its owner's mailbox: what is beyond the limit is in the trail.
+async fn mail(app: &App, said: &Note, event: Option<Event>) -> Result<Option<OutgoingMail>, Failure> {
+    let Some(event) = event else { return Ok(None) };
+    let bucket = format!("device/told/{}", said.device_id);
+    match app.take(bucket, DAY, TOLD_A_DAY, Code::LimitRate).await {
+        Ok(_) => app.notice_to(said.account_id, &event).await,
+        Err(_) => Ok(None),
+    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use vault_protocol::limits::GRANT_SECONDS;
 use vault_protocol::messages::{
-    MAILED_CODE, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
+    MAILED_CODE, PASSKEY, Purpose, StepUpFinishRequest, StepUpStartRequest, StepUpStarted, SteppedUp, VaultSlot,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, audit, sha256};
@@ -21,6 +21,7 @@ use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
 use crate::notices::Event;
+use crate::passkeys::{self, Challenge};
 use crate::secret_field::SecretField;
 use crate::{notices, presence, tokens};
 
@@ -35,6 +36,9 @@ struct Confirming {
     session: FixedBytes<32>,
     mail_name: String,
     run: Option<SecretField>,
+    passkey: Option<Challenge>,
+    /// The vault is opened, and not by the password: a passkey has to do it.
+    by_passkey: bool,
     /// Where mail stands in for the second factor: what the mailed code must be.
     mailed: Option<FixedBytes<32>>,
 }
@@ -51,14 +55,25 @@ pub(super) async fn start(
     }
     let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
     let mail_name = app.mail_name(&account.email_norm);
+    let mut passkeys = app.store.passkeys(account.id).await?;
+    let by_passkey = request.purpose.opens_vault() && request.credential_request.is_none();
+    if by_passkey {
+        let has_passkeys = !passkeys.is_empty();
+        let slots = app.store.slots(account.id).await?;
+        passkeys.retain(|passkey| slots.iter().any(|slot| slot.credential_id.as_ref() == Some(&passkey.credential_id)));
+        if passkeys.is_empty() {
+            return Err(if has_passkeys { Code::FactorPrfUnavailable } else { Code::RequestInvalid }.into());
+        }
+    }
     let run = match (request.purpose.opens_vault(), &request.credential_request) {
-        (false, None) => None,
+        (_, None) => None,
         (true, Some(credential_request)) => {
             app.begin_password_run(&mail_name, &caller.limit_net).await?;
             Some(app.begin_run(account.id, Some(&account.opaque_record), credential_request)?)
         }
-        _ => return Err(Code::RequestInvalid.into()),
+        (false, Some(_)) => return Err(Code::RequestInvalid.into()),
     };
+    let (passkey, passkey_state) = passkeys::challenge_for(&app, &passkeys)?.unzip();
     let (credential_response, run) = run.map(|run| (run.response, SecretField(run.state))).unzip();
     let code = if account.is_off() { Some(mailed_code(&app, &mail_name).await?) } else { None };
     let state = Confirming {
@@ -67,6 +82,8 @@ pub(super) async fn start(
         session: FixedBytes(session.token_hash()),
         mail_name,
         run,
+        passkey: passkey_state,
+        by_passkey,
         mailed: code.as_ref().map(|code| FixedBytes(sha256(&[code.as_bytes()]))),
     };
     let step_id = CeremonyId::new();
@@ -79,11 +96,11 @@ pub(super) async fn start(
         }
         None => {
             app.store.add_ceremony(&ceremony).await?;
-            presence::kinds(&app, account.id).await?
+            if by_passkey { vec![PASSKEY.to_owned()] } else { presence::kinds(&app, account.id).await? }
         }
     };
     let kdf_profile = u32::try_from(account.kdf_profile).map_err(|_| Fault::Stored("stretching profile"))?;
-    Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile }))
+    Ok(Json(StepUpStarted { step_id, kinds, credential_response, kdf_profile, passkey }))
 }
 
 /// A code to be mailed in place of a second factor.
@@ -109,8 +126,8 @@ pub(super) async fn finish(
         return Err(over.into());
     }
     let account = session.account();
-    let used = match prove(&app, account, &caller, &state, &request).await {
-        Ok(used) => used,
+    let (used, opens) = match prove(&app, account, &caller, &state, &request).await {
+        Ok(proven) => proven,
         Err(failure) => {
             let act = Act::by_unknown(&caller, app.now(), audit::action::STEPUP_FAILED).on(&state.target);
             app.store.append_audit(account, &|head| act.link(head)).await?;
@@ -135,26 +152,65 @@ pub(super) async fn finish(
     let act =
         Act::by_owner(account, &caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
     app.store.add_grant(&grant, &|head| act.link(head)).await?;
-    let slots = if state.purpose.opens_vault() { vault_slots(&app, account).await? } else { Vec::new() };
+    let slots =
+        if state.purpose.opens_vault() { vault_slots(&app, account, opens.as_deref()).await? } else { Vec::new() };
     Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots, backup_codes_left: used.backup_codes_left }))
 }
 
-/// The password first: a wrong one must not use a code up.
+/// The password first: a wrong one must not use a code up. Returns also which passkey opens the vault, where one does it.
 async fn prove(
     app: &App,
     account: AccountId,
     caller: &Caller,
     state: &Confirming,
     request: &StepUpFinishRequest,
-) -> Result<presence::Used, Failure> {
+) -> Result<(presence::Used, Option<Vec<u8>>), Failure> {
     match (&state.run, &request.credential_finalization) {
         (None, None) => {}
         (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
         _ => return Err(Code::AuthInvalid.into()),
     }
-    let Some(mailed) = &state.mailed else {
-        return presence::use_code(app, account, caller, &request.kind, &request.code).await;
-    };
+    if let Some(mailed) = &state.mailed {
+        return Ok((use_mailed_code(app, account, mailed, request).await?, None));
+    }
+    if request.kind == PASSKEY {
+        return use_passkey(app, account, caller, state, request).await;
+    }
+    if state.by_passkey {
+        return Err(Code::AuthInvalid.into());
+    }
+    Ok((presence::use_code(app, account, caller, &request.kind, &request.code).await?, None))
+}
+
+/// A passkey that answers this step-up's challenge. Where no password was given, it has to open the vault.
+async fn use_passkey(
+    app: &App,
+    account: AccountId,
+    caller: &Caller,
+    state: &Confirming,
+    request: &StepUpFinishRequest,
+) -> Result<(presence::Used, Option<Vec<u8>>), Failure> {
+    let challenge = state.passkey.as_ref().ok_or(Code::AuthInvalid)?;
+    let assertion = request.assertion.as_ref().ok_or(Code::RequestInvalid)?;
+    let used = passkeys::use_assertion(app, account, caller, challenge, assertion).await?;
+    let opens = state.by_passkey.then_some(used.credential_id);
+    if let Some(credential) = &opens {
+        // Which ones were asked for binds the browser, not who answers: a passkey that opens nothing is not enough here.
+        let slots = app.store.slots(account).await?;
+        if !slots.iter().any(|slot| slot.credential_id.as_ref() == Some(credential)) {
+            return Err(Code::AuthInvalid.into());
+        }
+    }
+    Ok((presence::Used { by: Some(used.factor), backup_codes_left: None }, opens))
+}
+
+/// The mailed code that stands in for a second factor.
+async fn use_mailed_code(
+    app: &App,
+    account: AccountId,
+    mailed: &FixedBytes<32>,
+    request: &StepUpFinishRequest,
+) -> Result<presence::Used, Failure> {
     // Guesses count as wrong codes of an authenticator do; the ceremony has few tries and ends with the right one.
     let taken = app.take_totp_try(account).await?;
     let fits = bool::from(sha256(&[request.code.trim().as_bytes()])[..].ct_eq(&mailed.0[..]));
@@ -165,10 +221,18 @@ async fn prove(
     Ok(presence::Used { by: None, backup_codes_left: None })
 }
 
-async fn vault_slots(app: &App, account: AccountId) -> Result<Vec<VaultSlot>, Failure> {
+/// After the password all slots; without it the one of the passkey.
+async fn vault_slots(app: &App, account: AccountId, passkey: Option<&[u8]>) -> Result<Vec<VaultSlot>, Failure> {
     let slot = |slot: &Slot| {
-        let wrap_v = slot.wrap_v.clone().into();
-        Ok(VaultSlot { slot_id: slot.id, kind: slot.kind.clone(), salt: salt(slot)?, wrap_v })
+        Ok(VaultSlot {
+            slot_id: slot.id,
+            kind: slot.kind.clone(),
+            salt: salt(slot)?,
+            wrap_v: slot.wrap_v.clone().into(),
+            credential_id: slot.credential_id.clone().map(Into::into),
+        })
     };
-    app.store.slots(account).await?.iter().map(slot).collect()
+    let mut slots = app.store.slots(account).await?;
+    slots.retain(|slot| passkey.is_none() || slot.credential_id.as_deref() == passkey);
+    slots.iter().map(slot).collect()
 }

@@ -11,7 +11,7 @@ use crate::harness::{Owner, Raw, Service, code_of, sign_in, sign_up, token};
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that ask for a session.
-const OWNERS_ROUTES: [(Method, &str); 28] = [
+const OWNERS_ROUTES: [(Method, &str); 31] = [
     (Get, routes::ACCOUNT),
     (Get, routes::AUDIT),
     (Get, routes::AUDIT_PROOFS),
@@ -20,6 +20,9 @@ const OWNERS_ROUTES: [(Method, &str); 28] = [
     (Get, routes::FACTORS),
     (Post, routes::TOTP_START),
     (Post, routes::TOTP_FINISH),
+    (Post, routes::PASSKEY_START),
+    (Post, routes::PASSKEY_FINISH),
+    (Post, routes::PASSKEY_SLOT),
     (Post, routes::BACKUP_CODES_START),
     (Post, routes::BACKUP_CODES_FINISH),
     (Post, routes::FACTOR_REMOVE),
@@ -69,7 +72,9 @@ fn a_session_without_second_factor_adds_one_and_does_nothing_else() {
         let expected = match route.1 {
             // There is none to list, and the malformed body shows that the door was open.
             routes::FACTORS => (200, ""),
-            routes::TOTP_START | routes::TOTP_FINISH => (400, "request.invalid"),
+            routes::TOTP_START | routes::TOTP_FINISH | routes::PASSKEY_START | routes::PASSKEY_FINISH => {
+                (400, "request.invalid")
+            }
             _ => (403, "factor.enrol_needed"),
         };
         assert_eq!((answer.status, answer.code()), expected, "{route:?}");

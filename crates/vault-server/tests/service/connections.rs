@@ -77,7 +77,7 @@ fn slow_heads_end_and_others_are_answered_meanwhile() {
 fn slow_bodies_are_told_and_ended() {
     let service = impatient(1000);
     let mut stream = connect(&service);
-    let head = b"POST /v1/login/start HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n{\"email\":\"";
+    let head = b"POST /v1/login/start HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{\"email\":\"";
     stream.write_all(head).unwrap();
     let (took, answer) = drip(stream, Duration::from_secs(15));
     assert!(took < SECOND * 10, "{took:?}");

@@ -68,6 +68,15 @@ impl Service {
         service
     }
 
+    /// A service that goes by a name, as passkeys need it, and hands notices to a folder.
+    pub(crate) fn with_a_name() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let origin = format!("http://localhost:{}", free.port());
+        let mut service = Self::configured_at(free, move |config| config.origin = Some(origin.clone()));
+        service.stop();
+        service.telling()
+    }
+
     /// A service that hands notices to a folder.
     pub(crate) fn with_notices() -> Self {
         let mut service = Self::start();
@@ -212,7 +221,7 @@ impl Service {
     }
 
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.config().origin.unwrap_or_else(|| format!("http://{}", self.address))
     }
 
     pub(crate) fn transport(&self) -> HttpTransport {

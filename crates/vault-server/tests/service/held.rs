@@ -21,11 +21,12 @@ fn behind_its_back(service: &Service, sql: &str) {
 }
 
 /// What happens to the rows of one record.
-const DAMAGES: [&str; 9] = [
+const DAMAGES: [&str; 10] = [
     "DELETE FROM records;",
     "DELETE FROM receipts; DELETE FROM record_index; DELETE FROM record_state; DELETE FROM records;",
     "DELETE FROM records; DELETE FROM record_state;",
     "UPDATE records SET secret = zeroblob(length(secret));",
+    "UPDATE records SET secret = zeroblob(0);",
     "UPDATE records SET meta = secret;",
     "UPDATE records SET header = CAST(replace(CAST(header AS TEXT), '\"generation\":1', '\"generation\":2') AS BLOB);",
     "UPDATE records SET signature = x'7b7d';",

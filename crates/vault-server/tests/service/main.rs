@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod authenticator;
 mod authority;
 mod backup;
 mod backup_codes;
@@ -30,8 +31,11 @@ mod metrics;
 mod openapi;
 mod orders;
 mod outbox;
+mod passkey_refusals;
+mod passkeys;
 mod password;
 mod postgres;
+mod prf_leak;
 mod proxied;
 mod races;
 mod recover;

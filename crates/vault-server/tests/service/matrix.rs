@@ -8,17 +8,15 @@
 use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64URL_NOPAD;
-use secret::SecretBytes;
 use serde_json::{Value, json};
 use vault_client::Method::{Get, Post, Put};
 use vault_client::{
-    Client, DeviceEnrolment, HttpTransport, Method, OwnerApproval, RecordId, Request, Response, SignInFactor, State,
-    Transport, TransportError,
+    Afterwards, Client, Confirm, DeviceEnrolment, HttpTransport, Method, Ordered, OwnerApproval, RecordId, Request,
+    Response, SignInFactor, State, Transport, TransportError,
 };
-use vault_crypto::device::DeviceKeys;
-use vault_protocol::messages::Held;
-use vault_protocol::{FixedBytes, Signed, routes};
+use vault_protocol::routes;
 
+use crate::authenticator::SoftAuthenticator;
 use crate::harness::{Computer, Owner, PASSWORD, Raw, Service, key_to_save, sign_up, token, two_codes};
 
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -43,6 +41,8 @@ enum For {
     AnySession,
     /// Whoever signed in with everything.
     Session,
+    /// The same, or whoever has the code that was mailed; none is in an empty object.
+    SessionOrCode,
     /// The same, with a grant for the act.
     Grant(Flow),
     /// Any session; a full one needs a grant.
@@ -65,7 +65,7 @@ fn row(method: Method, route: &'static str, whom: For, open: Said) -> Row {
 
 /// One line for each method of each route.
 fn table() -> Vec<Row> {
-    use For::{AnySession, AnySessionOrGrant, Anyone, Grant, Session, Signature};
+    use For::{AnySession, AnySessionOrGrant, Anyone, Grant, Session, SessionOrCode, Signature};
     vec![
         row(Get, routes::HEALTH, Anyone, DONE),
         row(Get, routes::READY, Anyone, DONE),
@@ -80,10 +80,20 @@ fn table() -> Vec<Row> {
         row(Post, routes::LOGIN_START, Anyone, MALFORMED),
         row(Post, routes::LOGIN_FINISH, Anyone, MALFORMED),
         row(Post, routes::LOGIN_FACTOR, Anyone, MALFORMED),
+        row(Post, routes::LOGIN_PASSKEY_START, Anyone, DONE),
+        row(Post, routes::LOGIN_PASSKEY_FINISH, Anyone, MALFORMED),
         row(Post, routes::LOGOUT, AnySession, DONE),
         row(Post, routes::RECOVER_START, Anyone, MALFORMED),
         row(Post, routes::RECOVER_PROVE, Anyone, MALFORMED),
         row(Post, routes::RECOVER_FINISH, Anyone, MALFORMED),
+        row(Post, routes::RESET_START, Anyone, MALFORMED),
+        row(Post, routes::RESET_PROVE, Anyone, MALFORMED),
+        row(Post, routes::RESET_PASSWORD, Anyone, MALFORMED),
+        row(Post, routes::KIT_START, Grant(|it, to| drop(it.ada(to).replace_kit(&it.here(), &mut |_| true))), DONE),
+        row(Post, routes::KIT_FINISH, Session, MALFORMED),
+        row(Post, routes::FACTORS_OFF, Grant(|it, to| drop(it.ada(to).begin_two_factor_off(&it.here()))), DONE),
+        row(Get, routes::WAITS, Session, DONE),
+        row(Post, routes::WAIT_CANCEL, SessionOrCode, (409, "wait.over")),
         row(Get, routes::ACCOUNT, Session, DONE),
         row(
             Post,
@@ -95,6 +105,9 @@ fn table() -> Vec<Row> {
         row(Get, routes::FACTORS, AnySession, DONE),
         row(Post, routes::TOTP_START, AnySessionOrGrant(World::add_totp), DONE),
         row(Post, routes::TOTP_FINISH, AnySession, MALFORMED),
+        row(Post, routes::PASSKEY_START, AnySessionOrGrant(World::add_passkey), DONE),
+        row(Post, routes::PASSKEY_FINISH, AnySession, MALFORMED),
+        row(Post, routes::PASSKEY_SLOT, Grant(World::passkey_slot), DONE),
         row(
             Post,
             routes::BACKUP_CODES_START,
@@ -102,8 +115,8 @@ fn table() -> Vec<Row> {
             DONE,
         ),
         row(Post, routes::BACKUP_CODES_FINISH, Session, MALFORMED),
-        // Confirmed by the factor itself, which is the account's only one.
-        row(Post, routes::FACTOR_REMOVE, Grant(World::remove_factor), (409, "factor.last_one")),
+        // Confirmed by the factor itself.
+        row(Post, routes::FACTOR_REMOVE, Grant(World::remove_factor), (409, "factor.same_one")),
         row(Post, routes::STEP_UP_START, Session, MALFORMED),
         row(Post, routes::STEP_UP_FINISH, Session, MALFORMED),
         row(Post, routes::DEVICE_CODE, Anyone, MALFORMED),
@@ -114,12 +127,21 @@ fn table() -> Vec<Row> {
         row(Get, routes::DEVICES, Session, DONE),
         row(Post, routes::DEVICES, Grant(|it, to| drop(it.laptop(to).enrol_this_computer("laptop", &it.here()))), DONE),
         row(Post, routes::DEVICE_REVOKE, Grant(World::revoke), DONE),
+        row(Post, routes::DEVICE_RENAME, Session, MALFORMED),
+        row(Post, routes::DEVICE_STATUS, Signature(|it, to| drop(it.ada(to).device_status())), DONE),
+        row(Post, routes::DEVICE_NOTE, Signature(World::note), DONE),
+        row(Get, routes::ORDERS, Session, DONE),
+        row(Post, routes::ORDERS, Session, MALFORMED),
+        row(Post, routes::ORDER_REPORT, Signature(World::report), DONE),
         row(Get, routes::RECORDS, Session, DONE),
         row(Put, routes::RECORD, Signature(|it, to| drop(it.ada(to).save(&key_to_save()))), (201, "")),
         row(Post, routes::REVEAL, Grant(|it, to| drop(it.ada(to).reveal(it.records[0], "drill", &it.here()))), DONE),
         row(Post, routes::EXPORT, Grant(|it, to| drop(it.ada(to).export(&it.records, &it.here()))), DONE),
-        row(Post, routes::HELD, Signature(World::held), DONE),
+        row(Post, routes::HELD, Signature(|it, to| drop(it.ada(to).check_held())), DONE),
+        row(Post, routes::RECORD_PROOF, Signature(|it, to| drop(it.ada(to).verify_receipts())), DONE),
         row(Get, routes::AUDIT, Session, DONE),
+        row(Get, routes::AUDIT_PROOFS, Session, DONE),
+        row(Get, routes::LOG_CHECKPOINT, Anyone, DONE),
     ]
 }
 
@@ -166,6 +188,8 @@ impl Transport for Catch {
 struct World {
     service: Service,
     ada: Owner,
+    /// Holds a passkey of Ada's.
+    authenticator: SoftAuthenticator,
     laptop: Computer<HttpTransport>,
     /// Waits for Ada's approval.
     enrolment: DeviceEnrolment,
@@ -180,8 +204,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let service = Service::start();
+        // With a name, as passkeys need it, and with mail: without it two-factor could not go off.
+        let service = Service::with_a_name();
         let ada = service.account("ada@example.org");
+        let authenticator = SoftAuthenticator::new(&service.origin());
+        let here = ada.presence();
+        ada.client().add_passkey("laptop", Some(Confirm::Code(&here)), &authenticator).unwrap();
         let mut codes = Vec::new();
         let mut keep = |new: &vault_client::NewBackupCodes| {
             codes = new.codes.iter().map(|code| code.expose().to_owned()).collect();
@@ -219,6 +247,7 @@ impl World {
             enrol_level: token(new.folder.path()),
             factors_only: token(phone.folder.path()),
             ada,
+            authenticator,
             eve,
             service,
         }
@@ -245,6 +274,16 @@ impl World {
         drop(self.ada(to).add_totp("tablet", Some(&self.here()), &mut codes));
     }
 
+    fn add_passkey(&self, to: &Catch) {
+        let new = SoftAuthenticator::new(&self.service.origin());
+        drop(self.ada(to).add_passkey("tablet", Some(Confirm::Code(&self.here())), &new));
+    }
+
+    fn passkey_slot(&self, to: &Catch) {
+        let passkey = self.ada.client().factor_list().unwrap().passkeys[0].factor_id;
+        drop(self.ada(to).let_passkey_open_vault(passkey, &PASSWORD.into(), &self.authenticator));
+    }
+
     fn remove_factor(&self, to: &Catch) {
         let factor = self.ada.client().factors().unwrap()[0].factor_id;
         drop(self.ada(to).remove_factor(factor, &self.here()));
@@ -263,25 +302,18 @@ impl World {
         drop(self.ada(to).revoke_device(device, &self.here()));
     }
 
-    /// A device's question about a record of its own; the client does not ask so far.
-    fn held(&self, to: &Catch) {
-        let (owner, record_id) = (&self.ada, self.records[0]);
-        let state = owner.computer.folder.path().join("state/device.json");
-        let file: Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
-        let seed = BASE64URL_NOPAD.decode(file["seed"].as_str().unwrap().as_bytes()).unwrap();
-        let keys = DeviceKeys::from_seed(SecretBytes::from_fn(|out| out.copy_from_slice(&seed)));
-        let question = Held {
-            v: vault_protocol::VERSION,
-            account_id: owner.client().account().unwrap().account_id,
-            device_id: owner.client().devices().unwrap()[0].device_id,
-            record_id,
-            nonce: FixedBytes([7; 16]),
-            at: 0,
-        };
-        let signed: Signed = keys.signing_key().sign(Held::KIND, &question).unwrap();
-        let body = secret::SecretVec::new(serde_json::to_vec(&signed).unwrap());
-        let path = routes::with_id(routes::HELD, &record_id.to_string());
-        drop(to.send(Request { method: Post, path: &path, bearer: None, body }));
+    /// The device tells that it has taken an order, which Ada gave with a reveal.
+    fn report(&self, to: &Catch) {
+        let shown = self.ada.client().reveal_any(self.records[0], "drill", &self.here(), Afterwards::Rotate).unwrap();
+        assert!(matches!(shown.ordered, Some(Ordered::Yes { .. })), "{:?}", shown.ordered);
+        let order = self.ada.client().device_status().unwrap().orders.remove(0);
+        assert!(self.ada.client().begin_order(&order, "D1").unwrap());
+        drop(self.ada(to).deliver_reports());
+    }
+
+    fn note(&self, to: &Catch) {
+        self.ada.client().note_unknown(&key_to_save().meta.key_id).unwrap();
+        drop(self.ada(to).deliver_reports());
     }
 
     fn catch(&self, row: &Row, flow: Flow) -> Caught {
@@ -332,6 +364,7 @@ fn the_table_and_the_handlers_agree_on_who_may_call() {
             For::Anyone => "nobody",
             For::AnySession | For::AnySessionOrGrant(_) => "any-session",
             For::Session => "session",
+            For::SessionOrCode => "session-or-code",
             For::Grant(_) => "session-and-grant",
             For::Signature(_) => "signature",
         };
@@ -358,7 +391,7 @@ fn sessions_reach_what_they_are_for_and_nothing_else() {
             For::Anyone => (row.open, row.open, row.open),
             For::AnySession => (OVER, row.open, row.open),
             For::AnySessionOrGrant(_) => (OVER, MALFORMED, MALFORMED),
-            For::Session => (OVER, FACTOR_FIRST, row.open),
+            For::Session | For::SessionOrCode => (OVER, FACTOR_FIRST, row.open),
             For::Grant(_) => (OVER, FACTOR_FIRST, NO_GRANT),
             For::Signature(_) => {
                 let answers = without.iter().map(|token| ask(*token)).chain(full.iter().map(|token| ask(Some(token))));

@@ -44,7 +44,7 @@ fn what_happened_is_counted_and_names_nobody() {
     assert_eq!(value(&text, "keyhaven_requests_total{method=\"GET\",route=\"-\",status=\"404\"}"), 1.0);
     assert_eq!(value(&text, "keyhaven_ready"), 1.0);
     assert!(value(&text, "keyhaven_database_write_seconds_count") > 10.0);
-    assert!(value(&text, "keyhaven_connections_total") > 5.0);
+    assert!(value(&text, "keyhaven_connections_total") >= 2.0);
     #[cfg(target_os = "linux")]
     assert!(value(&text, "process_resident_memory_bytes") > 1e6);
     let account = owner.client().account().unwrap().account_id.to_string();

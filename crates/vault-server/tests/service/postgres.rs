@@ -1,23 +1,24 @@
 //! The service on PostgreSQL: what touches rows that others may touch at the same time, once more on this engine.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use testkit::leaks;
-use testkit::postgres::database;
+use testkit::postgres::{Database, database};
 use vault_server::{Config, DatabaseUrl};
 
 use crate::harness::{Change, Service};
 
 thread_local! {
     static ON_POSTGRES: Cell<bool> = const { Cell::new(false) };
+    /// For the first service of the test.
+    static FIRST: RefCell<Option<Database>> = const { RefCell::new(None) };
 }
 
 /// Runs a test whose services keep everything in PostgreSQL; without it, the test was skipped and said so.
 pub(crate) fn on_postgres(test: impl FnOnce()) {
-    if database().is_none() {
-        return;
-    }
+    let Some(database) = database() else { return };
+    FIRST.set(Some(database));
     ON_POSTGRES.set(true);
     test();
 }
@@ -27,7 +28,7 @@ pub(crate) fn with_engine(change: Change) -> Change {
     if !ON_POSTGRES.get() {
         return change;
     }
-    let database = database().expect("it was there before");
+    let database = FIRST.take().or_else(database).expect("it was there before");
     Arc::new(move |config: &mut Config| {
         change(config);
         config.database = DatabaseUrl::new(database.url());

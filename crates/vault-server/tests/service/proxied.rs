@@ -11,7 +11,7 @@ fn begin_sign_up(service: &Service, forwarded: &str) -> String {
     let mut stream = TcpStream::connect(service.address()).unwrap();
     let body = r#"{"email":"ada@example.org"}"#;
     let head = format!(
-        "POST /v1/signup/start HTTP/1.1\r\nhost: x\r\n{forwarded}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/signup/start HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{forwarded}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -31,22 +31,22 @@ fn service(proxies: &'static [&'static str]) -> Service {
 #[test]
 fn a_listed_proxy_says_whose_limits_count() {
     let service = service(&["127.0.0.0/8"]);
-    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 203.0.113.5"), "202");
+    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 203.0.113.5"), "200");
     assert_eq!(begin_sign_up(&service, "x-forwarded-for: 203.0.113.9"), "429", "the same network");
     assert_eq!(
         begin_sign_up(&service, "x-forwarded-for: 198.51.100.7, 203.0.113.5"),
         "429",
         "what a client adds is to the left"
     );
-    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 198.51.100.7"), "202", "another network");
-    assert_eq!(begin_sign_up(&service, "forwarded: for=\"[2001:db8::1]:99\";proto=https"), "202");
+    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 198.51.100.7"), "200", "another network");
+    assert_eq!(begin_sign_up(&service, "forwarded: for=\"[2001:db8::1]:99\";proto=https"), "200");
     assert_eq!(begin_sign_up(&service, "forwarded: for=\"[2001:db8::2]\""), "429", "the same /56");
 }
 
 #[test]
 fn nobody_else_is_believed() {
     let service = service(&["192.0.2.1"]);
-    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 203.0.113.5"), "202");
+    assert_eq!(begin_sign_up(&service, "x-forwarded-for: 203.0.113.5"), "200");
     assert_eq!(begin_sign_up(&service, "x-forwarded-for: 198.51.100.7"), "429");
     assert_eq!(begin_sign_up(&service, "forwarded: for=198.51.100.8"), "429");
 }

@@ -115,7 +115,7 @@ fn a_grant_is_spent_on_one_of_them() {
         let token = owner.token();
         // One after the other.
         let other = grant(&pair.first, &owner, "factors", "add");
-        let spend = json!({ "grant": other });
+        let spend = json!({ "grant": other, "label": "tablet" });
         let [started, again] =
             [&pair.second, &pair.first].map(|service| service.raw(Post, routes::TOTP_START, Some(&token), &spend));
         assert_eq!((started.status, again.code()), (200, "stepup.grant_used"), "{started:?}");

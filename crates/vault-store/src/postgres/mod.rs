@@ -33,6 +33,8 @@ mod notes;
 mod orders;
 #[path = "../tables/outbox.rs"]
 mod outbox;
+#[path = "../tables/passkeys.rs"]
+mod passkeys;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -49,7 +51,9 @@ mod shared;
 mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
-use sqlx::postgres::{PgArguments as Arguments, PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
+use sqlx::postgres::{
+    PgArguments as Arguments, PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow,
+};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use self::PostgresStore as SqlStore;

@@ -42,9 +42,7 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
         // Asking a connection whether it still lives costs a round trip: only those that were idle are asked.
         .test_before_acquire(false)
         .before_acquire(|connection, about| {
-            Box::pin(async move {
-                Ok(about.idle_for < ASK_AFTER || sqlx::Connection::ping(connection).await.is_ok())
-            })
+            Box::pin(async move { Ok(about.idle_for < ASK_AFTER || sqlx::Connection::ping(connection).await.is_ok()) })
         });
     let readers = pool.connect_with(options).await?;
     let mut connection = readers.acquire().await?;

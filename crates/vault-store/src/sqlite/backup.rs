@@ -370,3 +370,133 @@ fn file_error(path: &Path) -> impl Fn(io::Error) -> BackupError {
 fn database_error(path: &Path) -> impl Fn(sqlx::Error) -> BackupError {
     move |source| BackupError::Database { path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use super::super::SqliteStore;
+    use super::*;
+
+    /// A database with two chains, and a backup of it.
+    async fn backed_up(folder: &Path) -> (PathBuf, PathBuf) {
+        let (database, file) = (folder.join("vault.sqlite"), folder.join("backup"));
+        let store = SqliteStore::open(&database).await.unwrap();
+        for account in [1, 2] {
+            let (id, mut prev) = (vec![account; 16], vec![0; 32]);
+            let add = "INSERT INTO accounts (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor,
+                 created_at) VALUES ($1, $2, $1, 1, 1, 1, 'active', 1, 1)";
+            sqlx::query(add).bind(&id).bind(account.to_string()).execute(&store.readers).await.unwrap();
+            for seq in 1..=5 {
+                let body = format!("{account}/{seq}").into_bytes();
+                let hash = entry_hash(&body).to_vec();
+                let add = "INSERT INTO audit (account_id, seq, prev, hash, body) VALUES ($1, $2, $3, $4, $5)";
+                let add = sqlx::query(add).bind(&id).bind(seq).bind(&prev).bind(&hash).bind(&body);
+                add.execute(&store.readers).await.unwrap();
+                prev = hash;
+            }
+            let head = "INSERT INTO audit_heads (account_id, seq, hash) VALUES ($1, 5, $2)";
+            sqlx::query(head).bind(&id).bind(&prev).execute(&store.readers).await.unwrap();
+        }
+        store.close().await;
+        let holdings = back_up(&database, &file).await.unwrap();
+        assert_eq!((holdings.accounts, holdings.entries, holdings.records), (2, 10, 0));
+        (database, file)
+    }
+
+    async fn change(file: &Path, sql: &'static [&'static str]) {
+        let options = SqliteConnectOptions::new().filename(file);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+        for sql in sql {
+            sqlx::query(*sql).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_behind_the_back_of_the_service_is_not_restored() {
+        type Expected = fn(&BackupError) -> bool;
+        let chain: Expected = |error| matches!(error, BackupError::Chain { .. });
+        let cases: [(&'static [&'static str], Expected); 8] = [
+            (&["DROP TRIGGER audit_no_update", "UPDATE audit SET body = x'00' WHERE seq = 3"], chain),
+            (&["DROP TRIGGER audit_no_update", "UPDATE audit SET prev = zeroblob(32) WHERE seq = 2"], chain),
+            (&["DROP TRIGGER audit_no_delete", "DELETE FROM audit WHERE seq = 3"], chain),
+            (&["DROP TRIGGER audit_no_delete", "DELETE FROM audit WHERE seq = 5"], chain),
+            (&["DROP TRIGGER audit_no_delete", "DELETE FROM audit"], chain),
+            (&["UPDATE audit_heads SET hash = zeroblob(32)"], chain),
+            (
+                &["INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                   VALUES (999, 'from the future', TRUE, x'00', 0)"],
+                |error| matches!(error, BackupError::Newer { found: 999, .. }),
+            ),
+            (&["UPDATE _sqlx_migrations SET checksum = x'00'"], |error| matches!(error, BackupError::NotOurs(_))),
+        ];
+        for (sql, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let (_, file) = backed_up(folder.path()).await;
+            change(&file, sql).await;
+            let target = folder.path().join("restored.sqlite");
+            let error = restore(&file, &target).await.expect_err(sql[0]);
+            assert!(expected(&error), "{sql:?}: {error:?}");
+            assert!(!target.exists() && !with_suffix(&target, ".restoring").exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_are_no_backup_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, file) = backed_up(folder.path()).await;
+        let whole = fs::read(&file).unwrap();
+        let target = folder.path().join("restored.sqlite");
+        for (at, bytes) in [
+            (0, Vec::new()),
+            (1, b"SQLite format 3\0".to_vec()),
+            (2, b"something else altogether".to_vec()),
+            (3, whole[..whole.len() - 4096].to_vec()),
+            (4, [&whole[..100], &vec![0xff; 3996], &whole[4096..]].concat()),
+            (5, [&whole[..4096], &vec![0; 4096], &whole[8192..]].concat()),
+        ] {
+            let bad = folder.path().join(format!("bad-{at}"));
+            fs::write(&bad, bytes).unwrap();
+            assert!(restore(&bad, &target).await.is_err(), "case {at}");
+            assert!(!target.exists());
+        }
+        let empty = folder.path().join("empty.sqlite");
+        change(&empty, &["CREATE TABLE accounts (id)"]).await;
+        assert!(matches!(restore(&empty, &target).await, Err(BackupError::NotOurs(_))));
+        let holdings = restore(&file, &target).await.unwrap();
+        assert_eq!(holdings.entries, 10);
+        SqliteStore::open(&target).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn what_lives_for_minutes_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, file) = backed_up(folder.path()).await;
+        change(
+            &file,
+            &["INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
+                 SELECT zeroblob(32), id, 1, 'full', 1, 2, 3, 'net' FROM accounts LIMIT 1"],
+        )
+        .await;
+        let target = folder.path().join("restored.sqlite");
+        restore(&file, &target).await.unwrap();
+        let store = SqliteStore::open(&target).await.unwrap();
+        assert!(crate::Sessions::session(&store, [0; 32]).await.unwrap().is_none());
+        let pragma = "PRAGMA foreign_key_check";
+        assert!(sqlx::query(pragma).fetch_all(&store.readers).await.unwrap().is_empty());
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn there_is_no_backup_of_what_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (missing, to) = (folder.path().join("none"), folder.path().join("backup"));
+        assert!(matches!(back_up(&missing, &to).await, Err(BackupError::File { .. })));
+        assert!(!missing.exists() && !to.exists() && !with_suffix(&to, ".part").exists());
+        // The text of a file is no database, and nothing stays behind.
+        fs::write(&missing, "no database at all, only text that is long enough").unwrap();
+        assert!(back_up(&missing, &to).await.is_err());
+        assert!(!to.exists() && !with_suffix(&to, ".part").exists());
+    }
+}

@@ -26,7 +26,12 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(super) type Round = Arc<Mutex<()>>;
 
 /// Moves pages whenever something was `written`, until the store is closed or gone.
-pub(super) async fn keep_short(options: SqliteConnectOptions, state: Weak<Mutex<State>>, written: Arc<Notify>, round: Round) {
+pub(super) async fn keep_short(
+    options: SqliteConnectOptions,
+    state: Weak<Mutex<State>>,
+    written: Arc<Notify>,
+    round: Round,
+) {
     let options = options.busy_timeout(PATIENCE);
     loop {
         written.notified().await;

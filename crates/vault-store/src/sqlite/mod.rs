@@ -35,6 +35,8 @@ mod notes;
 mod orders;
 #[path = "../tables/outbox.rs"]
 mod outbox;
+#[path = "../tables/passkeys.rs"]
+mod passkeys;
 #[path = "../tables/passwords.rs"]
 mod passwords;
 #[path = "../tables/records.rs"]
@@ -54,7 +56,9 @@ use std::path::Path;
 
 use shared::{EMPTY, exactly_one, unique};
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteArguments as Arguments, SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow};
+use sqlx::sqlite::{
+    SqliteArguments as Arguments, SqliteConnection as Connection, SqliteQueryResult as QueryDone, SqliteRow as SqlRow,
+};
 
 use self::SqliteStore as SqlStore;
 use crate::transaction::in_transaction;

@@ -143,7 +143,8 @@ mod tests {
         }
         pool.close().await;
         let store = open(&file).await.unwrap();
-        let rows = sqlx::query("SELECT live FROM audit_heads ORDER BY account_id").fetch_all(&store.readers).await.unwrap();
+        let rows =
+            sqlx::query("SELECT live FROM audit_heads ORDER BY account_id").fetch_all(&store.readers).await.unwrap();
         let counts: Vec<i64> = rows.iter().map(|row| row.try_get(0).unwrap()).collect();
         assert_eq!(counts, [2, 0]);
     }

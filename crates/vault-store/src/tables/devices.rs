@@ -5,8 +5,8 @@ use sqlx::Row;
 
 use super::{Connection, SqlRow, SqlStore, audit, exactly_one, grants, in_transaction, row, unique};
 use crate::{
-    AccountId, CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceId, DeviceKey, DeviceState, Devices, Digest, Error,
-    GrantUse, LinkMaker, Millis, Refusal,
+    AccountId, CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceId, DeviceKey, DeviceState, Devices, Digest,
+    Error, GrantUse, LinkMaker, Millis, Refusal,
 };
 
 #[async_trait]
@@ -39,13 +39,12 @@ impl Devices for SqlStore {
     }
 
     async fn device_key(&self, account: AccountId, device: DeviceId) -> Result<Option<DeviceKey>, Error> {
-        let row = sqlx::query(
-            "SELECT pk, alg, capability, state, expires_at FROM devices WHERE account_id = $1 AND id = $2",
-        )
-        .bind(&account.as_bytes()[..])
-        .bind(&device.as_bytes()[..])
-        .fetch_optional(&self.readers)
-        .await?;
+        let row =
+            sqlx::query("SELECT pk, alg, capability, state, expires_at FROM devices WHERE account_id = $1 AND id = $2")
+                .bind(&account.as_bytes()[..])
+                .bind(&device.as_bytes()[..])
+                .fetch_optional(&self.readers)
+                .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(DeviceKey {
             pk: row.try_get("pk")?,

@@ -173,8 +173,14 @@ async fn insert_copy(tx: &mut Connection, record: &Record, n: i64) -> Result<(),
     Ok(())
 }
 
-/// Puts the newest copies in the place of records that were found damaged. There are hardly ever any.
-pub(super) async fn heal(tx: &mut Connection, account: AccountId, records: &mut [&mut Record]) -> Result<(), Error> {
+/// Puts the newest copies in the place of records that were found damaged. There are hardly ever any. A listing carries no
+/// secret part, healed or not.
+pub(super) async fn heal(
+    tx: &mut Connection,
+    account: AccountId,
+    records: &mut [&mut Record],
+    with_secret: bool,
+) -> Result<(), Error> {
     if records.is_empty() {
         return Ok(());
     }
@@ -187,8 +193,7 @@ pub(super) async fn heal(tx: &mut Connection, account: AccountId, records: &mut 
         let Some(record) = records.iter_mut().find(|record| record.id == id) else { continue };
         record.header = row.try_get("header")?;
         record.meta = row.try_get("meta")?;
-        // A listing carries no secret part, healed or not.
-        if !record.secret.is_empty() {
+        if with_secret {
             record.secret = row.try_get("secret")?;
         }
         record.signature = row.try_get("signature")?;

@@ -69,7 +69,7 @@ impl Records for SqlStore {
         let mut listings = rows.iter().map(listing_of).collect::<Result<Vec<_>, Error>>()?;
         let mut records: Vec<&mut Record> = listings.iter_mut().map(|listing| &mut listing.record).collect();
         let mut connection = self.readers.acquire().await?;
-        notes::heal(&mut connection, account, &mut records).await?;
+        notes::heal(&mut connection, account, &mut records, false).await?;
         Ok(listings)
     }
 
@@ -163,7 +163,7 @@ async fn find(tx: &mut Connection, account: AccountId, id: RecordId) -> Result<O
         .await?;
     let mut record = row.as_ref().map(|row| record_of(row, row.try_get("secret")?)).transpose()?;
     if let Some(record) = &mut record {
-        notes::heal(tx, account, &mut [record]).await?;
+        notes::heal(tx, account, &mut [record], true).await?;
     }
     Ok(record)
 }

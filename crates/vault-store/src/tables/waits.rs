@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use super::{
-    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, row, sessions, unique,
+    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, passkeys, row, sessions,
+    unique,
 };
 use crate::{
     AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, NewWait, Refusal, Session, Wait, WaitBegunBy, WaitId,
@@ -123,7 +124,7 @@ impl Waits for SqlStore {
                     .execute(&mut *tx)
                     .await?;
             exactly_one(&done, Refusal::Wait)?;
-            forget_factors(tx, wait.account_id).await?;
+            forget_factors(tx, wait.account_id, now).await?;
             sessions::end_all(tx, wait.account_id).await?;
             audit::append(tx, wait.account_id, link).await?;
             Ok(())
@@ -191,7 +192,7 @@ pub(super) async fn factor_comes(
     .execute(&mut *tx)
     .await?;
     if reset.rows_affected() == 1 {
-        forget_factors(tx, account).await?;
+        forget_factors(tx, account, now).await?;
     }
     sqlx::query(
         "UPDATE waits SET state = 'cancelled', ended_at = $1
@@ -215,7 +216,8 @@ async fn end_session(tx: &mut Connection, wait: &Wait) -> Result<(), Error> {
     Ok(())
 }
 
-async fn forget_factors(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
+async fn forget_factors(tx: &mut Connection, account: AccountId, now: Millis) -> Result<(), Error> {
+    passkeys::retire(tx, account, None, now).await?;
     for sql in ["DELETE FROM factors WHERE account_id = $1", "DELETE FROM backup_codes WHERE account_id = $1"] {
         sqlx::query(sql).bind(&account.as_bytes()[..]).execute(&mut *tx).await?;
     }

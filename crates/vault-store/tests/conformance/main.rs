@@ -10,6 +10,7 @@ mod fixture;
 mod log;
 mod orders;
 mod outbox;
+mod passkeys;
 mod passwords;
 #[cfg(unix)]
 mod postgres;
@@ -32,6 +33,9 @@ macro_rules! conformance {
                 counters_count, a_setting_keeps_its_first_value, the_sweep_forgets_what_is_over],
             backup_codes: [a_backup_code_is_used_once, parallel_uses_of_a_backup_code,
                 new_backup_codes_void_the_old_ones, a_refused_set_changes_nothing],
+            passkeys: [a_passkey_is_a_factor_with_a_name_of_its_own, a_passkeys_counter_only_rises,
+                parallel_uses_of_a_counter, a_passkeys_slot_takes_the_place_of_its_earlier_one,
+                a_refused_slot_changes_nothing, slots_are_retired_by_name_or_all, a_removed_passkey_takes_its_slot_along],
             passwords: [a_new_password_replaces_record_and_slot, a_new_password_can_end_every_session,
                 a_refused_password_changes_nothing, parallel_new_passwords],
             outbox: [a_notice_comes_with_its_act_or_not_at_all, one_claims_a_notice_for_a_while],

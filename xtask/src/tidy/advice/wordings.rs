@@ -258,7 +258,10 @@ fn switched(sentence: &Sentence<'_>, off: &[&str]) -> Option<usize> {
     if off.contains(&sentence.word(1)) {
         return sentence.subject(2);
     }
-    sentence.any(sentence.subject(1)? + 1, off)
+    let subject = sentence.subject(1)?;
+    let end = sentence.any(subject + 1, off)?;
+    // "Keep two-factor on: cancel what `off` began."
+    if (subject..end).any(|index| ["on", "an"].contains(&sentence.word(index))) { None } else { Some(end) }
 }
 
 /// "2FA should be disabled", "two-factor has to be turned off", "Zwei-Faktor-Anmeldung ausschalten".
@@ -380,6 +383,7 @@ mod tests {
         for text in [
             "Turn two-factor on. Then turn the machine off.",
             "The device is disabled. The account keeps two-factor sign-in.",
+            "Keep two-factor on: cancel what off began.",
             "Two-factor stays on while keys are saved.",
             "Remove the second factor that is lost; another one stays.",
             "Saving needs no session and no second factor.",

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
@@ -92,7 +93,7 @@ fn parse(mut line: Vec<OsString>, entries: &[Entry], path: &Path) -> Outcome<Res
         let mut with = line.clone();
         with.extend(entry.values.iter().map(|value| OsString::from(format!("--{}={value}", entry.key))));
         // One at a time: so the line is known, and the text of a value is not repeated.
-        if matches(&with).is_err_and(|error| error.kind() != clap::error::ErrorKind::MissingRequiredArgument) {
+        if matches(&with).is_err_and(|error| !is_between_settings(&error, entry)) {
             return Err(refused(path, entry.line, format!("this is not a value for `{}`", entry.key)));
         }
         line = with;
@@ -107,12 +108,20 @@ fn parse(mut line: Vec<OsString>, entries: &[Entry], path: &Path) -> Outcome<Res
     Ok(Resolved { arguments, matches, lines })
 }
 
+/// Whether an error is about settings that need or exclude each other: that is judged once all of them are there.
+fn is_between_settings(error: &clap::Error, entry: &Entry) -> bool {
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => true,
+        // With several values it may be about those.
+        ErrorKind::ArgumentConflict => entry.values.len() == 1,
+        _ => false,
+    }
+}
+
 /// What `keyhaven serve` is given by a whole command line.
 fn matches(line: &[OsString]) -> Result<ArgMatches, clap::Error> {
     let mut all = crate::args::Arguments::command().try_get_matches_from(line)?;
-    all.remove_subcommand()
-        .map(|(_, found)| found)
-        .ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))
+    all.remove_subcommand().map(|(_, found)| found).ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))
 }
 
 /// The definition of `keyhaven serve`.
