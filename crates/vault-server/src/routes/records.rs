@@ -46,9 +46,13 @@ pub(super) async fn save(
             app.new_entries.notify_one();
             answer(&receipt, true)
         }
-        Ok(Saved::Before(_)) | Err(vault_store::Error::Refused(Refusal::IdConflict)) => {
-            let receipt = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
-            answer(&receipt.ok_or(Fault::Stored("receipt"))?, false)
+        Ok(Saved::Before(receipt)) => {
+            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
+            answer(&kept.unwrap_or(receipt), false)
+        }
+        Err(vault_store::Error::Refused(Refusal::IdConflict)) => {
+            let kept = earlier_receipt(&app, &caller, &save, body_sha256).await.map_err(Failure::during_save)?;
+            answer(&kept.ok_or(Code::RecordIdConflict)?, false)
         }
         // Limits answer with a time to wait; the client's outbox keeps the item.
         Err(vault_store::Error::Refused(Refusal::Limit { until })) => {
