@@ -44,8 +44,7 @@ const LONGEST_PAUSE_MS: u64 = 64;
 pub(crate) fn may_try_again(error: &Error, tries: u32) -> bool {
     let Error::Database(sqlx::Error::Database(cause)) = error else { return false };
     match cause.code().as_deref() {
-        Some("40001" | "40P01") => tries < MAX_TRIES,
-        Some("23505") => tries < 2,
+        Some("40001" | "40P01" | "23505") => tries < MAX_TRIES,
         _ => false,
     }
 }

@@ -32,7 +32,9 @@ impl Part for Caller {
 
 /// Described by the path itself.
 impl<T> Part for Path<T> {
-    fn describe(_: &mut Operation) {}
+    fn describe(operation: &mut Operation) {
+        operation.may_say(&[Code::NotFound]);
+    }
 }
 
 impl Part for AnySession {

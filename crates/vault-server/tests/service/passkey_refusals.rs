@@ -218,7 +218,7 @@ fn an_answer_is_good_once_for_its_own_challenge_and_for_five_minutes() {
     let owner = service.account("ada@example.org");
     let authenticator = SoftAuthenticator::without_counter(&service.origin());
     let presence = owner.presence();
-    owner.client().add_passkey("phone", Some(Confirm::Code(&presence)), &authenticator).unwrap();
+    owner.client().add_passkey("tablet", Some(Confirm::Code(&presence)), &authenticator).unwrap();
 
     let first = ready_to_finish(&service, &authenticator);
     let mut moved = ready_to_finish(&service, &authenticator);

@@ -158,7 +158,7 @@ fn several_passkeys_open_one_account_and_an_authenticator_holds_one() {
     let confirm = Confirm::Passkey { authenticator: &laptop, password: None };
     let taken = owner.client().add_passkey("laptop", Some(confirm), &phone);
     assert_eq!(code_of(taken.map(|_| ())), Code::FactorLabelTaken);
-    let second = owner.client().add_passkey("phone", Some(confirm), &phone).unwrap();
+    let second = owner.client().add_passkey("tablet", Some(confirm), &phone).unwrap();
     owner.client().let_new_passkey_open_vault(&second, &PASSWORD.into(), &phone).unwrap();
     for _ in 0..3 {
         sign_in(&service.computer().client, &laptop).unwrap();

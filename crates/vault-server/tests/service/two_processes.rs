@@ -114,7 +114,7 @@ fn a_grant_is_spent_on_one_of_them() {
         let device = owner.client().devices().unwrap()[0].device_id.to_string();
         let token = owner.token();
         // One after the other.
-        let other = grant(&pair.first, &owner, "factors", "add");
+        let other = grant(&pair.first, &owner, "factors", "totp");
         let spend = json!({ "grant": other, "label": "tablet" });
         let [started, again] =
             [&pair.second, &pair.first].map(|service| service.raw(Post, routes::TOTP_START, Some(&token), &spend));

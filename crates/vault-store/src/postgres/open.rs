@@ -40,7 +40,6 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // Asking a connection whether it still lives costs a round trip: only those that were idle are asked.
-        .test_before_acquire(false)
         .before_acquire(|connection, about| {
             Box::pin(async move { Ok(about.idle_for < ASK_AFTER || sqlx::Connection::ping(connection).await.is_ok()) })
         });

@@ -405,7 +405,7 @@ mod tests {
     }
 
     async fn change(file: &Path, sql: &'static [&'static str]) {
-        let options = SqliteConnectOptions::new().filename(file);
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
         for sql in sql {
             sqlx::query(*sql).execute(&pool).await.unwrap();

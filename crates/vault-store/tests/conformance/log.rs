@@ -131,7 +131,11 @@ pub(crate) async fn a_keeper_that_stops_half_way_leaves_nothing(store: &dyn Stor
         let limit = Duration::from_micros(20 + 23 * step);
         match tokio::time::timeout(limit, store.extend_log(9, &sign)).await {
             Err(_) => stopped += 1,
-            Ok(done) => drop(done.unwrap()),
+            // One that was stopped may have come through at the database.
+            Ok(done) => {
+                let moved = matches!(done, Err(vault_store::Error::Refused(Refusal::LogMoved)));
+                assert!(done.is_ok() || moved, "{done:?}");
+            }
         }
     }
     assert!(stopped > 0, "none was stopped");
