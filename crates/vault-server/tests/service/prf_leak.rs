@@ -32,6 +32,8 @@ fn the_passkey_that_is_named_opens_nothing_any_more_and_others_do() {
     let (owner, laptop, passkey) = with_opening_passkey(&service, "ada@example.org");
     let phone = SoftAuthenticator::new(&service.origin());
     let confirm = Confirm::Passkey { authenticator: &laptop, password: None };
+    // They are listed by age.
+    service.clock.advance_ms(1);
     let second = owner.client().add_passkey("tablet", Some(confirm), &phone).unwrap();
     owner.client().let_new_passkey_open_vault(&second, &PASSWORD.into(), &phone).unwrap();
     let (_, record) = owner.save_one();
