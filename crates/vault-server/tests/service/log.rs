@@ -188,7 +188,8 @@ fn the_log_goes_on_after_a_restart() {
 fn a_log_that_was_cut_or_rewritten_is_found_out() {
     let service = Service::start();
     let owner = settled(&service, "ada@example.org");
-    let cases: [(fn(&mut Vec<Hash>), &str); 6] = [
+    type Change = fn(&mut Vec<Hash>);
+    let cases: [(Change, &str); 6] = [
         (|leaves| leaves.truncate(leaves.len() - 1), "is shorter"),
         (Vec::clear, "is shorter"),
         (|leaves| leaves[2] = [0xBD; 32], "does not continue"),
