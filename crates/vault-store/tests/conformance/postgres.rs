@@ -43,8 +43,8 @@ async fn records_and_audit_are_append_only() {
         let error = database.sql(sql).expect_err(sql);
         assert!(error.contains("append only"), "{sql}: {error}");
     }
-    database.sql("UPDATE audit SET log_index = 7").expect("the place in the log is filled in");
-    database.sql("UPDATE audit SET log_index = 8").expect_err("once");
+    database.sql("UPDATE audit SET log_index = 7 WHERE seq = 1").expect("the place in the log is filled in");
+    database.sql("UPDATE audit SET log_index = 8 WHERE seq = 1").expect_err("once");
 }
 
 #[tokio::test]
