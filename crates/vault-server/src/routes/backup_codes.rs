@@ -1,15 +1,13 @@
 //! New backup codes, in two steps: the ones before stay good until the new ones are known to be kept.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
 use vault_protocol::messages::{
     BackupCodesFinishRequest, BackupCodesStartRequest, BackupCodesStarted, FactorsChanged, Purpose,
 };
-use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, backup_code};
+use vault_protocol::{Bytes, FixedBytes, audit, backup_code};
 use vault_store::{ReplaceBackupCodes, SessionLevel};
 
-use super::try_ceremony;
+use super::change;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{GrantedAct, Session, SteppedUp};
@@ -24,12 +22,6 @@ const CEREMONY: &str = "backup-codes";
 const LIFETIME: i64 = 30 * MINUTE;
 /// Retries after lost answers.
 const TRIES: i64 = 10;
-
-#[derive(Serialize, Deserialize)]
-struct Made {
-    session: FixedBytes<32>,
-    hashes: Vec<FixedBytes<32>>,
-}
 
 impl GrantedAct for BackupCodesStartRequest {
     const PURPOSE: Purpose = Purpose::Factors;
@@ -51,10 +43,8 @@ pub(super) async fn start(
     let codes = new_codes();
     let hashes: Option<Vec<_>> =
         codes.iter().map(|code| app.backup_code_hash(session.account(), code).map(FixedBytes)).collect();
-    let state = Made { session: FixedBytes(session.token_hash()), hashes: hashes.ok_or(Fault::Made("a backup code"))? };
-    let ceremony_id = CeremonyId::new();
-    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(session.account()), &state, LIFETIME)?;
-    app.store.add_ceremony(&ceremony).await?;
+    let hashes = hashes.ok_or(Fault::Made("a backup code"))?;
+    let ceremony_id = change::begin(&app, session.into(), CEREMONY, hashes, LIFETIME).await?;
     let codes = codes.iter().map(|code| code.to_string()).collect();
     Ok(Json(BackupCodesStarted { ceremony_id, codes }))
 }
@@ -66,18 +56,13 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<BackupCodesFinishRequest>,
 ) -> Result<Json<FactorsChanged>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
-    let state: Made = app.ceremony_state(&ceremony)?;
-    if state.session.0 != session.token_hash() {
-        return Err(over.into());
-    }
+    let hashes: Vec<FixedBytes<32>> = change::go_on(&app, session.into(), request.ceremony_id, CEREMONY, TRIES).await?;
     let account_id = session.account();
     let (next, granted) = app.new_session(account_id, 0, SessionLevel::Full, &caller);
     let now = app.now();
     let replace = ReplaceBackupCodes {
         account_id,
-        hashes: state.hashes.iter().map(|hash| hash.0).collect(),
+        hashes: hashes.iter().map(|hash| hash.0).collect(),
         ceremony: request.ceremony_id,
         ceremony_kind: CEREMONY.to_owned(),
         from_session: session.token_hash(),

@@ -13,10 +13,10 @@ use vault_protocol::messages::{
     TotpStartRequest, TotpStarted,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
+use vault_protocol::{Bytes, CeremonyId, audit};
 use vault_store::{AddFactor, Factor, FactorId, GrantUse, Refusal, RemoveFactor, SessionLevel};
 
-use super::{instead, try_ceremony};
+use super::{change, instead};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{AnySession, GrantedAct, SteppedUp};
@@ -41,7 +41,6 @@ const ISSUER: &str = "Keyhaven";
 struct TotpState {
     label: String,
     first: bool,
-    session: FixedBytes<32>,
     secret: SecretField,
 }
 
@@ -82,10 +81,8 @@ pub(super) async fn totp_start(
     let secret = totp::new_secret();
     let text = BASE32_NOPAD.encode(secret.expose());
     let uri = otpauth(&account.email_norm, &text);
-    let ceremony_id = CeremonyId::new();
-    let state = TotpState { label, first, session: FixedBytes(session.token_hash()), secret: SecretField(secret) };
-    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
-    app.store.add_ceremony(&ceremony).await?;
+    let state = TotpState { label, first, secret: SecretField(secret) };
+    let ceremony_id = change::begin(&app, session.into(), CEREMONY, state, LIFETIME).await?;
     Ok(Json(TotpStarted { ceremony_id, secret: text, uri }))
 }
 
@@ -118,7 +115,7 @@ pub(super) async fn begin_adding(
 }
 
 /// One more where a backup code stood in for factors that are lost: such a session cannot remove any of them first.
-pub(super) fn max_factors(session: AnySession) -> usize {
+fn max_factors(session: AnySession) -> usize {
     MAX_FACTORS + usize::from(session.level() == SessionLevel::FactorsOnly)
 }
 
@@ -162,13 +159,7 @@ pub(super) async fn totp_finish(
     caller: Caller,
     Json(request): Json<TotpFinishRequest>,
 ) -> Result<Json<FactorsChanged>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
-    let state: TotpState = app.ceremony_state(&ceremony)?;
-    if state.session.0 != session.token_hash() {
-        return Err(over.into());
-    }
-    let now = app.now();
+    let state: TotpState = change::go_on(&app, session.into(), request.ceremony_id, CEREMONY, TRIES).await?;
     let [first_code, second_code] = &request.codes;
     let secret = &state.secret.0;
     let shown = app.clock_ms();
@@ -177,36 +168,69 @@ pub(super) async fn totp_finish(
         drift.map_or(Failure::Said(Code::FactorCodeWrong), |steps| Failure::Drift(steps * totp::STEP_MS / SECOND))
     })?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
+    let new = NewFactor {
+        id,
+        kind: TOTP,
+        label: state.label,
+        data_sealed: app.seal_factor(id, &TotpData { secret: state.secret })?,
+        last_step: Some(step),
+        first: state.first,
+        ceremony: (request.ceremony_id, CEREMONY),
+    };
+    let (add, act, changed) = addition(&app, session, &caller, new).await?;
+    app.store.add_factor(&add, &|head| act.link(head)).await?;
+    Ok(Json(changed))
+}
+
+/// A factor that was proven, of whatever kind.
+pub(super) struct NewFactor {
+    pub(super) id: FactorId,
+    pub(super) kind: &'static str,
+    pub(super) label: String,
+    pub(super) data_sealed: Vec<u8>,
+    pub(super) last_step: Option<i64>,
+    pub(super) first: bool,
+    pub(super) ceremony: (CeremonyId, &'static str),
+}
+
+/// The row of a new factor, the act that adds it, and the answer once it is added.
+pub(super) async fn addition(
+    app: &App,
+    session: AnySession,
+    caller: &Caller,
+    new: NewFactor,
+) -> Result<(AddFactor, Act, FactorsChanged), Failure> {
+    let (account_id, now) = (session.account(), app.now());
     // The store sets the epoch: only it knows which one the change begins.
-    let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);
+    let (next, granted) = app.new_session(account_id, 0, SessionLevel::Full, caller);
+    let (ceremony, ceremony_kind) = new.ceremony;
     let add = AddFactor {
         factor: Factor {
-            id,
-            account_id: session.account(),
-            kind: TOTP.to_owned(),
-            label: state.label,
-            data_sealed: app.seal_factor(id, &TotpData { secret: state.secret })?,
-            last_step: Some(step),
+            id: new.id,
+            account_id,
+            kind: new.kind.to_owned(),
+            label: new.label,
+            data_sealed: new.data_sealed,
+            last_step: new.last_step,
             created_at: now,
             used_at: None,
         },
-        ceremony: request.ceremony_id,
-        ceremony_kind: CEREMONY.to_owned(),
-        first: state.first,
+        ceremony,
+        ceremony_kind: ceremony_kind.to_owned(),
+        first: new.first,
         max_factors: i64::try_from(max_factors(session)).unwrap_or(i64::MAX),
         from_session: session.token_hash(),
         session: next,
         now,
     };
-    let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
+    let act = Act::by_owner(account_id, caller, now, audit::action::FACTOR_ADDED).on(new.id);
     let (act, event) = if app.store.finishes_reset(session.token_hash()).await? {
         (act.because("reset"), Event::ResetDone)
     } else {
         (act, Event::FactorAdded)
     };
-    let act = act.telling(app.notice_to(session.account(), &event).await?);
-    app.store.add_factor(&add, &|head| act.link(head)).await?;
-    Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
+    let act = act.telling(app.notice_to(account_id, &event).await?);
+    Ok((add, act, FactorsChanged { session: granted, factor_id: Some(new.id) }))
 }
 
 impl GrantedAct for FactorRemoveRequest {

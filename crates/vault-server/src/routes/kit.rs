@@ -1,14 +1,13 @@
 //! A new emergency kit, in two steps: the one before stays good until the new one is known to be kept.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
 use vault_protocol::messages::{KIT_TARGET, KitFinishRequest, KitStartRequest, KitStarted, PasswordChanged, Purpose};
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
+use vault_protocol::{Bytes, audit};
 use vault_store::{NewKit, SessionLevel};
 
+use super::change;
 use super::sign_up::slot_row;
-use super::try_ceremony;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{GrantedAct, Session, SteppedUp};
@@ -22,11 +21,6 @@ const CEREMONY: &str = "kit";
 const LIFETIME: i64 = 30 * MINUTE;
 /// Retries after lost answers.
 const TRIES: i64 = 10;
-
-#[derive(Serialize, Deserialize)]
-struct Changing {
-    session: FixedBytes<32>,
-}
 
 impl GrantedAct for KitStartRequest {
     const PURPOSE: Purpose = Purpose::Password;
@@ -44,11 +38,7 @@ pub(super) async fn start(
     stepped_up: SteppedUp<KitStartRequest>,
 ) -> Result<Json<KitStarted>, Failure> {
     app.store.spend_grant(stepped_up.grant()).await?;
-    let session = stepped_up.session();
-    let ceremony_id = CeremonyId::new();
-    let state = Changing { session: FixedBytes(session.token_hash()) };
-    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(session.account()), &state, LIFETIME)?;
-    app.store.add_ceremony(&ceremony).await?;
+    let ceremony_id = change::begin(&app, stepped_up.session().into(), CEREMONY, (), LIFETIME).await?;
     Ok(Json(KitStarted { ceremony_id }))
 }
 
@@ -59,12 +49,7 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<KitFinishRequest>,
 ) -> Result<Json<PasswordChanged>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
-    let state: Changing = app.ceremony_state(&ceremony)?;
-    if state.session.0 != session.token_hash() {
-        return Err(over.into());
-    }
+    let () = change::go_on(&app, session.into(), request.ceremony_id, CEREMONY, TRIES).await?;
     if request.slot.kind != "kit" {
         return Err(Code::RequestInvalid.into());
     }

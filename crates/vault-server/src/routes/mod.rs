@@ -2,6 +2,8 @@
 
 mod account;
 mod backup_codes;
+mod by_kit;
+mod change;
 mod devices;
 mod enrolment;
 mod export;

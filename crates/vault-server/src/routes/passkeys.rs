@@ -6,12 +6,12 @@ use vault_protocol::messages::{
     FactorsChanged, PASSKEY, PasskeyFinishRequest, PasskeySlotRequest, PasskeyStartRequest, PasskeyStarted, Purpose,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
-use vault_store::{AddFactor, AddPasskey, AddPasskeySlot, Factor, FactorId, Refusal, SessionLevel};
+use vault_protocol::{Bytes, audit};
+use vault_store::{AddPasskey, AddPasskeySlot, FactorId, Refusal};
 
-use super::factors::{begin_adding, max_factors};
+use super::factors::{NewFactor, addition, begin_adding};
 use super::sign_up::slot_row;
-use super::{instead, try_ceremony};
+use super::{change, instead};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::{AnySession, GrantedAct, SteppedUp};
@@ -30,7 +30,6 @@ const TRIES: i64 = 1;
 struct Enrolling {
     label: String,
     first: bool,
-    session: FixedBytes<32>,
     enrolment: Enrolment,
 }
 
@@ -46,9 +45,8 @@ pub(super) async fn start(
     let account = app.store.account(session.account()).await?.ok_or(Code::AuthSessionExpired)?;
     let present = app.store.passkeys(account.id).await?;
     let (options, enrolment) = passkeys::begin_enrolment(&app, &account, &present)?;
-    let ceremony_id = CeremonyId::new();
-    let state = Enrolling { label, first, session: FixedBytes(session.token_hash()), enrolment };
-    app.store.add_ceremony(&app.ceremony(ceremony_id, CEREMONY, Some(account.id), &state, LIFETIME)?).await?;
+    let state = Enrolling { label, first, enrolment };
+    let ceremony_id = change::begin(&app, session.into(), CEREMONY, state, LIFETIME).await?;
     Ok(Json(PasskeyStarted { ceremony_id, options }))
 }
 
@@ -59,46 +57,22 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<PasskeyFinishRequest>,
 ) -> Result<Json<FactorsChanged>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
-    let state: Enrolling = app.ceremony_state(&ceremony)?;
-    if state.session.0 != session.token_hash() {
-        return Err(over.into());
-    }
+    let state: Enrolling = change::go_on(&app, session.into(), request.ceremony_id, CEREMONY, TRIES).await?;
     let id = FactorId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
     let enrolled = passkeys::finish_enrolment(&app, id, &state.enrolment, &request.credential)?;
-    let now = app.now();
-    // The store sets the epoch: only it knows which one the change begins.
-    let (next, granted) = app.new_session(session.account(), 0, SessionLevel::Full, &caller);
-    let add = AddFactor {
-        factor: Factor {
-            id,
-            account_id: session.account(),
-            kind: PASSKEY.to_owned(),
-            label: state.label,
-            data_sealed: enrolled.data_sealed,
-            last_step: None,
-            created_at: now,
-            used_at: None,
-        },
-        ceremony: request.ceremony_id,
-        ceremony_kind: CEREMONY.to_owned(),
+    let new = NewFactor {
+        id,
+        kind: PASSKEY,
+        label: state.label,
+        data_sealed: enrolled.data_sealed,
+        last_step: None,
         first: state.first,
-        max_factors: i64::try_from(max_factors(session)).unwrap_or(i64::MAX),
-        from_session: session.token_hash(),
-        session: next,
-        now,
+        ceremony: (request.ceremony_id, CEREMONY),
     };
+    let (add, act, changed) = addition(&app, session, &caller, new).await?;
     let add = AddPasskey { add, credential_id: enrolled.credential_id, counter: enrolled.counter };
-    let act = Act::by_owner(session.account(), &caller, now, audit::action::FACTOR_ADDED).on(id);
-    let (act, event) = if app.store.finishes_reset(session.token_hash()).await? {
-        (act.because("reset"), Event::ResetDone)
-    } else {
-        (act, Event::FactorAdded)
-    };
-    let act = act.telling(app.notice_to(session.account(), &event).await?);
     app.store.add_passkey(&add, &|head| act.link(head)).await?;
-    Ok(Json(FactorsChanged { session: granted, factor_id: Some(id) }))
+    Ok(Json(changed))
 }
 
 impl GrantedAct for PasskeySlotRequest {

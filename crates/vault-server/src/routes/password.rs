@@ -1,16 +1,15 @@
 //! A new password: the one before was proven in the step-up, which also gave the client the roots for the new slot.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
 use vault_protocol::messages::{
     PASSWORD_TARGET, PasswordChanged, PasswordFinishRequest, PasswordStartRequest, PasswordStarted, Purpose,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit};
+use vault_protocol::{Bytes, audit};
 use vault_store::{NewPassword, SessionLevel};
 
+use super::change;
 use super::sign_up::{check_profile, slot_row};
-use super::try_ceremony;
 use crate::app::{App, Inner, KDF_PROFILES};
 use crate::audit::Act;
 use crate::authority::{GrantedAct, Session, SteppedUp};
@@ -23,11 +22,6 @@ const CEREMONY: &str = "password";
 const LIFETIME: i64 = 10 * MINUTE;
 /// Retries after lost answers.
 const TRIES: i64 = 10;
-
-#[derive(Serialize, Deserialize)]
-struct Changing {
-    session: FixedBytes<32>,
-}
 
 impl GrantedAct for PasswordStartRequest {
     const PURPOSE: Purpose = Purpose::Password;
@@ -47,10 +41,7 @@ pub(super) async fn start(
     let session = stepped_up.session();
     let registration_response = app.register(session.account(), &stepped_up.act().registration_request)?;
     app.store.spend_grant(stepped_up.grant()).await?;
-    let ceremony_id = CeremonyId::new();
-    let state = Changing { session: FixedBytes(session.token_hash()) };
-    let ceremony = app.ceremony(ceremony_id, CEREMONY, Some(session.account()), &state, LIFETIME)?;
-    app.store.add_ceremony(&ceremony).await?;
+    let ceremony_id = change::begin(&app, session.into(), CEREMONY, (), LIFETIME).await?;
     Ok(Json(PasswordStarted { ceremony_id, registration_response, kdf_profiles: KDF_PROFILES.to_vec() }))
 }
 
@@ -61,12 +52,7 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<PasswordFinishRequest>,
 ) -> Result<Json<PasswordChanged>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.ceremony_id, CEREMONY, TRIES, over).await?;
-    let state: Changing = app.ceremony_state(&ceremony)?;
-    if state.session.0 != session.token_hash() {
-        return Err(over.into());
-    }
+    let () = change::go_on(&app, session.into(), request.ceremony_id, CEREMONY, TRIES).await?;
     if request.slot.kind != "password" {
         return Err(Code::RequestInvalid.into());
     }

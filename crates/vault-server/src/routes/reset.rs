@@ -6,38 +6,27 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use vault_protocol::messages::{
-    LoggedIn, RecoverFinishRequest, RecoverProven, ResetProveRequest, ResetProven, ResetStartRequest, ResetStarted,
+    LoggedIn, RecoverFinishRequest, ResetProveRequest, ResetProven, ResetStartRequest, ResetStarted,
 };
 use vault_protocol::problem::Code;
-use vault_protocol::{CeremonyId, FixedBytes, audit, sha256};
-use vault_store::{Account, AccountId, NewPassword, SessionLevel, Slot, Wait, WaitBegunBy, WaitKind};
+use vault_protocol::{CeremonyId, FixedBytes, audit};
+use vault_store::{Account, AccountId, SessionLevel, Slot, Wait, WaitBegunBy, WaitKind};
 
-use super::recover::{new_slots, whole_slot};
-use super::sign_in::{check_epoch, current_statement, logged_in};
-use super::sign_up::{ceremony_of, check_profile, normalise_email};
+use super::by_kit::{Asked, Proven, START_LIFETIME, Successor, TRIES, check_mailed, code_hash, kit_of, proves};
+use super::sign_in::{check_epoch, logged_in};
 use super::try_ceremony;
-use crate::app::{App, Inner, KDF_PROFILES};
+use crate::app::{App, KDF_PROFILES};
 use crate::audit::Act;
-use crate::clock::{HOUR, MINUTE};
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::http::{Caller, Json};
+use crate::notices;
 use crate::notices::Event;
 use crate::secret_field::SecretField;
 use crate::waits::{self, Beginning};
-use crate::{notices, tokens};
 
 const STARTED: &str = "reset/start";
 const PROVEN: &str = "reset/proven";
-/// How long a mailed code is good.
-const START_LIFETIME: i64 = 10 * MINUTE;
-/// Time for a new kit to be printed.
-const PROVEN_LIFETIME: i64 = HOUR;
-/// Proofs of one visit; the mailed code has six digits.
-const TRIES: i64 = 5;
-/// Retries of the last call after lost answers.
-const FINISH_TRIES: i64 = 10;
 
 #[derive(Serialize, Deserialize)]
 struct Started {
@@ -49,13 +38,6 @@ struct Started {
     run: Option<SecretField>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Proven {
-    account_id: AccountId,
-    epoch: i64,
-    mail_name: String,
-}
-
 /// `POST /v1/reset/start`
 pub(super) async fn start(
     State(app): State<App>,
@@ -65,30 +47,24 @@ pub(super) async fn start(
     if !app.sends_notices() {
         return Err(Code::FactorNoMail.into());
     }
-    let email_norm = normalise_email(&request.email).ok_or(Code::AuthInvalid)?;
-    let mail_name = app.mail_name(&email_norm);
-    app.begin_password_run(&mail_name, &caller.limit_net).await?;
-    let places = app.limits().mailed_codes;
-    app.take(format!("reset/mail/{mail_name}"), HOUR, places, Code::LimitRate).await?;
-    let account = app.store.account_by_email(&email_norm).await?;
-    let stand_in = app.stand_in(&email_norm);
-    let account_id = account.as_ref().map_or(stand_in, |account| account.id);
-    let record = account.as_ref().map(|account| account.opaque_record.as_slice());
+    let asked = Asked::of(&app, &caller, &request.email, "reset").await?;
+    let (account_id, epoch) = (asked.account_id, asked.epoch());
+    let record = asked.account.as_ref().map(|account| account.opaque_record.as_slice());
     let run =
         request.credential_request.as_ref().map(|request| app.begin_run(account_id, record, request)).transpose()?;
     let (credential_response, run) = run.map(|run| (run.response, SecretField(run.state))).unzip();
     let code = notices::new_code();
     let state = Started {
         account_id,
-        exists: account.is_some(),
-        epoch: account.as_ref().map_or(0, |account| account.epoch),
-        mail_name,
-        mailed: FixedBytes(sha256(&[code.as_bytes()])),
+        exists: asked.account.is_some(),
+        epoch,
+        mail_name: asked.mail_name,
+        mailed: code_hash(&code),
         run,
     };
     let reset_id = CeremonyId::new();
     let ceremony = app.ceremony(reset_id, STARTED, Some(account_id), &state, START_LIFETIME)?;
-    let mail = app.code_notice(account.as_ref(), &Event::ResetCode(code))?;
+    let mail = app.code_notice(asked.account.as_ref(), &Event::ResetCode(code))?;
     app.store.add_ceremony_with_mail(&ceremony, &mail).await?;
     let server = app.identity();
     Ok(Json(ResetStarted { reset_id, account_id, kdf_profile: KDF_PROFILES[0], credential_response, server }))
@@ -103,7 +79,7 @@ pub(super) async fn prove(
     let ceremony = try_ceremony(&app, request.reset_id, STARTED, TRIES, Code::AuthSessionExpired).await?;
     let state: Started = app.ceremony_state(&ceremony)?;
     let slots = app.store.slots(state.account_id).await?;
-    let kit = slots.iter().find(|slot| slot.kind == "kit");
+    let kit = kit_of(&slots);
     let account = match check(&app, &state, kit, &request).await {
         Ok(account) => account,
         Err(failure) => {
@@ -115,10 +91,9 @@ pub(super) async fn prove(
     let wait = waits::running(&app, &account, WaitKind::Reset).await?;
     match wait {
         Some(wait) if app.now() >= wait.due_at => {
-            let visit =
-                Visit { app: &app, caller: &caller, account: &account, wait: &wait, reset_id: request.reset_id };
+            let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait };
             if let Some(registration_request) = &request.registration_request {
-                visit.hand_out_kit_slot(state, kit, registration_request).await.map(Json)
+                visit.hand_out_kit_slot(request.reset_id, state, kit, registration_request).await.map(Json)
             } else {
                 app.end_password_run(&state.mail_name).await?;
                 let login = visit.begin_session(Some((request.reset_id, STARTED))).await?;
@@ -159,18 +134,12 @@ async fn check(
         (Some(run), Some(finalization), None) if request.registration_request.is_none() => {
             app.finish_run(state.account_id, run.0.expose(), finalization).is_ok()
         }
-        (None, None, Some(proof)) if request.registration_request.is_some() => {
-            let proof_hash = kit.and_then(|kit| kit.proof_hash.as_deref()).unwrap_or_default();
-            bool::from(sha256(&[&proof.0])[..].ct_eq(proof_hash))
-        }
+        (None, None, Some(proof)) if request.registration_request.is_some() => proves(kit, &proof.0),
         _ => false,
     };
     let account = account.filter(|_| fits).ok_or(Code::AuthInvalid)?;
     check_epoch(&account, state.epoch)?;
-    let typed = request.mailed_code.trim();
-    if !bool::from(sha256(&[typed.as_bytes()])[..].ct_eq(&state.mailed.0[..])) {
-        return Err(Code::AuthEmailCodeInvalid.into());
-    }
+    check_mailed(&state.mailed, &request.mailed_code)?;
     Ok(account)
 }
 
@@ -180,13 +149,12 @@ struct Visit<'a> {
     caller: &'a Caller,
     account: &'a Account,
     wait: &'a Wait,
-    reset_id: CeremonyId,
 }
 
 impl Visit<'_> {
     /// A session that may add a factor. The ceremony is spent and the audit entry made in its transaction.
     async fn begin_session(&self, ceremony: Option<(CeremonyId, &'static str)>) -> Result<LoggedIn, Failure> {
-        let Self { app, caller, account, wait, .. } = self;
+        let Self { app, caller, account, wait } = self;
         let (session, granted) = app.new_session(account.id, account.epoch, SessionLevel::FactorsOnly, caller);
         let act = Act::by_unknown(caller, app.now(), audit::action::RESET_PROVEN).done().on(wait.id);
         app.store.claim_reset(wait, ceremony, &session, &|head| act.link(head)).await?;
@@ -196,30 +164,21 @@ impl Visit<'_> {
     /// What the kit opens; the new password comes with the next call.
     async fn hand_out_kit_slot(
         &self,
+        reset_id: CeremonyId,
         state: Started,
         kit: Option<&Slot>,
         registration_request: &[u8],
     ) -> Result<ResetProven, Failure> {
-        let Self { app, caller, account, wait, reset_id } = self;
+        let Self { app, caller, account, wait } = self;
         let registration_response = app.register(account.id, registration_request)?;
-        app.store.end_ceremony(*reset_id, STARTED, app.now()).await?;
+        app.store.end_ceremony(reset_id, STARTED, app.now()).await?;
         let act = Act::by_unknown(caller, app.now(), audit::action::RECOVER_PROVEN)
             .done()
             .on(wait.id)
             .telling(app.notice(account, &Event::RecoveryProven)?);
         app.store.append_audit(account.id, &|head| act.link(head)).await?;
-        let (recovery_token, _) = tokens::new_token();
-        let id = ceremony_of(&recovery_token);
         let next = Proven { account_id: account.id, epoch: state.epoch, mail_name: state.mail_name };
-        app.store.add_ceremony(&app.ceremony(id, PROVEN, Some(account.id), &next, PROVEN_LIFETIME)?).await?;
-        let recovery = RecoverProven {
-            recovery_token,
-            key_statement: current_statement(app, account).await?,
-            slot: whole_slot(kit.ok_or(Fault::Stored("slot"))?)?,
-            registration_response,
-            kdf_profiles: KDF_PROFILES.to_vec(),
-            backup_codes_left: None,
-        };
+        let recovery = next.hand_out(app, account, PROVEN, kit, registration_response).await?;
         Ok(ResetProven { login: None, recovery: Some(recovery) })
     }
 }
@@ -231,30 +190,11 @@ pub(super) async fn password(
     caller: Caller,
     Json(request): Json<RecoverFinishRequest>,
 ) -> Result<Json<ResetProven>, Failure> {
-    let id = ceremony_of(&request.recovery_token);
-    let ceremony = try_ceremony(&app, id, PROVEN, FINISH_TRIES, Code::AuthSessionExpired).await?;
-    let state: Proven = app.ceremony_state(&ceremony)?;
-    let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
-    check_epoch(&account, state.epoch)?;
-    let wait = waits::running(&app, &account, WaitKind::Reset).await?.ok_or(Code::RecoverCancelled)?;
-    let now = app.now();
-    let new = NewPassword {
-        account_id: account.id,
-        epoch: state.epoch,
-        opaque_record: Inner::registration_record(&request.registration_record)?,
-        kdf_profile: check_profile(request.kdf_profile)?,
-        slots: new_slots(&account, &request, now).ok_or(Code::RequestInvalid)?,
-        ceremony: id,
-        ceremony_kind: PROVEN.to_owned(),
-        session: None,
-        now,
-    };
-    let act = Act::by_owner(account.id, &caller, now, audit::action::RECOVER_PASSWORD)
-        .telling(app.notice(&account, &Event::PasswordRecovered)?);
-    app.store.replace_password(&new, &|head| act.link(head)).await?;
-    app.end_password_run(&state.mail_name).await?;
-    let account = app.store.account(account.id).await?.ok_or(Code::AuthInvalid)?;
-    let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait, reset_id: id };
+    let successor = Successor::of(&app, &request.recovery_token, PROVEN).await?;
+    let wait = waits::running(&app, &successor.account, WaitKind::Reset).await?.ok_or(Code::RecoverCancelled)?;
+    let account_id = successor.replace(&app, &caller, &request).await?;
+    let account = app.store.account(account_id).await?.ok_or(Code::AuthInvalid)?;
+    let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait };
     let login = visit.begin_session(None).await?;
     Ok(Json(ResetProven { login: Some(login), recovery: None }))
 }
