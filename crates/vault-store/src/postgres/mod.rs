@@ -1,10 +1,10 @@
 //! The implementation on PostgreSQL 15 or newer, and on engines that speak its protocol: several service processes share one
 //! database, and any of them may go away at any time.
 //!
-//! Every write is one serialisable transaction, tried again when it met another one; a save, the most frequent one, is one
-//! statement (`save`). No extension, no advisory lock, no
-//! `LISTEN`, no sequence is used.
+//! Every write is one serialisable transaction, tried again when it met another one; saves, the most frequent ones, share statements
+//! (`save`). No extension, no advisory lock, no `LISTEN`, no sequence is used.
 
+mod gather;
 mod open;
 mod save;
 
@@ -51,9 +51,7 @@ mod shared;
 mod waits;
 
 use shared::{EMPTY, exactly_one, unique};
-use sqlx::postgres::{
-    PgArguments as Arguments, PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow,
-};
+use sqlx::postgres::{PgConnection as Connection, PgQueryResult as QueryDone, PgRow as SqlRow};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use self::PostgresStore as SqlStore;
@@ -66,6 +64,7 @@ pub struct PostgresStore {
     /// Also the connections that write: the database keeps transactions apart.
     readers: PgPool,
     write_times: crate::WriteTimes,
+    saves: save::Saves,
 }
 
 impl PostgresStore {

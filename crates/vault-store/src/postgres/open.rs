@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, Row};
 
 use super::PostgresStore;
+use super::save::Saves;
 use crate::{Error, schema};
 
 /// Connections of one process. More than a few for each core of the database gain nothing.
@@ -38,13 +39,15 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A round trip for each call; without it, the first calls after a restart of the database would fail.
-        .test_before_acquire(true);
+        .test_before_acquire(true)
+        .after_connect(|connection, _| Box::pin(prefer_indexes(connection)));
     let readers = pool.connect_with(options).await?;
     let mut connection = readers.acquire().await?;
     check_durable(&mut connection).await?;
     migrate(&mut connection, &schema::postgres()).await?;
     drop(connection);
-    Ok(PostgresStore { readers, write_times: crate::WriteTimes::default() })
+    let saves = Saves::new(&readers);
+    Ok(PostgresStore { readers, write_times: crate::WriteTimes::default(), saves })
 }
 
 /// What the address says. A misspelled parameter is refused here: the library would write it to the log with its value, and
@@ -60,6 +63,26 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| Error::Address("it cannot be read"))?;
     Ok(options.application_name("keyhaven"))
+}
+
+/// Every statement of ours finds its rows by an index. A plan made while the tables were still empty would read them whole, and
+/// is kept as long as the connection lives.
+async fn prefer_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for sql in [
+        "SET enable_seqscan = off",
+        "SET enable_hashjoin = off",
+        "SET enable_mergejoin = off",
+        "SET plan_cache_mode = force_generic_plan",
+        // What is avoided above counts as dear, and dear statements would be compiled.
+        "SET jit = off",
+    ] {
+        match sqlx::query(sql).execute(&mut *connection).await {
+            // Not every engine has every setting.
+            Err(sqlx::Error::Database(_)) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// With `synchronous_commit = off` the database confirms what a power cut takes away, with `fsync = off` all the more. A standby

@@ -1,8 +1,8 @@
 //! A save on SQLite: a look beside the writer, and one batch of statements in its queue.
 
-use super::SqliteStore;
-use super::saves::{Look, arguments};
-use crate::{Error, NewRecord, SaveSealer, Saved};
+use super::saves::Look;
+use super::{Arguments, SqliteStore};
+use crate::{Error, Link, NewRecord, SaveSealer, Saved};
 
 /// A turn of its own; see [`arguments`]. The entry comes first: when the head moved, its number is taken and the batch ends there. The
 /// receipt needs the new head: where that could not be set, its number is missing, and the batch ends there.
@@ -52,4 +52,32 @@ impl SqliteStore {
 
 fn is_lost(cause: &dyn sqlx::error::DatabaseError) -> bool {
     matches!(cause.kind(), sqlx::error::ErrorKind::UniqueViolation | sqlx::error::ErrorKind::NotNullViolation)
+}
+
+/// What the statements of [`TURN`] are given: `$1` account, `$2` record, `$3` author, `$4` kind, `$5` header, `$6` meta, `$7` secret,
+/// `$8` signature, `$9` hash of the body, `$10` superseded record, `$11` time; of the entry `$12` number, `$13` previous hash, `$14` hash, `$15`
+/// body; `$16` receipt; `$17` device, `$18` number of its save; `$19` live records before and `$28` after; `$20`, `$21` bucket and
+/// window of the place, `$22`, `$23` of the one among new keys; `$24` to `$27` scope, its id, full and prefix of the first index entry.
+fn arguments(new: &NewRecord, look: &Look, link: &Link, receipt: &[u8]) -> Result<Arguments, Error> {
+    debug_assert!(link.seq == look.head.seq + 1 && link.prev == look.head.hash, "an entry follows the head");
+    let record = &new.record;
+    let (entry, new_key_place) = (new.index.first(), look.new_key_place(new));
+    let mut arguments = Arguments::default();
+    macro_rules! add {
+        ($($value:expr),+ $(,)?) => {$(
+            sqlx::Arguments::add(&mut arguments, $value).map_err(sqlx::Error::Encode)?;
+        )+};
+    }
+    add!(&record.account_id.as_bytes()[..], &record.id.as_bytes()[..], &record.author_id.as_bytes()[..]);
+    add!(&record.kind, &record.header, &record.meta, &record.secret, &record.signature, &record.body_sha256[..]);
+    add!(record.supersedes.as_ref().map(|older| &older.as_bytes()[..]), record.received_at);
+    add!(link.seq, &link.prev[..], &link.hash[..], &link.body, receipt);
+    add!(new.device.as_ref().map(|(device, _)| &device.as_bytes()[..]), new.device.map(|(_, seq)| seq));
+    add!(look.live);
+    add!(new.place.as_ref().map(|place| place.bucket.as_str()), new.place.as_ref().map(|place| place.window));
+    add!(new_key_place.map(|place| place.bucket.as_str()), new_key_place.map(|place| place.window));
+    add!(entry.map(|entry| entry.scope.as_str()), entry.map(|entry| &entry.scope_id[..]));
+    add!(entry.map(|entry| entry.full.as_slice()), entry.map(|entry| entry.prefix.as_slice()));
+    add!(look.live_after());
+    Ok(arguments)
 }

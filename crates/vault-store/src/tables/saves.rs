@@ -6,8 +6,8 @@
 
 use sqlx::Row;
 
-use super::{Arguments, Connection, row};
-use crate::{ChainHead, Digest, Error, Link, NewRecord, Place, Refusal};
+use super::{Connection, SqlRow, row};
+use crate::{ChainHead, Digest, Error, NewRecord, Place, Refusal};
 
 const LOOK: &str = "SELECT h.seq, h.hash, h.live,
    (SELECT body_sha256 FROM records WHERE account_id = $1 AND id = $2) AS stored,
@@ -21,9 +21,10 @@ const LOOK: &str = "SELECT h.seq, h.hash, h.live,
  FROM audit_heads h WHERE h.account_id = $1";
 
 /// What a save is judged by, as it was at one moment.
+#[derive(Debug)]
 pub(super) struct Look {
     pub(super) head: ChainHead,
-    live: i64,
+    pub(super) live: i64,
     stored: Option<Digest>,
     receipt: Option<Vec<u8>>,
     device_is_active: bool,
@@ -50,21 +51,31 @@ impl Look {
             .fetch_optional(&mut *connection)
             .await?
             .ok_or(Refusal::NotFound)?;
-        let mut known: bool = found.try_get("known")?;
+        let mut look = Self::of(&found)?;
         for entry in new.index.iter().skip(1) {
-            known &= super::records::is_known(connection, new.record.account_id, &entry.full).await?;
+            look.known &= super::records::is_known(connection, new.record.account_id, &entry.full).await?;
         }
+        Ok(look)
+    }
+
+    /// What a row says that has the columns of the look.
+    pub(super) fn of(found: &SqlRow) -> Result<Self, Error> {
         Ok(Self {
-            head: ChainHead { seq: found.try_get("seq")?, hash: row::bytes(&found, "audit_heads", "hash")? },
+            head: ChainHead { seq: found.try_get("seq")?, hash: row::bytes(found, "audit_heads", "hash")? },
             live: found.try_get("live")?,
-            stored: row::optional_bytes(&found, "records", "stored")?,
+            stored: row::optional_bytes(found, "records", "stored")?,
             receipt: found.try_get("receipt")?,
             device_is_active: found.try_get::<Option<&str>, _>("device")? == Some("active"),
             taken: found.try_get::<Option<i64>, _>("taken")?.unwrap_or(0),
             new_keys_taken: found.try_get::<Option<i64>, _>("new_keys_taken")?.unwrap_or(0),
             steps_back: found.try_get("steps_back")?,
-            known,
+            known: found.try_get("known")?,
         })
+    }
+
+    /// Live records after the save.
+    pub(super) fn live_after(&self) -> i64 {
+        self.live + 1 - self.steps_back
     }
 
     /// Whether nothing of the record is there, and the statements below can hold it.
@@ -102,32 +113,4 @@ fn has_place(place: Option<&Place>, taken: i64) -> Result<(), Error> {
         Some(place) if taken >= place.places => Err(Refusal::Limit { until: place.until }.into()),
         _ => Ok(()),
     }
-}
-
-/// What the statements that write a save are given: `$1` account, `$2` record, `$3` author, `$4` kind, `$5` header, `$6` meta, `$7` secret,
-/// `$8` signature, `$9` hash of the body, `$10` superseded record, `$11` time; of the entry `$12` number, `$13` previous hash, `$14` hash, `$15`
-/// body; `$16` receipt; `$17` device, `$18` number of its save; `$19` live records before and `$28` after; `$20`, `$21` bucket and
-/// window of the place, `$22`, `$23` of the one among new keys; `$24` to `$27` scope, its id, full and prefix of the first index entry.
-pub(super) fn arguments(new: &NewRecord, look: &Look, link: &Link, receipt: &[u8]) -> Result<Arguments, Error> {
-    debug_assert!(link.seq == look.head.seq + 1 && link.prev == look.head.hash, "an entry follows the head");
-    let record = &new.record;
-    let (entry, new_key_place) = (new.index.first(), look.new_key_place(new));
-    let mut arguments = Arguments::default();
-    macro_rules! add {
-        ($($value:expr),+ $(,)?) => {$(
-            sqlx::Arguments::add(&mut arguments, $value).map_err(sqlx::Error::Encode)?;
-        )+};
-    }
-    add!(&record.account_id.as_bytes()[..], &record.id.as_bytes()[..], &record.author_id.as_bytes()[..]);
-    add!(&record.kind, &record.header, &record.meta, &record.secret, &record.signature, &record.body_sha256[..]);
-    add!(record.supersedes.as_ref().map(|older| &older.as_bytes()[..]), record.received_at);
-    add!(link.seq, &link.prev[..], &link.hash[..], &link.body, receipt);
-    add!(new.device.as_ref().map(|(device, _)| &device.as_bytes()[..]), new.device.map(|(_, seq)| seq));
-    add!(look.live);
-    add!(new.place.as_ref().map(|place| place.bucket.as_str()), new.place.as_ref().map(|place| place.window));
-    add!(new_key_place.map(|place| place.bucket.as_str()), new_key_place.map(|place| place.window));
-    add!(entry.map(|entry| entry.scope.as_str()), entry.map(|entry| &entry.scope_id[..]));
-    add!(entry.map(|entry| entry.full.as_slice()), entry.map(|entry| entry.prefix.as_slice()));
-    add!(look.live + 1 - look.steps_back);
-    Ok(arguments)
 }
