@@ -20,7 +20,9 @@ use crate::state::Profile;
 use crate::{Client, Error, Transport};
 
 /// An entry that is older than this must be in the log. Young ones may wait for their place.
-const LONGEST_WAIT_MS: Millis = 60_000;
+pub(crate) const LONGEST_WAIT_MS: Millis = 60_000;
+/// How far the service's clock may be ahead of the one here.
+pub(crate) const CLOCK_SLACK: Millis = 5 * 60 * 1000;
 
 /// An account's trail whose chain was replayed.
 #[derive(Debug, Clone)]

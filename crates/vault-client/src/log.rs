@@ -17,7 +17,9 @@ use vault_protocol::messages::{ProofQuestion, RecordProof};
 use vault_protocol::problem::Code;
 use vault_protocol::{FixedBytes, Millis, PublicKey, Signed, VERSION, routes, sha256, verify};
 
+use crate::audit::{CLOCK_SLACK, LONGEST_WAIT_MS};
 use crate::state::DeviceFile;
+use crate::watch::{Envelope, envelope_name};
 use crate::{Client, Error, Transport};
 
 const LOG_FILE: &str = "log.json";
@@ -276,13 +278,29 @@ impl<T: Transport> Client<T> {
         let answer: RecordProof = match self.post(&path, None, &question) {
             Ok(answer) => answer,
             Err(error) if error.is(Code::RecordNotFound) => {
-                report.others += 1;
+                // What this device sent itself is its own, whatever the service says.
+                if self.state.read::<Envelope>(&envelope_name(receipt.record_id))?.is_some() {
+                    report.problems.push(format!(
+                        "entry {}: the save of record {} has a receipt, and the service says that there is none",
+                        receipt.audit_seq, receipt.record_id
+                    ));
+                } else {
+                    report.others += 1;
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         let Some(text) = answer.proof else {
-            report.pending += 1;
+            let age = self.now().saturating_sub(receipt.committed_at);
+            if (-CLOCK_SLACK..=LONGEST_WAIT_MS).contains(&age) {
+                report.pending += 1;
+            } else {
+                report.problems.push(format!(
+                    "entry {}: the save of record {} is not in the service's log",
+                    receipt.audit_seq, receipt.record_id
+                ));
+            }
             return Ok(());
         };
         let proof = InclusionProof::parse(&text).map_err(|_| Error::Answer("a proof of the log"))?;

@@ -491,6 +491,19 @@ fn a_device_proves_its_own_saves_without_a_session() {
     let proof = |change: fn(&mut Value)| lied_to(&service, &owner, "/proof", change);
     let report = proof(|answer| answer["proof"] = json!(null)).verify_receipts().unwrap();
     assert_eq!((report.logged, report.pending), (0, 2));
+    // A place that is owed for two days, and a save that the service forgot.
+    let late = proof(|answer| answer["proof"] = json!(null)).with_clock(in_two_days).verify_receipts().unwrap();
+    assert_eq!((late.pending, late.problems.len()), (0, 2), "{:?}", late.problems);
+    let future = proof(|answer| answer["proof"] = json!(null)).with_clock(|| 0).verify_receipts().unwrap();
+    assert_eq!((future.pending, future.problems.len()), (0, 2), "{:?}", future.problems);
+    let forgets = Tampering::new(service.transport(), |_, path, response| {
+        if path.ends_with("/proof") {
+            response.status = 404;
+            response.body = serde_json::to_vec(&Code::RecordNotFound.problem()).unwrap();
+        }
+    });
+    let report = Client::new(forgets, owners_state(&owner)).verify_receipts().unwrap();
+    assert_eq!((report.others, report.problems.len()), (0, 2), "{:?}", report.problems);
     let moved = proof(|answer| {
         let text = answer["proof"].as_str().unwrap().to_owned();
         let line = text.lines().find(|line| line.starts_with("index ")).unwrap().to_owned();
