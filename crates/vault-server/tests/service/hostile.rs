@@ -121,9 +121,10 @@ fn an_account_key_swapped_during_enrolment_is_found_out() {
 fn a_device_key_swapped_before_the_approval_is_found_out() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
-    for field in ["device_pk", "box_pk", "nonce", "tag_h"] {
+    for field in ["device_pk", "box_pk", "nonce", "name", "tag_h"] {
         let client = lied_to(&service, &owner, "/v1/device/pending", move |answer| match field {
             "device_pk" => flip(&mut answer["device_pk"]["pk"]),
+            "name" => answer["name"] = json!("your own laptop"),
             other => flip(&mut answer[other]),
         });
         let laptop = service.computer();
