@@ -25,6 +25,7 @@ mod same_drive;
 mod secrets;
 mod signals;
 mod times;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     hardening::keep_secrets_out_of_core_dumps();
     let arguments = match args::Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit_for_usage(&error),
+        Err(error) => return usage::exit(error),
     };
     let json = arguments.json;
     match commands::run(arguments) {
@@ -45,11 +46,4 @@ fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
-}
-
-/// Help and version are answers; anything else that clap refuses could not be tried.
-fn exit_for_usage(error: &clap::Error) -> ExitCode {
-    // The terminal may be gone; there is nobody left to tell then.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

@@ -110,7 +110,7 @@ catalogue! {
     FactorPrfUnavailable = "factor.prf_unavailable", 409, "this passkey cannot derive a key here",
         "it signs you in all the same; open the vault with the password, the emergency kit or another passkey";
     FactorPrfLeaked = "factor.prf_leaked", 400, "the program sent key material of a passkey, which it never may",
-        "update the program; the passkey does not open the vault any more until that is set up again";
+        "update the program, remove the passkey and make a new one; this one does not open the vault any more";
     FactorPasskeyUnavailable = "factor.passkey_unavailable", 409,
         "passkeys need a service whose address is a domain name",
         "use an authenticator with codes; whoever runs the service can give it a domain name";

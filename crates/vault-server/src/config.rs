@@ -20,7 +20,7 @@ pub struct Config {
     /// the database: both together allow guessing passwords.
     pub key_file: Option<PathBuf>,
     /// A command that prints what would be in the key file; it is run without a shell, and instead of reading the file.
-    pub key_command: Option<String>,
+    pub key_command: Option<KeyCommand>,
     /// Scheme, host and port under which clients reach the service, such as `https://keys.example.org`. Bound into every
     /// password, so it can never change once the first account exists. `None`: what was used before, or else the address
     /// of the listener.
@@ -135,6 +135,29 @@ impl Delays {
     }
 }
 
+/// A command and its arguments. An argument may be a token, so they are not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyCommand(String);
+
+impl KeyCommand {
+    /// As it is written.
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self(command.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyCommand {
+    /// The program alone.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.split_whitespace().next().unwrap_or_default())
+    }
+}
+
 /// Address of a PostgreSQL database. May hold a password, so its text is not shown.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
@@ -155,9 +178,9 @@ impl DatabaseUrl {
     #[must_use]
     pub fn holds_password(&self) -> bool {
         let (_, rest) = self.0.split_once("://").unwrap_or_default();
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-        user.contains(':') || self.0.split_once('?').is_some_and(|(_, query)| query.contains("password"))
+        // As much as can be one: a password may hold any of the letters that end other parts.
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        user.contains(':') || rest.split_once('?').is_some_and(|(_, query)| query.contains("password"))
     }
 }
 
@@ -165,8 +188,8 @@ impl fmt::Display for DatabaseUrl {
     /// Scheme, host and database.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
-        let rest = rest.split('?').next().unwrap_or_default();
-        write!(formatter, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        write!(formatter, "{scheme}://{}", place.split('?').next().unwrap_or_default())
     }
 }
 

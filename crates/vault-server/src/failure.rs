@@ -98,6 +98,7 @@ impl From<vault_store::Error> for Failure {
             Refusal::LastFactor => Code::FactorLastOne,
             Refusal::SameFactor => Code::FactorSame,
             Refusal::LabelTaken => Code::FactorLabelTaken,
+            Refusal::PasskeyLeaked => Code::FactorPrfLeaked,
             Refusal::FactorQuota => Code::FactorTooMany,
             Refusal::NotFound => Code::RecordNotFound,
             Refusal::IdConflict => Code::RecordIdConflict,

@@ -52,7 +52,7 @@ mod totp;
 mod waits;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Acme, Config, DatabaseUrl, Delays, Limits, Network, Smtp, SmtpSecurity, Tls};
+pub use config::{Acme, Config, DatabaseUrl, Delays, KeyCommand, Limits, Network, Smtp, SmtpSecurity, Tls};
 pub use key_command::KeyCommandError;
 pub use keys::KeyFileError;
 pub use maintenance::{back_up, inspect, restore};

@@ -16,7 +16,7 @@ use crate::server::{StartError, make_private_folder};
 pub fn inspect(config: &Config) -> Result<(), StartError> {
     let unusable = |source| StartError::Keys { path: config.key_file(), source };
     match &config.key_command {
-        Some(command) => drop(ServerKeys::from_command(command).map_err(unusable)?),
+        Some(command) => drop(ServerKeys::from_command(command.expose()).map_err(unusable)?),
         None if config.key_file().exists() => keys::check_private(&config.key_file()).map_err(unusable)?,
         None if config.database.is_none() && config.database_file().exists() => {
             return Err(unusable(KeyFileError::Missing));

@@ -110,6 +110,8 @@ pub(crate) enum Event {
     KitReplaced,
     /// Kit and second factor were proven.
     RecoveryProven,
+    /// After the delay of a reset, the kit was proven.
+    ResetProven,
     /// There is a new password and a new kit.
     PasswordRecovered,
     /// The signed-in owner changed the password.
@@ -293,6 +295,10 @@ impl Event {
                 "Your emergency kit was used",
                 "Somebody proved your emergency kit and a second factor, and may now set a new password.",
             ),
+            Self::ResetProven => (
+                "Your emergency kit was used",
+                "After the delay of a reset, somebody proved your emergency kit and a mailed code, and may now set a new password.",
+            ),
             Self::PasswordRecovered => (
                 "A new password after a lost one",
                 "The password of your account was replaced with the help of the emergency kit. Every session has ended.",
@@ -308,8 +314,8 @@ impl Event {
             Self::PasskeyLeaked => (
                 "A passkey does not open the vault any more",
                 "A program sent key material of a passkey of your account to the service, which it never may. The service did not\n\
-                 keep it, and the passkey does not open the vault any more until that is set up again. It still signs you in.\n\
-                 Update the program before you do.",
+                 keep it, and the passkey does not open the vault any more. It still signs you in. Update the program; then\n\
+                 remove the passkey and make a new one.",
             ),
             Self::PasskeySlotAdded => (
                 "A passkey opens your vault",
@@ -403,6 +409,7 @@ mod tests {
             (Event::DelayCancelled, false),
             (Event::KitReplaced, false),
             (Event::RecoveryProven, false),
+            (Event::ResetProven, false),
             (Event::PasswordRecovered, false),
             (Event::PasswordChanged, false),
             (Event::FactorAdded, false),

@@ -18,6 +18,7 @@ use crate::audit::Act;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::notices::Event;
+use crate::routes;
 
 /// How deep encoded texts inside texts are followed.
 const LAYERS: usize = 4;
@@ -154,9 +155,10 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 }
 
-/// After a body that carried key material of `account`: the fault is noted, the slots of the passkeys it names are retired, of all
-/// passkeys where it names none, and the owner is told.
+/// After a body that carried key material of `account`: the fault is noted, the passkeys it names open no vault any more, nor do all
+/// of them where it names none, and the owner is told. A passkey that was to be made with that body is not made.
 pub(crate) async fn note(app: &App, account: AccountId, caller: &Caller, body: &[u8]) -> Result<(), Failure> {
+    let making = routes::end_enrolment(app, body).await?;
     let passkeys = app.store.passkeys(account).await?;
     let named: Vec<Vec<u8>> =
         passkeys.into_iter().map(|passkey| passkey.credential_id).filter(|id| names(body, id)).collect();
@@ -165,7 +167,8 @@ pub(crate) async fn note(app: &App, account: AccountId, caller: &Caller, body: &
         .refused()
         .because(Code::FactorPrfLeaked.code())
         .telling(app.notice_to(account, &Event::PasskeyLeaked).await?);
-    app.store.retire_passkey_slots(account, &named, now, &|head| act.link(head)).await?;
+    let which = (making || !named.is_empty()).then_some(named.as_slice());
+    app.store.retire_passkey_slots(account, which, now, &|head| act.link(head)).await?;
     Ok(())
 }
 

@@ -383,7 +383,7 @@ async fn open_files(config: &Config) -> Result<(ServerKeys, Database), StartErro
 
 fn load_keys(config: &Config, database_exists: bool) -> Result<ServerKeys, KeyFileError> {
     match &config.key_command {
-        Some(command) => ServerKeys::from_command(command),
+        Some(command) => ServerKeys::from_command(command.expose()),
         None => ServerKeys::load_or_create(&config.key_file(), database_exists),
     }
 }

@@ -179,10 +179,14 @@ pub(crate) async fn settled(app: &App, account: Account) -> Result<Account, Fail
 
 /// Looks at every delay whose time for it has come.
 pub(crate) async fn attend(app: &App) -> Result<(), Failure> {
+    let mut last = Ok(());
     for wait in app.store.waits_to_attend(app.now(), AT_ONCE).await? {
-        look_at(app, &wait).await?;
+        // One that cannot be looked at must not hold up the others.
+        if let Err(failure) = look_at(app, &wait).await {
+            last = Err(failure);
+        }
     }
-    Ok(())
+    last
 }
 
 /// Does what a delay wants now. That another process was faster is no failure.

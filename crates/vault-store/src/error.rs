@@ -81,6 +81,9 @@ pub enum Refusal {
     /// The account has as many factors as it may.
     #[error("the account has as many factors as it may")]
     FactorQuota,
+    /// What the passkey derives was seen outside its client: it opens no vault any more.
+    #[error("what the passkey derives was seen")]
+    PasskeyLeaked,
     /// The record exists with other content.
     #[error("the record exists with other content")]
     IdConflict,

@@ -62,15 +62,15 @@ pub trait Passkeys {
     ///
     /// # Errors
     /// Refusals: [`Grant`](crate::Refusal::Grant), [`NotFound`](crate::Refusal::NotFound) when the factor is not this
-    /// passkey, [`IdTaken`](crate::Refusal::IdTaken).
+    /// passkey, [`PasskeyLeaked`](crate::Refusal::PasskeyLeaked), [`IdTaken`](crate::Refusal::IdTaken).
     async fn add_passkey_slot(&self, add: &AddPasskeySlot, link: LinkMaker<'_>) -> Result<(), Error>;
 
-    /// Retires the slots of the passkeys that are named, or of all where none is: what they hold is wiped. Adds the audit
-    /// entry. Returns how many there were.
+    /// What these passkeys derive was seen, or what all of them do: their slots are wiped, and they get no new ones. Adds the audit
+    /// entry. Returns how many slots there were.
     async fn retire_passkey_slots(
         &self,
         account: AccountId,
-        credentials: &[Vec<u8>],
+        credentials: Option<&[Vec<u8>]>,
         now: Millis,
         link: LinkMaker<'_>,
     ) -> Result<u64, Error>;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, Session, Slot};
+use crate::{AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, Session, Slot, Wait};
 
 /// What changing the password changes.
 #[derive(Debug, Clone)]
@@ -22,8 +22,11 @@ pub struct NewPassword {
     pub ceremony: CeremonyId,
     /// Kind of that ceremony.
     pub ceremony_kind: String,
-    /// The session that asked and the one that goes on in the new epoch. Without, every session ends.
+    /// The session that asked and the one that goes on in the new epoch. Without, somebody came back with the kit: every session
+    /// ends, and so does a delay that was to turn two-factor off.
     pub session: Option<(Digest, Session)>,
+    /// The reset that this is a part of: it must run, and its time must have come.
+    pub reset: Option<Wait>,
     /// The time now.
     pub now: Millis,
 }
@@ -55,7 +58,7 @@ pub trait Passwords {
     ///
     /// # Errors
     /// Refusals: [`Ceremony`](crate::Refusal::Ceremony), [`Session`](crate::Refusal::Session) (also when the epoch is
-    /// over), [`IdTaken`](crate::Refusal::IdTaken).
+    /// over), [`Wait`](crate::Refusal::Wait) when the reset does not run or is not due, [`IdTaken`](crate::Refusal::IdTaken).
     async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// Replaces the slots of the kit, raises the epoch, which ends other sessions and what was begun with the kit before,

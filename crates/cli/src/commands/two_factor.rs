@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use vault_client::{WaitView, wait_kind};
+use vault_client::problem::Code;
+use vault_client::{Error, WaitView, wait_kind};
 
 use super::factors::{AddArgs, add};
 use crate::account::{AccountArgs, PersonArgs, explain};
@@ -137,11 +138,19 @@ fn keep_on(arguments: &StatusArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
     let waits = client.waits().map_err(|error| explain(&error))?;
     let Some(wait) = waits.iter().find(|wait| wait.kind == wait_kind::OFF) else {
-        return Err(Failure::no("there is nothing to cancel: nothing is about to change")
-            .hint("`keyhaven account two-factor status` tells how things are"));
+        return Err(nothing_to_cancel());
     };
     client.cancel_wait(wait.wait_id).map_err(|error| explain(&error))?;
     output::report(json, &json!({ "two_factor": true, "cancelled": 1 }), "Cancelled: two-factor stays on.\n")
+}
+
+fn nothing_to_cancel() -> Failure {
+    Failure::no("there is nothing to cancel: nothing is about to change")
+        .hint("`keyhaven account two-factor status` tells how things are")
+}
+
+fn is_signed_out(error: &Error) -> bool {
+    matches!(error, Error::NotSignedIn) || error.is(Code::AuthSessionExpired)
 }
 
 /// `keyhaven account cancel`
@@ -151,13 +160,27 @@ pub(crate) fn cancel(arguments: &CancelArgs, json: bool) -> Outcome {
         Some(file) => Some(secrets::password_from(file)?),
         None => secrets::variable(CODE_VARIABLE)?,
     };
-    let waits = if given.is_none() { client.waits().ok() } else { None };
+    let waits = match &given {
+        Some(_) => None,
+        None => match client.waits() {
+            Ok(waits) => Some(waits),
+            // Nobody is signed in here: the code of the mail does it, too.
+            Err(error) if is_signed_out(&error) => None,
+            Err(error) => return Err(explain(&error)),
+        },
+    };
     let cancelled = match (given, waits) {
         (None, Some(waits)) => {
+            let mut cancelled = 0;
             for wait in &waits {
-                client.cancel_wait(wait.wait_id).map_err(|error| explain(&error))?;
+                match client.cancel_wait(wait.wait_id) {
+                    Ok(()) => cancelled += 1,
+                    // It ended meanwhile; the others are still there.
+                    Err(error) if error.is(Code::WaitOver) => {}
+                    Err(error) => return Err(explain(&error)),
+                }
             }
-            waits.len()
+            cancelled
         }
         (given, _) => {
             let code = match given {
@@ -169,9 +192,9 @@ pub(crate) fn cancel(arguments: &CancelArgs, json: bool) -> Outcome {
             1
         }
     };
-    let text = match cancelled {
-        0 => "There was nothing to cancel.\n",
-        _ => "Cancelled. If it was not you who began it, change the password: `keyhaven account password`.\n",
-    };
+    if cancelled == 0 {
+        return Err(nothing_to_cancel());
+    }
+    let text = "Cancelled. If it was not you who began it, change the password: `keyhaven account password`.\n";
     output::report(json, &json!({ "cancelled": cancelled }), text)
 }

@@ -97,6 +97,7 @@ fn check_shape(request: &SaveRequest) -> Result<Header, Failure> {
     let fits = length <= MAX_RECORD_BYTES
         && header.suite == SUITE
         && (1..=KIND_BYTES).contains(&header.kind.len())
+        && !header.kind.chars().any(char::is_control)
         // Organisations are for later; until then nobody could be told who else can open the record.
         && header.org_id.is_none()
         && header.supersedes != Some(header.record_id)

@@ -6,11 +6,11 @@ use subtle::ConstantTimeEq;
 use vault_protocol::messages::{RecoverFinishRequest, RecoverProven, SlotUpload};
 use vault_protocol::problem::Code;
 use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, sha256};
-use vault_store::{Account, AccountId, NewPassword, Slot};
+use vault_store::{Account, AccountId, NewPassword, Refusal, Slot, Wait};
 
 use super::sign_in::{check_epoch, current_statement, salt};
 use super::sign_up::{ceremony_of, check_profile, normalise_email, slot_row};
-use super::try_ceremony;
+use super::{instead, try_ceremony};
 use crate::app::{App, Inner, KDF_PROFILES};
 use crate::audit::Act;
 use crate::clock::{HOUR, MINUTE};
@@ -36,13 +36,13 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes a place among the password runs and among the mails of this kind; both ways take the same time.
-    pub(super) async fn of(app: &App, caller: &Caller, email: &str, kind: &str) -> Result<Self, Failure> {
+    /// Takes a place among the password runs and among the mails to this address; both ways take the same time.
+    pub(super) async fn of(app: &App, caller: &Caller, email: &str) -> Result<Self, Failure> {
         let email_norm = normalise_email(email).ok_or(Code::AuthInvalid)?;
         let mail_name = app.mail_name(&email_norm);
         app.begin_password_run(&mail_name, &caller.limit_net).await?;
         let places = app.limits().mailed_codes;
-        app.take(format!("{kind}/mail/{mail_name}"), HOUR, places, Code::LimitRate).await?;
+        app.take(format!("help/mail/{mail_name}"), HOUR, places, Code::LimitRate).await?;
         let account = app.store.account_by_email(&email_norm).await?;
         let stand_in = app.stand_in(&email_norm);
         let account_id = account.as_ref().map_or(stand_in, |account| account.id);
@@ -127,12 +127,13 @@ impl Successor {
         Ok(Self { account, proven, ceremony: id, kind })
     }
 
-    /// The new password and the new kit; every session ends.
+    /// The new password and the new kit; every session ends. As a part of `reset`, that must be due.
     pub(super) async fn replace(
         self,
         app: &App,
         caller: &Caller,
         request: &RecoverFinishRequest,
+        reset: Option<&Wait>,
     ) -> Result<AccountId, Failure> {
         let Self { account, proven, ceremony, kind } = self;
         let now = app.now();
@@ -145,11 +146,13 @@ impl Successor {
             ceremony,
             ceremony_kind: kind.to_owned(),
             session: None,
+            reset: reset.cloned(),
             now,
         };
         let act = Act::by_owner(account.id, caller, now, audit::action::RECOVER_PASSWORD)
             .telling(app.notice(&account, &Event::PasswordRecovered)?);
-        app.store.replace_password(&new, &|head| act.link(head)).await?;
+        let replaced = app.store.replace_password(&new, &|head| act.link(head)).await;
+        replaced.map_err(|error| instead(error, Refusal::Wait, Code::RecoverCancelled))?;
         app.end_password_run(&proven.mail_name).await?;
         Ok(account.id)
     }

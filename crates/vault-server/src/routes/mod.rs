@@ -47,6 +47,7 @@ use crate::http::{self, Json, Verbatim};
 use crate::ready::Report;
 
 pub(crate) use passkey_sign_in::proven_sign_in;
+pub(crate) use passkeys::end_enrolment;
 
 /// Every path of the service.
 pub(crate) fn router(app: App) -> Router {

@@ -11,7 +11,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, audit};
-use vault_store::{AccountId, SessionLevel};
+use vault_store::{Account, AccountId, SessionLevel};
 
 use super::sign_in::{logged_in, note_failure, proven_factor_step};
 use super::try_ceremony;
@@ -54,15 +54,15 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<PasskeyLoginFinishRequest>,
 ) -> Result<Json<PasskeyLoggedIn>, Failure> {
-    let (account_id, _) = prove(&app, &caller, request.login_id, &request.assertion).await?;
+    // As it was before the proof: a passkey that is removed meanwhile begins no session of the epoch after that.
+    let (account, _) = prove(&app, &caller, request.login_id, &request.assertion).await?;
     app.store.end_ceremony(request.login_id, CEREMONY, app.now()).await?;
-    let account = app.store.account(account_id).await?.ok_or(Code::AuthInvalid)?;
     // The audit entry comes first: no session exists that the owner cannot see.
     let act = Act::by_owner(account.id, &caller, app.now(), audit::action::LOGIN).because("passkey");
     app.store.append_audit(account.id, &|head| act.link(head)).await?;
     let session = open_session(&app, &account, SessionLevel::Full, &caller).await?;
     let login = logged_in(&app, &account, session, None).await?;
-    Ok(Json(PasskeyLoggedIn { account_id, email: account.email_norm, login }))
+    Ok(Json(PasskeyLoggedIn { account_id: account.id, email: account.email_norm, login }))
 }
 
 /// Whose passkey answered this challenge. The authenticator says whose it is; the passkey has to be one of that account's.
@@ -71,7 +71,7 @@ async fn prove(
     caller: &Caller,
     login_id: CeremonyId,
     assertion: &PasskeyAssertion,
-) -> Result<(AccountId, UsedPasskey), Failure> {
+) -> Result<(Account, UsedPasskey), Failure> {
     let ceremony = try_ceremony(app, login_id, CEREMONY, TRIES, Code::AuthSessionExpired).await?;
     let state: SigningIn = app.ceremony_state(&ceremony)?;
     let handle = assertion.user_handle.as_ref().ok_or(Code::AuthInvalid)?;
@@ -80,7 +80,7 @@ async fn prove(
     // Looked for either way, so that both ways take the same time.
     let used = passkeys::use_assertion(app, account_id, caller, &state.challenge, assertion).await;
     match (account, used) {
-        (Some(_), Ok(used)) => Ok((account_id, used)),
+        (Some(account), Ok(used)) => Ok((account, used)),
         (Some(_), Err(failure)) => {
             // A try that names a passkey of the account belongs into its trail; a made-up name must not fill it.
             let passkeys = app.store.passkeys(account_id).await?;
@@ -96,9 +96,9 @@ async fn prove(
 /// For a body that is refused for what else is in it: whose sign-in it would have finished.
 pub(crate) async fn proven_sign_in(app: &App, caller: &Caller, body: &[u8]) -> Result<Option<AccountId>, Failure> {
     let proven = if let Ok(request) = serde_json::from_slice::<LoginFactorRequest>(body) {
-        proven_factor_step(app, &request).await
+        proven_factor_step(app, caller, &request).await
     } else if let Ok(request) = serde_json::from_slice::<PasskeyLoginFinishRequest>(body) {
-        prove(app, caller, request.login_id, &request.assertion).await.map(|(account, _)| account)
+        prove(app, caller, request.login_id, &request.assertion).await.map(|(account, _)| account.id)
     } else {
         return Ok(None);
     };

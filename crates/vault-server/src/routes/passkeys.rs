@@ -75,6 +75,15 @@ pub(super) async fn finish(
     Ok(Json(changed))
 }
 
+/// For a body that is refused for what else is in it: whether it was to end an enrolment, which ends without a passkey.
+pub(crate) async fn end_enrolment(app: &App, body: &[u8]) -> Result<bool, Failure> {
+    let Ok(request) = serde_json::from_slice::<PasskeyFinishRequest>(body) else { return Ok(false) };
+    match app.store.end_ceremony(request.ceremony_id, CEREMONY, app.now()).await {
+        Ok(()) | Err(vault_store::Error::Refused(Refusal::Ceremony)) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl GrantedAct for PasskeySlotRequest {
     const PURPOSE: Purpose = Purpose::PasskeySlot;
     fn grant(&self) -> &Bytes {

@@ -69,6 +69,7 @@ pub(super) async fn finish(
         ceremony: request.ceremony_id,
         ceremony_kind: CEREMONY.to_owned(),
         session: Some((session.token_hash(), next)),
+        reset: None,
         now,
     };
     let act = Act::by_owner(account_id, &caller, now, audit::action::PASSWORD_CHANGED)

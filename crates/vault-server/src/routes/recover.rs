@@ -40,7 +40,7 @@ pub(super) async fn start(
     caller: Caller,
     Json(request): Json<RecoverStartRequest>,
 ) -> Result<Json<RecoverStarted>, Failure> {
-    let asked = Asked::of(&app, &caller, &request.email, "recover").await?;
+    let asked = Asked::of(&app, &caller, &request.email).await?;
     let (account_id, epoch) = (asked.account_id, asked.epoch());
     let recovery_id = CeremonyId::new();
     let code_mailed = app.sends_notices();
@@ -105,6 +105,10 @@ async fn check(
     check_epoch(&account, state.epoch)?;
     if let Some(mailed) = &state.mailed {
         check_mailed(mailed, request.mailed_code.as_deref().unwrap_or_default())?;
+        if account.is_off() {
+            // There is no factor that could be asked for; the mailed code stands in for it, as it does for a reveal.
+            return Ok(presence::Used { by: None, backup_codes_left: None });
+        }
     }
     presence::use_code(app, account.id, caller, &request.kind, &request.code).await
 }
@@ -115,6 +119,6 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<RecoverFinishRequest>,
 ) -> Result<Json<()>, Failure> {
-    Successor::of(&app, &request.recovery_token, PROVEN).await?.replace(&app, &caller, &request).await?;
+    Successor::of(&app, &request.recovery_token, PROVEN).await?.replace(&app, &caller, &request, None).await?;
     Ok(Json(()))
 }

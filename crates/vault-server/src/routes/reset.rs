@@ -47,7 +47,7 @@ pub(super) async fn start(
     if !app.sends_notices() {
         return Err(Code::FactorNoMail.into());
     }
-    let asked = Asked::of(&app, &caller, &request.email, "reset").await?;
+    let asked = Asked::of(&app, &caller, &request.email).await?;
     let (account_id, epoch) = (asked.account_id, asked.epoch());
     let record = asked.account.as_ref().map(|account| account.opaque_record.as_slice());
     let run =
@@ -175,7 +175,7 @@ impl Visit<'_> {
         let act = Act::by_unknown(caller, app.now(), audit::action::RECOVER_PROVEN)
             .done()
             .on(wait.id)
-            .telling(app.notice(account, &Event::RecoveryProven)?);
+            .telling(app.notice(account, &Event::ResetProven)?);
         app.store.append_audit(account.id, &|head| act.link(head)).await?;
         let next = Proven { account_id: account.id, epoch: state.epoch, mail_name: state.mail_name };
         let recovery = next.hand_out(app, account, PROVEN, kit, registration_response).await?;
@@ -192,7 +192,7 @@ pub(super) async fn password(
 ) -> Result<Json<ResetProven>, Failure> {
     let successor = Successor::of(&app, &request.recovery_token, PROVEN).await?;
     let wait = waits::running(&app, &successor.account, WaitKind::Reset).await?.ok_or(Code::RecoverCancelled)?;
-    let account_id = successor.replace(&app, &caller, &request).await?;
+    let account_id = successor.replace(&app, &caller, &request, Some(&wait)).await?;
     let account = app.store.account(account_id).await?.ok_or(Code::AuthInvalid)?;
     let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait };
     let login = visit.begin_session(None).await?;

@@ -186,13 +186,23 @@ async fn prove(
     Ok(presence::Used { by: Some(used.factor), backup_codes_left: None })
 }
 
-/// Whose password this second step belongs to: the binding proves that it was given.
-pub(super) async fn proven_factor_step(app: &App, request: &LoginFactorRequest) -> Result<AccountId, Failure> {
+/// Whose second step this is, when it is a good one in every respect.
+pub(super) async fn proven_factor_step(
+    app: &App,
+    caller: &Caller,
+    request: &LoginFactorRequest,
+) -> Result<AccountId, Failure> {
     let tries = app.limits().factor_tries;
     let ceremony = try_ceremony(app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
     let state: FactorState = app.ceremony_state(&ceremony)?;
     check_binding(&state, &ceremony, request)?;
-    Ok(state.account_id)
+    let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
+    check_epoch(&account, state.epoch)?;
+    if let Err(failure) = prove(app, caller, &state, request).await {
+        note_failure(app, account.id, caller, "factor").await?;
+        return Err(failure);
+    }
+    Ok(account.id)
 }
 
 /// What a client gets with its session.

@@ -160,7 +160,7 @@ fn keys_may_come_from_a_command() {
     let kept = service.folder.path().join("elsewhere");
     std::fs::rename(service.config().key_file(), &kept).unwrap();
     let command = format!("cat '{}'", kept.display());
-    service.reconfigure(move |config| config.key_command = Some(command.clone()));
+    service.reconfigure(move |config| config.key_command = Some(vault_server::KeyCommand::new(command.clone())));
     service.run();
     owner.save_one();
     assert!(!service.config().key_file().exists());

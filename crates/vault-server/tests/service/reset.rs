@@ -448,3 +448,32 @@ fn a_passkey_cancels_a_reset() {
     let late = visit(&service, &service.computer().client, &owner.email, &by_password(), false);
     assert_eq!(code_of(late.map(|_| ())), Code::RecoverCancelled);
 }
+
+/// What was handed out for one reset is not good after it was cancelled, nor for another one that was begun since.
+#[test]
+fn a_reset_that_is_cancelled_while_the_new_kit_is_made_replaces_nothing() {
+    let service = Service::with_notices();
+    let owner = service.enrolled("ada@example.org");
+    waiting(&service, &owner, &by_password(), true);
+    service.clock.advance_ms(7 * DAY);
+    service.notices(DUE, 1);
+    let mailed = service.mailed_codes();
+    let visited = service.computer().client.reset_factors(
+        &owner.email,
+        &by_kit(&owner),
+        false,
+        &mut || mailed().map(|code| code.expose().to_owned()),
+        &mut |_| {
+            // The factor was not lost: it is used, which cancels the reset.
+            owner.sign_in(&service.computer().client).unwrap();
+            service.notices(CANCELLED, 1);
+            waiting(&service, &owner, &by_password(), true);
+            true
+        },
+    );
+    assert_eq!(code_of(visited.map(|_| ())), Code::RecoverCancelled);
+    // Password and kit are what they were.
+    let laptop = service.computer();
+    owner.sign_in(&laptop.client).unwrap();
+    waiting(&service, &owner, &by_kit(&owner), true);
+}

@@ -4,7 +4,7 @@
 use serde_json::json;
 use vault_client::Method::Post;
 use vault_client::problem::Code;
-use vault_client::{Client, Error, Outcome, Presence, SignedIn, Transport, WaitId};
+use vault_client::{Client, Error, Outcome, Presence, Recovery, SignInFactor, SignedIn, Transport, WaitId};
 use vault_protocol::routes;
 use vault_server::{Clock, Limits};
 
@@ -261,4 +261,41 @@ fn an_account_without_a_second_factor_confirms_everything_by_mail() {
     // To be begun again there is nothing.
     let answer = service.raw(Post, routes::FACTORS_OFF, Some(&token), &json!({ "grant": "AAAA" }));
     assert_eq!(answer.code(), "wait.over");
+}
+
+const NEW: &str = "nine tall herons by the water";
+
+/// With the kit, the mailed code, and `code` where a factor is asked for.
+fn recover(service: &Service, owner: &Owner, code: &str) -> Result<(), Error> {
+    let recovery = Recovery { email: owner.email.clone(), kit_code: owner.kit.clone(), password: NEW.into() };
+    let mailed = service.mailed_codes();
+    let mut mailed = || mailed().map(|code| code.expose().to_owned());
+    let mut given = Some(SignInFactor::of(code.into()));
+    service.computer().client.recover_password(&recovery, &mut mailed, &mut |_| given.take(), &mut |_| true).map(|_| ())
+}
+
+/// Whoever began it may be the one against whom the password is replaced.
+#[test]
+fn a_recovered_password_keeps_two_factor_on() {
+    let service = Service::with_notices();
+    let owner = service.enrolled("ada@example.org");
+    owner.client().begin_two_factor_off(&owner.presence()).unwrap();
+    recover(&service, &owner, &owner.fresh_code()).unwrap();
+    service.clock.advance_ms(2 * DAY);
+    let phone = service.computer();
+    sign_in(&phone.client, &owner.email, NEW, &owner.fresh_code()).unwrap();
+    let account = phone.client.account().unwrap();
+    assert_eq!((account.two_factor, account.off_at), (true, None));
+    assert!(phone.client.waits().unwrap().is_empty());
+}
+
+/// There is no factor left that could be asked for: kit and mailed code are what the owner has.
+#[test]
+fn a_password_that_is_lost_while_two_factor_is_off_is_replaced() {
+    let service = Service::with_notices();
+    let owner = off(&service);
+    recover(&service, &owner, "000000").unwrap();
+    let phone = service.computer();
+    phone.client.sign_in(&owner.email, NEW.into(), &mut |_| panic!("no factor to ask for")).unwrap();
+    assert!(!phone.client.account().unwrap().two_factor);
 }

@@ -14,8 +14,6 @@ use crate::{Error, schema};
 const CONNECTIONS: u32 = 16;
 /// How long a call waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that was idle for so long is asked whether it still lives before it is used.
-const ASK_AFTER: Duration = Duration::from_secs(1);
 /// Several processes may bring the schema up to date at once: one of them gets through, the others look again.
 const SCHEMA_TRIES: u32 = 20;
 /// What may stand behind the `?` of an address.
@@ -39,10 +37,8 @@ pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // Asking a connection whether it still lives costs a round trip: only those that were idle are asked.
-        .before_acquire(|connection, about| {
-            Box::pin(async move { Ok(about.idle_for < ASK_AFTER || sqlx::Connection::ping(connection).await.is_ok()) })
-        });
+        // A round trip for each call; without it, the first calls after a restart of the database would fail.
+        .test_before_acquire(true);
     let readers = pool.connect_with(options).await?;
     let mut connection = readers.acquire().await?;
     check_durable(&mut connection).await?;

@@ -1,4 +1,4 @@
-//! A save on PostgreSQL: a look and one statement, which is its own transaction: two round trips, one flush.
+//! A save on PostgreSQL: a look and one statement, which is its own transaction: two round trips besides asking the connection, one flush.
 
 use sqlx::Row;
 

@@ -27,6 +27,17 @@ const PAGE: i64 = 1000;
 const SHORT_LIVED: [&str; 4] =
     ["DELETE FROM sessions", "DELETE FROM grants", "DELETE FROM ceremonies", "DELETE FROM device_codes"];
 
+/// A delay that ran at the time of the backup may have been cancelled since, and its end may have passed: it must not take effect
+/// by itself after a restore. From the step of the schema that has delays.
+const DELAYS: (i64, [&str; 2]) = (
+    8,
+    [
+        "UPDATE waits SET state = 'cancelled', ended_at = due_at, session_hash = NULL
+         WHERE state = 'running' AND kind IN ('two-factor-off', 'factor-reset')",
+        "UPDATE accounts SET off_at = NULL WHERE two_factor",
+    ],
+);
+
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holdings {
@@ -117,7 +128,8 @@ async fn make(database: &Path, part: &Path) -> Result<Holdings, BackupError> {
     let failed = database_error(database);
     let options = SqliteConnectOptions::new().filename(database).create_if_missing(false).busy_timeout(BUSY_TIMEOUT);
     let mut connection = options.connect().await.map_err(failed)?;
-    let target = part.to_string_lossy().into_owned();
+    // Another name than the one that was asked for would be a copy of the vault that nobody knows of.
+    let target = part.to_str().ok_or_else(|| file_error(part)(io::Error::from(io::ErrorKind::InvalidFilename)))?;
     // An empty file is taken for a new one, and keeps its permissions.
     let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(&mut connection).await;
     let _ = connection.close().await;
@@ -126,7 +138,8 @@ async fn make(database: &Path, part: &Path) -> Result<Holdings, BackupError> {
     examine(part).await
 }
 
-/// Puts a backup where a service finds its database. Sessions, grants and everything else that lives for minutes is left out.
+/// Puts a backup where a service finds its database. Sessions, grants and everything else that lives for minutes is left out;
+/// delays before two-factor goes off or factors are reset end without that.
 ///
 /// # Errors
 /// [`BackupError`]; then nothing stands at `database`. A database that is there is never overwritten.
@@ -154,7 +167,8 @@ async fn take_over(from: &Path, part: &Path) -> Result<Holdings, BackupError> {
         .pragma("secure_delete", "ON");
     let failed = database_error(part);
     let mut connection = options.connect().await.map_err(&failed)?;
-    for sql in SHORT_LIVED {
+    let (since, delays) = DELAYS;
+    for sql in SHORT_LIVED.into_iter().chain(delays.into_iter().filter(|_| holdings.schema >= since)) {
         sqlx::query(sql).execute(&mut connection).await.map_err(&failed)?;
     }
     connection.close().await.map_err(&failed)?;
@@ -476,13 +490,20 @@ mod tests {
         change(
             &file,
             &["INSERT INTO sessions (token_hash, account_id, epoch, level, created_at, seen_at, expires_at, net)
-                 SELECT zeroblob(32), id, 1, 'full', 1, 2, 3, 'net' FROM accounts LIMIT 1"],
+                 SELECT zeroblob(32), id, 1, 'full', 1, 2, 3, 'net' FROM accounts LIMIT 1",
+              // Whoever cancelled it after the backup must not find it done.
+              "UPDATE accounts SET two_factor = TRUE, off_at = 2",
+              "INSERT INTO waits (id, account_id, kind, target, begun_by, begun_at, due_at, next_at, cancel_hash, state)
+                 SELECT id, id, 'two-factor-off', '', 'owner', 1, 2, 2, randomblob(32), 'running' FROM accounts"],
         )
         .await;
         let target = folder.path().join("restored.sqlite");
         restore(&file, &target).await.unwrap();
         let store = SqliteStore::open(&target).await.unwrap();
         assert!(crate::Sessions::session(&store, [0; 32]).await.unwrap().is_none());
+        let running =
+            "SELECT 1 FROM waits WHERE state = 'running' UNION SELECT 1 FROM accounts WHERE off_at IS NOT NULL";
+        assert!(sqlx::query(running).fetch_all(&store.readers).await.unwrap().is_empty());
         let pragma = "PRAGMA foreign_key_check";
         assert!(sqlx::query(pragma).fetch_all(&store.readers).await.unwrap().is_empty());
         store.close().await;

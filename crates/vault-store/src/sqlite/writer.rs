@@ -126,12 +126,12 @@ impl Turn {
     pub(super) async fn end<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
         let value = match result {
             Ok(value) => value,
-            Err(error) => {
-                // Should this fail, the next turn tries it again.
-                let _ = self.state.settle().await;
-                return Err(error);
-            }
+            // The savepoint is left behind: the next turn, or the task that commits, rolls it back before anything else.
+            Err(error) => return Err(error),
         };
+        // Told before it is done: should this future be dropped meanwhile, the turn is done, and nobody waits to be told. A savepoint
+        // that was not released then is committed with what lies in it.
+        self.state.abandoned = false;
         let released = self.state.execute("RELEASE turn").await;
         self.state.abandoned = released.is_err();
         released?;

@@ -131,12 +131,15 @@ async fn note_state(tx: &mut Connection, note: &NewNote) -> Result<(), Error> {
     let (account, record) = (note.account_id, note.record_id);
     match note.finding {
         Finding::Verified => {
-            sqlx::query("UPDATE record_state SET verified_at = $1 WHERE account_id = $2 AND record_id = $3")
-                .bind(note.at)
-                .bind(&account.as_bytes()[..])
-                .bind(&record.as_bytes()[..])
-                .execute(tx)
-                .await?;
+            sqlx::query(
+                "UPDATE record_state SET verified_at = $1
+                 WHERE account_id = $2 AND record_id = $3 AND (verified_at IS NULL OR verified_at < $1)",
+            )
+            .bind(note.at)
+            .bind(&account.as_bytes()[..])
+            .bind(&record.as_bytes()[..])
+            .execute(tx)
+            .await?;
         }
         Finding::Retired => {
             sqlx::query(

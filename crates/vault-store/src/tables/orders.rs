@@ -30,7 +30,11 @@ impl Orders for SqlStore {
             .bind(order.at)
             .execute(&mut *tx)
             .await
-            .map_err(|error| unique(error, Refusal::IdTaken))?;
+            .map_err(|error| {
+                let open =
+                    matches!(&error, sqlx::Error::Database(cause) if cause.constraint() == Some("orders_one_open"));
+                unique(error, if open { Refusal::OrderOpen } else { Refusal::IdTaken })
+            })?;
             audit::append(tx, order.account_id, link).await?;
             Ok(())
         })

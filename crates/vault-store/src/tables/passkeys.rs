@@ -63,13 +63,18 @@ impl Passkeys for SqlStore {
         in_transaction!(self, |tx| {
             grants::spend(tx, &add.grant).await?;
             let credential = add.slot.credential_id.as_deref().unwrap_or(EMPTY);
-            sqlx::query("SELECT 1 FROM factors WHERE id = $1 AND account_id = $2 AND credential_id = $3")
-                .bind(&add.factor.as_bytes()[..])
-                .bind(&account.as_bytes()[..])
-                .bind(credential)
-                .fetch_optional(&mut *tx)
-                .await?
-                .ok_or(Refusal::NotFound)?;
+            let found = sqlx::query(
+                "SELECT prf_leaked_at IS NULL FROM factors WHERE id = $1 AND account_id = $2 AND credential_id = $3",
+            )
+            .bind(&add.factor.as_bytes()[..])
+            .bind(&account.as_bytes()[..])
+            .bind(credential)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Refusal::NotFound)?;
+            if !found.try_get::<bool, _>(0)? {
+                return Err(Refusal::PasskeyLeaked.into());
+            }
             retire(tx, account, Some(credential), add.grant.now).await?;
             accounts::insert_slot(tx, &add.slot).await?;
             audit::append(tx, account, link).await?;
@@ -80,22 +85,39 @@ impl Passkeys for SqlStore {
     async fn retire_passkey_slots(
         &self,
         account: AccountId,
-        credentials: &[Vec<u8>],
+        credentials: Option<&[Vec<u8>]>,
         now: Millis,
         link: LinkMaker<'_>,
     ) -> Result<u64, Error> {
         in_transaction!(self, |tx| {
             let mut retired = 0;
-            for credential in credentials {
+            for credential in credentials.unwrap_or_default() {
                 retired += retire(tx, account, Some(credential), now).await?;
+                leaked(tx, account, Some(credential), now).await?;
             }
-            if credentials.is_empty() {
+            if credentials.is_none() {
                 retired = retire(tx, account, None, now).await?;
+                leaked(tx, account, None, now).await?;
             }
             audit::append(tx, account, link).await?;
             Ok(retired)
         })
     }
+}
+
+/// Notes that what one passkey derives, or all of them, was seen.
+async fn leaked(tx: &mut Connection, account: AccountId, credential: Option<&[u8]>, now: Millis) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE factors SET prf_leaked_at = $1
+         WHERE account_id = $2 AND credential_id IS NOT NULL AND prf_leaked_at IS NULL AND (credential_id = $3 OR $4)",
+    )
+    .bind(now)
+    .bind(&account.as_bytes()[..])
+    .bind(credential.unwrap_or(EMPTY))
+    .bind(credential.is_none())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// The slots of one passkey, or of all. The rows stay and tell that there were slots; what they held is gone.

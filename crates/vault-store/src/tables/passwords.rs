@@ -2,14 +2,17 @@
 
 use async_trait::async_trait;
 
-use super::{Connection, EMPTY, SqlStore, accounts, audit, ceremonies, exactly_one, in_transaction, sessions};
-use crate::{AccountId, Error, LinkMaker, Millis, NewKit, NewPassword, Passwords, Refusal};
+use super::{Connection, EMPTY, SqlStore, accounts, audit, ceremonies, exactly_one, in_transaction, sessions, waits};
+use crate::{AccountId, Error, LinkMaker, Millis, NewKit, NewPassword, Passwords, Refusal, WaitKind};
 
 #[async_trait]
 impl Passwords for SqlStore {
     async fn replace_password(&self, new: &NewPassword, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
             ceremonies::end(tx, new.ceremony, &new.ceremony_kind, new.now).await?;
+            if let Some(reset) = &new.reset {
+                waits::due(tx, reset, WaitKind::Reset, new.now).await?;
+            }
             let done = sqlx::query(
                 "UPDATE accounts SET opaque_record = $1, kdf_profile = $2 WHERE id = $3 AND epoch = $4 AND state = 'active'",
             )
@@ -26,7 +29,11 @@ impl Passwords for SqlStore {
             }
             match &new.session {
                 Some((from, next)) => sessions::begin_epoch(tx, from, next).await?,
-                None => sessions::end_all(tx, new.account_id).await?,
+                None => {
+                    sessions::end_all(tx, new.account_id).await?;
+                    // Whoever began it may be the one against whom the password is replaced.
+                    waits::cancel_off(tx, new.account_id, new.now).await?;
+                }
             }
             audit::append(tx, new.account_id, link).await?;
             Ok(())

@@ -124,6 +124,7 @@ impl Waits for SqlStore {
                     .execute(&mut *tx)
                     .await?;
             exactly_one(&done, Refusal::Wait)?;
+            cancel_kind(tx, wait.account_id, WaitKind::Reset, now).await?;
             forget_factors(tx, wait.account_id, now).await?;
             sessions::end_all(tx, wait.account_id).await?;
             audit::append(tx, wait.account_id, link).await?;
@@ -224,6 +225,25 @@ async fn forget_factors(tx: &mut Connection, account: AccountId, now: Millis) ->
     Ok(())
 }
 
+/// A delay that was to turn two-factor off ends without that.
+pub(super) async fn cancel_off(tx: &mut Connection, account: AccountId, now: Millis) -> Result<(), Error> {
+    cancel_kind(tx, account, WaitKind::Off, now).await?;
+    stays_on(tx, account).await
+}
+
+async fn cancel_kind(tx: &mut Connection, account: AccountId, kind: WaitKind, now: Millis) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE waits SET state = 'cancelled', ended_at = $1, session_hash = NULL
+         WHERE account_id = $2 AND kind = $3 AND state = 'running'",
+    )
+    .bind(now)
+    .bind(&account.as_bytes()[..])
+    .bind(kind.name())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Two-factor does not go off after all.
 async fn stays_on(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
     sqlx::query("UPDATE accounts SET off_at = NULL WHERE id = $1 AND two_factor")
@@ -249,7 +269,7 @@ async fn end(tx: &mut Connection, wait: &Wait, state: &str, now: Millis) -> Resu
 }
 
 /// That a delay runs, is of this kind, and its time has come: by the row, not by what the caller read of it.
-async fn due(tx: &mut Connection, wait: &Wait, kind: WaitKind, now: Millis) -> Result<(), Error> {
+pub(super) async fn due(tx: &mut Connection, wait: &Wait, kind: WaitKind, now: Millis) -> Result<(), Error> {
     let row = sqlx::query(
         "SELECT 1 FROM waits WHERE id = $1 AND account_id = $2 AND kind = $3 AND state = 'running' AND due_at <= $4",
     )

@@ -26,6 +26,7 @@ fn new_password(n: u8) -> NewPassword {
         ceremony: ceremony_id(n),
         ceremony_kind: "password".into(),
         session: Some((bytes(n - 1), session(account_id(1), n))),
+        reset: None,
         now: NOW,
     }
 }

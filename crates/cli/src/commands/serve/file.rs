@@ -72,7 +72,9 @@ pub(super) fn resolve(file: Option<&Path>) -> Outcome<Resolved> {
 }
 
 fn parse(mut line: Vec<OsString>, entries: &[Entry], path: &Path) -> Outcome<Resolved> {
-    let first = matches(&line).map_err(|error| Failure::could_not("the arguments cannot be read").because(&error))?;
+    let first = matches(&line).map_err(|error| {
+        Failure::could_not("the arguments cannot be read").because(&crate::usage::without_secrets(error))
+    })?;
     let command = serve_command();
     let mut lines = HashMap::new();
     for entry in entries {

@@ -14,7 +14,7 @@ use crate::secrets;
 pub(super) struct MailArgs {
     /// Mail server that notices are handed to, in place of --notices: smtps://HOST (TLS), smtp://HOST (STARTTLS), or
     /// smtp+plain://127.0.0.1 on this computer
-    #[arg(long, global = true, value_name = "URL", env = "KEYHAVEN_SMTP", value_parser = server)]
+    #[arg(long, global = true, value_name = "URL", env = "KEYHAVEN_SMTP", hide_env_values = true, value_parser = server)]
     smtp: Option<Server>,
     /// Address that mails come from; needed with --smtp
     #[arg(long, global = true, value_name = "ADDRESS", env = "KEYHAVEN_SMTP_FROM")]
@@ -53,7 +53,12 @@ impl MailArgs {
         let Some(path) = &self.smtp_credentials_file else {
             let user = secrets::variable("KEYHAVEN_SMTP_USER")?;
             let password = secrets::variable("KEYHAVEN_SMTP_PASSWORD")?;
-            return Ok(user.map(|user| user.expose().trim().to_owned()).zip(password));
+            return match (user, password) {
+                (Some(user), Some(password)) => Ok(Some((user.expose().trim().to_owned(), password))),
+                (None, None) => Ok(None),
+                _ => Err(Failure::could_not("only one of KEYHAVEN_SMTP_USER and KEYHAVEN_SMTP_PASSWORD is set")
+                    .hint("set both, or name a file with --smtp-credentials-file")),
+            };
         };
         let bytes = secrets::read_secret_file(path)?;
         let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
@@ -67,7 +72,7 @@ impl MailArgs {
     }
 }
 
-/// Never repeats what it was given: a password may stand in it.
+/// Never repeats what it was given: a password may stand in it. Nor does the refusal (`crate::usage`).
 fn server(url: &str) -> Result<Server, &'static str> {
     const FORM: &str = "it is smtps://HOST, smtp://HOST or smtp+plain://HOST, with :PORT where it is another one";
     let (scheme, rest) = url.split_once("://").ok_or(FORM)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use vault_server::{Acme, Config, DatabaseUrl, Delays, Limits, Net, Network, Tls};
+use vault_server::{Acme, Config, DatabaseUrl, Delays, KeyCommand, Limits, Net, Network, Tls};
 
 use super::mail::MailArgs;
 use crate::failure::{Failure, Outcome};
@@ -27,8 +27,8 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, env = "KEYHAVEN_KEY_FILE")]
     key_file: Option<PathBuf>,
     /// Command that prints the content of the key file; run without a shell, instead of reading the file
-    #[arg(long, global = true, value_name = "COMMAND", env = "KEYHAVEN_KEY_COMMAND", conflicts_with = "key_file")]
-    key_command: Option<String>,
+    #[arg(long, global = true, value_name = "COMMAND", value_parser = key_command, env = "KEYHAVEN_KEY_COMMAND", hide_env_values = true, conflicts_with = "key_file")]
+    key_command: Option<KeyCommand>,
 }
 
 /// How the service is reached and what it tells.
@@ -265,7 +265,11 @@ impl ServiceArgs {
     }
 }
 
-/// Never repeats what it was given: a password may stand in it.
+fn key_command(text: &str) -> Result<KeyCommand, std::convert::Infallible> {
+    Ok(KeyCommand::new(text))
+}
+
+/// Never repeats what it was given: a password may stand in it. Nor does the refusal (`crate::usage`).
 fn database(text: &str) -> Result<DatabaseUrl, &'static str> {
     DatabaseUrl::new(text).ok_or("it starts with postgres://")
 }
