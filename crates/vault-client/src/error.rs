@@ -99,6 +99,16 @@ pub enum Error {
         /// Its owner, when it is somebody else than who runs this.
         owner: Option<u32>,
     },
+    /// Others could put files into the folder of this client's state.
+    #[error("others than its owner could change {path} (mode {mode:o}{})", owned_by(*owner))]
+    StateExposed {
+        /// Which folder.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner, when it is somebody else than who runs this.
+        owner: Option<u32>,
+    },
     /// The record keeps another kind of secret than the one asked for.
     #[error("the record keeps another kind of secret")]
     OtherKind,

@@ -5,8 +5,8 @@ use vault_crypto::CatalogueRoot;
 use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    AuditHead, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
-    ServerIdentity,
+    AuditHead, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+    PASSKEY, ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};

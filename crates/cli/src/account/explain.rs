@@ -50,6 +50,14 @@ pub(crate) fn explain(error: &Error) -> Failure {
                      computer and enrol it again"
             ))
         }
+        Error::StateExposed { path, .. } => Failure::could_not(
+            "the account's folder on this computer could be changed by others",
+        )
+        .because(error)
+        .hint(format!(
+            "if nobody else put anything there, make it yours (`chown` and `chmod 700 {path}`); if you do not know, \
+                     name another one with --state and sign in and enrol again"
+        )),
         Error::OtherKind => Failure::no("this record keeps another kind of key")
             .hint("`keyhaven keys list` tells what each record keeps"),
         Error::Answer(_) => Failure::could_not("the account service gave an answer that cannot be understood")
