@@ -43,6 +43,12 @@ pub enum Error {
         /// File with the service's statements that do not go together.
         evidence: String,
     },
+    /// The service's log could not be checked for long.
+    #[error("the service's log could not be checked for {days} days")]
+    LogUnchecked {
+        /// For how many days.
+        days: i64,
+    },
     /// The service calls itself by another address than the one it was reached under.
     #[error("the service calls itself {found}, but it was reached as {expected}")]
     WrongOrigin {

@@ -9,7 +9,7 @@
 //! receipts/RECORD.json  receipts, each verified before it was written
 //! log.json              newest checkpoint of the service's global log that was accepted
 //! reveals.json          releases of keys that this computer asked for and got
-//! evidence/NAME.json    statements of a service about its log that do not go together
+//! evidence/NAME.json    statements of a service that do not go together, former receipts
 //! ```
 //!
 //! What an enrolled device keeps besides is told in `watch` and `orders`.

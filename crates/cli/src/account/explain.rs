@@ -71,6 +71,8 @@ pub(crate) fn explain(error: &Error) -> Failure {
         Error::Log { evidence, .. } => Failure::no(error.to_string())
             .cause(format!("what it signed is kept in {evidence}"))
             .hint(Code::LogInconsistent.next()),
+        Error::LogUnchecked { .. } => Failure::no(error.to_string())
+            .cause("its answers could not be read or are kept back; nothing shows that it still holds what it held"),
         Error::OnlyPasskeys => Failure::no(
             "the account's only second factors are passkeys, and this program has no authenticator",
         )

@@ -158,8 +158,17 @@ struct Present {
 
 impl Round<'_> {
     fn run(&mut self, stop: &Receiver<()>) -> Outcome {
-        let steps: [fn(&mut Self) -> Outcome; 6] =
-            [Self::deliver, Self::go_on, Self::orders, Self::report, Self::held, Self::drives];
+        // What waits to be reported goes first: an order whose end the service does not know of is shown again.
+        let steps: [fn(&mut Self) -> Outcome; 8] = [
+            Self::deliver,
+            Self::go_on,
+            Self::report,
+            Self::orders,
+            Self::report,
+            Self::held,
+            Self::drives,
+            Self::report,
+        ];
         for step in steps {
             if stop.try_recv().is_ok() {
                 self.state.stopped = true;
@@ -169,7 +178,7 @@ impl Round<'_> {
                 self.trouble("failed", &failure);
             }
         }
-        self.report()
+        Ok(())
     }
 
     /// A failure that does not end the round.
@@ -260,6 +269,16 @@ impl Round<'_> {
         }
         if status.new_statement {
             self.log.warn("key_statement", &json!({}), "the account has new keys, signed by the ones known here");
+        }
+        if status.trail_jumped {
+            self.state.trouble = true;
+            let text = "the service says of your account's trail what it did not say before: news may have been left out; \
+                        check it with `keyhaven audit verify`";
+            self.log.warn("trail", &json!({}), text);
+        }
+        for id in &status.ended {
+            let text = "an order that ended before is shown again; its end is reported once more";
+            self.log.info("order_reported", &json!({ "order": id.to_string() }), text);
         }
         for why in &status.refused {
             self.state.trouble = true;
