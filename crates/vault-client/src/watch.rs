@@ -103,6 +103,8 @@ pub struct DriveCheck {
     pub verified: Vec<(String, RecordId)>,
     /// Records of this device whose key protectors the drive has no longer.
     pub missing: Vec<RecordId>,
+    /// Key protectors of the drive that wait here, sealed, to be saved.
+    pub waiting: Vec<String>,
     /// Key protectors of the drive that this device did not save.
     pub unknown: Vec<String>,
 }
@@ -338,6 +340,10 @@ impl<T: Transport> Client<T> {
         let device = self.device()?;
         let mut file = self.drive_file(drive)?;
         let envelopes = self.envelopes()?;
+        let waiting = self.state.outbox()?.into_iter().filter_map(|item| parsed(&item.request));
+        let own = |save: &Save| save.author_id == device.file.device_id.into();
+        let waiting: Vec<_> =
+            waiting.filter(own).flat_map(|save| save.index.into_iter().map(|entry| entry.full)).collect();
         let mut check = DriveCheck::default();
         for key_id in key_ids {
             let key_index = device.index.entry(key_id).full;
@@ -349,6 +355,7 @@ impl<T: Transport> Client<T> {
                     self.note(&device, Some(*record_id), key_index, Finding::Verified)?;
                     check.verified.push((key_id.clone(), *record_id));
                 }
+                None if waiting.contains(&key_index) => check.waiting.push(key_id.clone()),
                 None => check.unknown.push(key_id.clone()),
             }
         }

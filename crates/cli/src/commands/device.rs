@@ -291,7 +291,7 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
 }
 
 fn line(device: &DeviceSummary) -> String {
-    let mut line = format!("{}  {}", shown(&device.name), device.state);
+    let mut line = format!("{}  {}", shown(&device.name), shown(&device.state));
     if device.this_computer {
         line.push_str("  (this computer)");
     }
