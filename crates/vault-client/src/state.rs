@@ -305,7 +305,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let refused = |path: &Path, mode, result: Result<(), Error>| {
-            let error = result.err().expect("must be refused");
+            let error = result.expect_err("must be refused");
             let named = matches!(&error, Error::StateExposed { path: named, mode: found, .. }
                 if *found == mode && named == &path.display().to_string());
             assert!(named, "{error}");

@@ -109,6 +109,14 @@ pub struct DriveCheck {
     pub unknown: Vec<String>,
 }
 
+/// What a device makes of the orders in an answer.
+#[derive(Default)]
+struct JudgedOrders {
+    to_do: Vec<OrderToDo>,
+    ended: Vec<OrderId>,
+    refused: Vec<String>,
+}
+
 /// This device, ready to sign and to find its records by key identifier.
 pub(crate) struct Device {
     pub(crate) file: DeviceFile,
@@ -169,7 +177,7 @@ impl<T: Transport> Client<T> {
         let signed = device.keys.signing_key().sign(StatusQuestion::KIND, &question)?;
         let answer: DeviceStatusAnswer = self.post(routes::DEVICE_STATUS, None, &signed)?;
         let new_statement = self.pin_statements(&mut device, &answer)?;
-        let (orders, ended, refused) = self.judge_orders(&device, &answer.orders)?;
+        let judged = self.judge_orders(&device, &answer.orders)?;
         let after = watch.audit_seq;
         let is_news = |notice: &DeviceNotice| after.is_some_and(|after| notice.seq > after);
         let notices = answer.notices.into_iter().filter(is_news).map(plain).collect();
@@ -177,7 +185,8 @@ impl<T: Transport> Client<T> {
         watch.audit_seq = Some(next);
         self.state.write(WATCH, &watch)?;
         let service_time = answer.now;
-        Ok(DeviceStatus { service_time, orders, ended, refused, notices, trail_jumped, new_statement })
+        let JudgedOrders { to_do, ended, refused } = judged;
+        Ok(DeviceStatus { service_time, orders: to_do, ended, refused, notices, trail_jumped, new_statement })
     }
 
     fn pin_statements(&self, device: &mut Device, answer: &DeviceStatusAnswer) -> Result<bool, Error> {
@@ -491,20 +500,16 @@ impl<T: Transport> Client<T> {
         self.state.write(&drive_name(drive), &file)
     }
 
-    fn judge_orders(
-        &self,
-        device: &Device,
-        signed: &[Signed],
-    ) -> Result<(Vec<OrderToDo>, Vec<OrderId>, Vec<String>), Error> {
-        let (mut accepted, mut ended, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    fn judge_orders(&self, device: &Device, signed: &[Signed]) -> Result<JudgedOrders, Error> {
+        let mut orders = JudgedOrders::default();
         for order in signed.iter().take(usize::try_from(MAX_ORDERS).unwrap_or(0)) {
             match orders::judge(self, device, order)? {
-                Judged::ToDo(order) => accepted.push(order),
-                Judged::Ended(id) => ended.push(id),
-                Judged::Refused(why) => refused.push(why),
+                Judged::ToDo(order) => orders.to_do.push(order),
+                Judged::Ended(id) => orders.ended.push(id),
+                Judged::Refused(why) => orders.refused.push(why),
             }
         }
-        Ok((accepted, ended, refused))
+        Ok(orders)
     }
 }
 

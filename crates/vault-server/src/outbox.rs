@@ -132,10 +132,11 @@ async fn send(app: &App, notices: Arc<dyn Notices>, queued: &QueuedMail) -> Resu
             tracing::error!("a notice does not open: it was sealed with another key file");
             // Another process may have that file; what is of no use any more is forgotten by either.
             let over = queued.mail.expires_at <= app.now();
-            return Ok(match over {
-                true => app.store.mail_done(id, tries).await?,
-                false => app.store.mail_failed(id, tries, app.now() + LONGEST_PAUSE).await?,
-            });
+            let noted = match over {
+                true => app.store.mail_done(id, tries).await,
+                false => app.store.mail_failed(id, tries, app.now() + LONGEST_PAUSE).await,
+            };
+            return Ok(noted?);
         }
     };
     let sent = tokio::task::spawn_blocking(move || notices.send(&notice)).await;

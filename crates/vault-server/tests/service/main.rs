@@ -24,6 +24,7 @@ mod kit;
 mod limits;
 mod links;
 mod log;
+mod log_kept_back;
 mod mail;
 mod main_path;
 mod matrix;
