@@ -126,6 +126,9 @@ impl<T: Transport> Client<T> {
 
     pub(crate) fn collect(&self, owner: &Owner) -> Result<Collected, Error> {
         let profile = &owner.profile;
+        // What is remembered before the trail: another process may add to it meanwhile.
+        let receipts = self.kept_receipts()?;
+        let reveals = self.remembered_reveals(profile.account_id)?;
         let trail = self.read_trail(owner)?;
         let devices: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let records = self.record_views(owner)?;
@@ -142,8 +145,8 @@ impl<T: Transport> Client<T> {
             entries: trail.bytes,
             certificates: devices.devices.into_iter().map(|device| device.certificate).collect(),
             records,
-            receipts: self.kept_receipts()?,
-            reveals: self.remembered_reveals(profile.account_id)?,
+            receipts,
+            reveals,
             seen: log.seen.as_ref().map(|seen| seen.note.clone()),
             consistency: log.consistency.iter().copied().map(FixedBytes).collect(),
             checkpoint: log.note.clone(),
@@ -175,13 +178,16 @@ impl<T: Transport> Client<T> {
                 break;
             }
             after = page.last;
+            if page.proofs.len() as u64 > u64::from(MAX_PROOF_PAGE) {
+                return Err(Error::Answer("more proofs than asked for"));
+            }
             // Those of entries that came after the trail was read are not asked for.
             proofs.extend(page.proofs.into_iter().filter(|proof| proof.seq <= entries as u64));
         }
         Ok(proofs)
     }
 
-    fn kept_receipts(&self) -> Result<Vec<Signed>, Error> {
+    pub(crate) fn kept_receipts(&self) -> Result<Vec<Signed>, Error> {
         let mut receipts = Vec::new();
         for name in self.state.names("receipts")? {
             receipts.extend(self.state.read::<Signed>(&name)?);

@@ -70,7 +70,8 @@ impl<T: Transport> Client<T> {
         Self { backup_code_used: told, ..self }
     }
 
-    /// The same client that calls `told` when a save found out that the service's log contradicts what was seen: the save goes on.
+    /// The same client that calls `told` when a save or a sign-in found out that the service's log contradicts what was seen, is
+    /// kept back, or could not be checked for days: they go on, but for a sign-in to a service that contradicts itself.
     #[must_use]
     pub fn telling_log_faults(self, told: fn(&Error)) -> Self {
         Self { log_fault_found: told, ..self }

@@ -54,7 +54,7 @@ pub use authenticator::{Authenticator, AuthenticatorError, PrfOutput};
 pub use backup_codes::NewBackupCodes;
 pub use bundle::AuditBundle;
 pub use client::Client;
-pub use enrol::{DeviceEnrolment, DeviceSummary, LinkApproval, OwnerApproval};
+pub use enrol::{Approved, DeviceEnrolment, DeviceSummary, LinkApproval, OwnerApproval};
 pub use error::Error;
 pub use factors::{AskForCodes, NewTotp};
 #[cfg(feature = "http")]

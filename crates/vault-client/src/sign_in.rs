@@ -5,8 +5,8 @@ use vault_crypto::CatalogueRoot;
 use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
-    ServerIdentity,
+    AuditHead, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+    PASSKEY, ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
@@ -166,6 +166,10 @@ impl<T: Transport> Client<T> {
             check_pins(known, &server, &logged_in)?;
         }
         self.check_log_if_reachable(&server.log_pk)?;
+        // What the service says of its trail here is signed by nobody and leads nowhere: only a trail that was replayed moves
+        // the pin.
+        let nothing_seen = AuditHead { seq: 0, hash: FixedBytes([0; 32]) };
+        let audit_head = known.as_ref().map_or(nothing_seen, |known| known.audit_head);
         self.state.write(
             "profile.json",
             &Profile {
@@ -175,7 +179,7 @@ impl<T: Transport> Client<T> {
                 key_statement: logged_in.key_statement,
                 receipt_pk: server.receipt_pk,
                 log_pk: server.log_pk,
-                audit_head: logged_in.audit_head,
+                audit_head,
             },
         )?;
         let session = SessionFile {

@@ -84,6 +84,8 @@ pub mod action {
     pub const OFF_BEGUN: &str = "factors_off_begun";
     /// From here on the account asks for no second factor.
     pub const OFF_DONE: &str = "factors_off";
+    /// Two-factor authentication stays on: what announced its end could not be sent.
+    pub const OFF_LAPSED: &str = "factors_off_lapsed";
     /// The delayed reset of lost factors was begun.
     pub const RESET_BEGUN: &str = "recover_reset_begun";
     /// The owner was reminded of a delay that runs.

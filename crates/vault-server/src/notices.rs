@@ -94,6 +94,8 @@ pub(crate) enum Event {
     OffBegun(Delay),
     /// From now on it does not.
     OffDone,
+    /// It could not be announced, so two-factor stays on.
+    OffLapsed,
     /// The reset of lost factors has begun; by whoever runs the service, when so.
     ResetBegun(Delay, bool),
     /// It still runs.
@@ -124,6 +126,8 @@ pub(crate) enum Event {
     PasskeyCounterBack,
     /// A program sent key material of a passkey; its slot was retired.
     PasskeyLeaked,
+    /// A program sent key material of a passkey that it did not name.
+    UnnamedPasskeyLeaked,
     /// A passkey opens the vault from now on.
     PasskeySlotAdded,
     /// New backup codes were made.
@@ -270,6 +274,11 @@ impl Event {
                 );
                 return ("The reset of your second factors can be finished", about_delay(&what, delay));
             }
+            Self::OffLapsed => (
+                "Your account goes on asking for a second factor",
+                "Your account was about to stop asking for a second factor. The message that announces this could not be sent to you\n\
+                 in time, so it does not happen: the account asks for a second factor as before.",
+            ),
             Self::OffDone => (
                 "Your account does not ask for a second factor any more",
                 "As was asked for, signing in takes the password alone from now on. A recovery key is shown after the password\n\
@@ -316,6 +325,12 @@ impl Event {
                 "A program sent key material of a passkey of your account to the service, which it never may. The service did not\n\
                  keep it, and the passkey does not open the vault any more. It still signs you in. Update the program; then\n\
                  remove the passkey and make a new one.",
+            ),
+            Self::UnnamedPasskeyLeaked => (
+                "A program sent key material of a passkey",
+                "A program that is signed in to your account sent key material of a passkey to the service, which it never may, and\n\
+                 did not say of which one. The service did not keep it, and your passkeys are as they were. Update the program. If\n\
+                 a passkey opens your vault, remove it and make a new one.",
             ),
             Self::PasskeySlotAdded => (
                 "A passkey opens your vault",
@@ -404,6 +419,7 @@ mod tests {
             (Event::ResetRuns(delay()), true),
             (Event::ResetDue(delay()), true),
             (Event::OffDone, false),
+            (Event::OffLapsed, false),
             (Event::ResetDone, false),
             (Event::ResetLapsed, false),
             (Event::DelayCancelled, false),
@@ -416,6 +432,7 @@ mod tests {
             (Event::FactorRemoved, false),
             (Event::PasskeyCounterBack, false),
             (Event::PasskeyLeaked, false),
+            (Event::UnnamedPasskeyLeaked, false),
             (Event::PasskeySlotAdded, false),
             (Event::BackupCodesMade, false),
             (Event::BackupCodeUsed, false),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use secret::{SecretVec, random_bytes};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use vault_store::{Account, AccountId, Millis, OutgoingMail, QueuedMail};
+use vault_store::{Account, AccountId, Millis, OutgoingMail, QueuedMail, Wait};
 use zeroize::Zeroizing;
 
 use crate::app::{App, Inner};
@@ -73,12 +73,31 @@ impl Inner {
         }
     }
 
+    /// What announces a delay, under the delay's own identifier: as long as it waits here the delay does not come true. It waits as
+    /// long as the delay runs, whatever keeps it here.
+    pub(crate) fn announcement(
+        &self,
+        account: &Account,
+        event: &Event,
+        wait: &Wait,
+    ) -> Result<Option<OutgoingMail>, Failure> {
+        if !self.sends_notices() {
+            return Ok(None);
+        }
+        let mail = self.sealed_under(*wait.id.as_bytes(), &account.email_norm, event)?;
+        Ok(Some(OutgoingMail { expires_at: Millis::MAX, ..mail }))
+    }
+
     fn sealed_notice(&self, to: &str, event: &Event) -> Result<OutgoingMail, Failure> {
+        let mut id = [0; 16];
+        random_bytes(&mut id);
+        self.sealed_under(id, to, event)
+    }
+
+    fn sealed_under(&self, id: [u8; 16], to: &str, event: &Event) -> Result<OutgoingMail, Failure> {
         let (subject, text) = event.text();
         let written = Written { to, subject, text: &text };
         let plain = Zeroizing::new(serde_json::to_vec(&written).map_err(|_| Fault::Made("a notice"))?);
-        let mut id = [0; 16];
-        random_bytes(&mut id);
         let sealed = self.keys.outbox_seal.seal(&context(&id), &plain)?;
         let created_at = self.now();
         let lifetime = if event.is_code() { CODE_LIFETIME } else { LIFETIME };
@@ -132,10 +151,11 @@ async fn send(app: &App, notices: Arc<dyn Notices>, queued: &QueuedMail) -> Resu
             tracing::error!("a notice does not open: it was sealed with another key file");
             // Another process may have that file; what is of no use any more is forgotten by either.
             let over = queued.mail.expires_at <= app.now();
-            return Ok(match over {
-                true => app.store.mail_done(id, tries).await?,
-                false => app.store.mail_failed(id, tries, app.now() + LONGEST_PAUSE).await?,
-            });
+            let noted = match over {
+                true => app.store.mail_done(id, tries).await,
+                false => app.store.mail_failed(id, tries, app.now() + LONGEST_PAUSE).await,
+            };
+            return Ok(noted?);
         }
     };
     let sent = tokio::task::spawn_blocking(move || notices.send(&notice)).await;

@@ -2,7 +2,8 @@
 //!
 //! A browser's own `toJSON()` of a credential holds the output of the `prf` extension, so a client that forgets its allow-list would
 //! send it. Every body is looked through before anything is done with it. One that holds such output is refused, is not logged, and
-//! the slot of that passkey is retired: what the service could have learnt opens nothing any more.
+//! the slot of that passkey is retired: what the service could have learnt opens nothing any more. Which one it is the body says:
+//! whoever has a session, and no passkey, must not shut all of them by sending anything that looks like it.
 
 use std::fmt;
 
@@ -37,16 +38,27 @@ pub(crate) fn carries_prf(body: &[u8]) -> bool {
 }
 
 fn look_through(body: &[u8], layers: usize) -> bool {
-    let mut json = serde_json::Deserializer::from_slice(body);
     let mut found = false;
-    // An error ends the reading; what came before it was seen.
-    let _ = Look { found: &mut found, inside: false, output: false, layers }.deserialize(&mut json);
+    look(body, layers, &mut found, &mut None);
     found
 }
 
+/// The texts inside texts, as they are once decoded.
+fn collect(body: &[u8], layers: usize, parts: &mut Vec<Vec<u8>>) {
+    look(body, layers, &mut false, &mut Some(parts));
+}
+
+fn look(body: &[u8], layers: usize, found: &mut bool, parts: &mut Option<&mut Vec<Vec<u8>>>) {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    // An error ends the reading; what came before it was seen.
+    let _ = Look { found, parts, inside: false, output: false, layers }.deserialize(&mut json);
+}
+
 /// Looks through one value.
-struct Look<'a> {
+struct Look<'a, 'b> {
     found: &'a mut bool,
+    /// Where decoded texts are kept, if they are wanted: then the looking goes on to the end.
+    parts: &'a mut Option<&'b mut Vec<Vec<u8>>>,
     /// Inside the member of an extension.
     inside: bool,
     /// The value of an output.
@@ -54,21 +66,22 @@ struct Look<'a> {
     layers: usize,
 }
 
-impl Look<'_> {
+impl Look<'_, '_> {
     fn has_value(self) {
         *self.found |= self.output;
     }
 
     fn text(self, text: &str) {
         *self.found |= self.output;
-        if self.layers == 0 || *self.found {
+        if self.layers == 0 || (*self.found && self.parts.is_none()) {
             return;
         }
         let text = text.trim();
-        if text.starts_with(['{', '[', '"']) {
-            *self.found |= look_through(text.as_bytes(), self.layers - 1);
-        } else if let Some(inner) = decoded(text) {
-            *self.found |= look_through(&inner, self.layers - 1);
+        let inner = if text.starts_with(['{', '[', '"']) { Some(text.as_bytes().to_vec()) } else { decoded(text) };
+        let Some(inner) = inner else { return };
+        look(&inner, self.layers - 1, self.found, self.parts);
+        if let Some(parts) = self.parts {
+            parts.push(inner);
         }
     }
 }
@@ -84,7 +97,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     [BASE64URL_NOPAD, BASE64, BASE64URL, BASE64_NOPAD].iter().find_map(|encoding| encoding.decode(bytes).ok())
 }
 
-impl<'de> DeserializeSeed<'de> for Look<'_> {
+impl<'de> DeserializeSeed<'de> for Look<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -92,7 +105,7 @@ impl<'de> DeserializeSeed<'de> for Look<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Look<'_> {
+impl<'de> Visitor<'de> for Look<'_, '_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +120,7 @@ impl<'de> Visitor<'de> for Look<'_> {
             // Whatever an output is made of, it is one: `first` may be a text, a list of numbers, an object of them.
             let output = self.output || (inside && OUTPUTS.contains(&plain.as_str()));
             // A member's name could hold JSON, too; nobody writes one by accident.
-            map.next_value_seed(Look { found: self.found, inside, output, layers: self.layers })?;
+            map.next_value_seed(Look { found: self.found, parts: self.parts, inside, output, layers: self.layers })?;
         }
         Ok(())
     }
@@ -116,6 +129,7 @@ impl<'de> Visitor<'de> for Look<'_> {
         while seq
             .next_element_seed(Look {
                 found: self.found,
+                parts: self.parts,
                 inside: self.inside,
                 output: self.output,
                 layers: self.layers,
@@ -155,20 +169,22 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 }
 
-/// After a body that carried key material of `account`: the fault is noted, the passkeys it names open no vault any more, nor do all
-/// of them where it names none, and the owner is told. A passkey that was to be made with that body is not made.
+/// After a body that carried key material of `account`: the fault is noted, the passkeys it names open no vault any more, and the
+/// owner is told. A passkey that was to be made with that body is not made.
 pub(crate) async fn note(app: &App, account: AccountId, caller: &Caller, body: &[u8]) -> Result<(), Failure> {
     let making = routes::end_enrolment(app, body).await?;
     let passkeys = app.store.passkeys(account).await?;
-    let named: Vec<Vec<u8>> =
-        passkeys.into_iter().map(|passkey| passkey.credential_id).filter(|id| names(body, id)).collect();
+    let mut parts = vec![body.to_vec()];
+    collect(body, LAYERS, &mut parts);
+    let named = |id: &Vec<u8>| parts.iter().any(|part| names(part, id));
+    let named: Vec<Vec<u8>> = passkeys.into_iter().map(|passkey| passkey.credential_id).filter(named).collect();
+    let event = if making || !named.is_empty() { Event::PasskeyLeaked } else { Event::UnnamedPasskeyLeaked };
     let now = app.now();
     let act = Act::by_owner(account, caller, now, audit::action::CLIENT_FAULT)
         .refused()
         .because(Code::FactorPrfLeaked.code())
-        .telling(app.notice_to(account, &Event::PasskeyLeaked).await?);
-    let which = (making || !named.is_empty()).then_some(named.as_slice());
-    app.store.retire_passkey_slots(account, which, now, &|head| act.link(head)).await?;
+        .telling(app.notice_to(account, &event).await?);
+    app.store.retire_passkey_slots(account, &named, now, &|head| act.link(head)).await?;
     Ok(())
 }
 

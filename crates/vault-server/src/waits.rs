@@ -104,7 +104,11 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
         WaitKind::Off => Event::OffBegun(app.delay(&wait, due_at)),
         _ => Event::ResetBegun(app.delay(&wait, due_at), by == WaitBegunBy::Operator),
     };
-    let act = act.on(wait.id).telling(app.notice(account, &event)?);
+    let mail = match kind {
+        WaitKind::Off => app.announcement(account, &event, &wait)?,
+        _ => app.notice(account, &event)?,
+    };
+    let act = act.on(wait.id).telling(mail);
     let limit = (kind == WaitKind::Reset).then(|| (begun_at - MONTH, app.limits().resets_per_month));
     let new = NewWait {
         cancel_hash: cancel_hash(&app.cancel_code(wait.id)).ok_or(crate::failure::Fault::Made("a code"))?,
@@ -195,7 +199,14 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
     let done = match wait.kind {
         WaitKind::Off if now >= wait.due_at => {
             let act = by_service(app, wait, audit::action::OFF_DONE, &Event::OffDone).await?;
-            app.store.finish_off(wait, now, &|head| act.link(head)).await
+            match app.store.finish_off(wait, now, &|head| act.link(head)).await {
+                // Who was not told of it had no day to cancel it.
+                Err(vault_store::Error::Refused(Refusal::Unannounced)) => {
+                    let act = by_service(app, wait, audit::action::OFF_LAPSED, &Event::OffLapsed).await?;
+                    app.store.lapse_wait(wait, now, &|head| act.link(head)).await
+                }
+                done => done,
+            }
         }
         WaitKind::Reset if now < wait.due_at => {
             let event = Event::ResetRuns(app.delay(wait, wait.due_at));

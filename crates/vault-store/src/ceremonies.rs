@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountId, CeremonyId, Error, Millis, OutgoingMail};
+use crate::{AccountId, CeremonyId, Error, GrantUse, Millis, OutgoingMail, SlotId};
 
 /// One row of `ceremonies`.
 #[derive(Debug, Clone)]
@@ -28,6 +28,18 @@ pub trait Ceremonies {
 
     /// Begins one together with the mail that belongs to it: a code that the ceremony waits for.
     async fn add_ceremony_with_mail(&self, ceremony: &Ceremony, mail: &OutgoingMail) -> Result<(), Error>;
+
+    /// Begins one that a grant allows, which is spent with it or not at all.
+    ///
+    /// # Errors
+    /// Refusals: [`Grant`](crate::Refusal::Grant), [`IdTaken`](crate::Refusal::IdTaken).
+    async fn add_granted_ceremony(&self, ceremony: &Ceremony, grant: &GrantUse) -> Result<(), Error>;
+
+    /// Begins one for whoever proved what opens a slot of the ceremony's account, as long as the slot is in use.
+    ///
+    /// # Errors
+    /// Refusal [`NotFound`](crate::Refusal::NotFound) when it was replaced or retired meanwhile.
+    async fn add_ceremony_by_slot(&self, ceremony: &Ceremony, slot: SlotId) -> Result<(), Error>;
 
     /// Counts a try and returns the ceremony, when it is of this kind, open, and has a try left.
     ///

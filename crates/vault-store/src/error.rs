@@ -111,6 +111,9 @@ pub enum Refusal {
     /// There is no such delay, it has ended, or its time has not come.
     #[error("no such delay, or not now")]
     Wait,
+    /// What announces the delay was not sent so far.
+    #[error("the delay was not announced")]
+    Unannounced,
     /// So many delays of this kind were begun that no other one may be for now.
     #[error("too many delays of this kind were begun")]
     WaitQuota,

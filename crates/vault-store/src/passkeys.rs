@@ -65,12 +65,12 @@ pub trait Passkeys {
     /// passkey, [`PasskeyLeaked`](crate::Refusal::PasskeyLeaked), [`IdTaken`](crate::Refusal::IdTaken).
     async fn add_passkey_slot(&self, add: &AddPasskeySlot, link: LinkMaker<'_>) -> Result<(), Error>;
 
-    /// What these passkeys derive was seen, or what all of them do: their slots are wiped, and they get no new ones. Adds the audit
-    /// entry. Returns how many slots there were.
+    /// What these passkeys derive was seen: their slots are wiped, and they get no new ones. Adds the audit entry, also where there
+    /// are none. Returns how many slots there were.
     async fn retire_passkey_slots(
         &self,
         account: AccountId,
-        credentials: Option<&[Vec<u8>]>,
+        credentials: &[Vec<u8>],
         now: Millis,
         link: LinkMaker<'_>,
     ) -> Result<u64, Error>;

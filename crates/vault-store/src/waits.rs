@@ -135,7 +135,7 @@ pub trait Waits {
     /// Refusal [`Wait`](crate::Refusal::Wait) when it ended, or another process was faster.
     async fn attended(&self, wait: &Wait, next_at: Millis, link: LinkMaker<'_>) -> Result<(), Error>;
 
-    /// Ends a delay that nobody made use of.
+    /// Ends a delay that nobody made use of, or that nobody was told of.
     ///
     /// # Errors
     /// Refusal [`Wait`](crate::Refusal::Wait).
@@ -145,7 +145,8 @@ pub trait Waits {
     /// second factor.
     ///
     /// # Errors
-    /// Refusal [`Wait`](crate::Refusal::Wait) when it does not run, or its time has not come.
+    /// Refusals: [`Wait`](crate::Refusal::Wait) when it does not run, or its time has not come;
+    /// [`Unannounced`](crate::Refusal::Unannounced) while a notice under the delay's own identifier waits in the outbox.
     async fn finish_off(&self, wait: &Wait, now: Millis, link: LinkMaker<'_>) -> Result<(), Error>;
 
     /// The delay of [`WaitKind::Reset`] is over and its person has come back: `session`, which may add a factor only,

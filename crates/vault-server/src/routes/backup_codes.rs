@@ -38,13 +38,13 @@ pub(super) async fn start(
     State(app): State<App>,
     stepped_up: SteppedUp<BackupCodesStartRequest>,
 ) -> Result<Json<BackupCodesStarted>, Failure> {
-    app.store.spend_grant(stepped_up.grant()).await?;
     let session = stepped_up.session();
     let codes = new_codes();
     let hashes: Option<Vec<_>> =
         codes.iter().map(|code| app.backup_code_hash(session.account(), code).map(FixedBytes)).collect();
     let hashes = hashes.ok_or(Fault::Made("a backup code"))?;
-    let ceremony_id = change::begin(&app, session.into(), CEREMONY, hashes, LIFETIME).await?;
+    let by = (session.into(), stepped_up.grant());
+    let ceremony_id = change::begin_granted(&app, by, CEREMONY, hashes, LIFETIME).await?;
     let codes = codes.iter().map(|code| code.to_string()).collect();
     Ok(Json(BackupCodesStarted { ceremony_id, codes }))
 }

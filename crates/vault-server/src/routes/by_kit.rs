@@ -97,11 +97,15 @@ impl Proven {
     ) -> Result<RecoverProven, Failure> {
         let (recovery_token, _) = tokens::new_token();
         let id = ceremony_of(&recovery_token);
-        app.store.add_ceremony(&app.ceremony(id, kind, Some(account.id), self, PROVEN_LIFETIME)?).await?;
+        let kit = kit.ok_or(Fault::Stored("slot"))?;
+        let ceremony = app.ceremony(id, kind, Some(account.id), self, PROVEN_LIFETIME)?;
+        // Another kit may have taken its place since it was read: what this one opens is not given out any more.
+        let begun = app.store.add_ceremony_by_slot(&ceremony, kit.id).await;
+        begun.map_err(|error| instead(error, Refusal::NotFound, Code::AuthInvalid))?;
         Ok(RecoverProven {
             recovery_token,
             key_statement: current_statement(app, account).await?,
-            slot: whole_slot(kit.ok_or(Fault::Stored("slot"))?)?,
+            slot: whole_slot(kit)?,
             registration_response,
             kdf_profiles: KDF_PROFILES.to_vec(),
             backup_codes_left: None,

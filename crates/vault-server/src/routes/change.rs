@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes};
-use vault_store::{AccountId, Digest};
+use vault_store::{AccountId, Ceremony, Digest, GrantUse};
 
 use super::try_ceremony;
 use crate::app::App;
@@ -45,10 +45,33 @@ pub(super) async fn begin<S: Serialize>(
     state: S,
     lifetime_ms: i64,
 ) -> Result<CeremonyId, Failure> {
-    let id = CeremonyId::new();
+    let ceremony = ceremony(app, whose, kind, state, lifetime_ms)?;
+    app.store.add_ceremony(&ceremony).await?;
+    Ok(ceremony.id)
+}
+
+/// The same, and spends the grant with it: one that is spent has begun something.
+pub(super) async fn begin_granted<S: Serialize>(
+    app: &App,
+    (whose, grant): (Whose, &GrantUse),
+    kind: &'static str,
+    state: S,
+    lifetime_ms: i64,
+) -> Result<CeremonyId, Failure> {
+    let ceremony = ceremony(app, whose, kind, state, lifetime_ms)?;
+    app.store.add_granted_ceremony(&ceremony, grant).await?;
+    Ok(ceremony.id)
+}
+
+fn ceremony<S: Serialize>(
+    app: &App,
+    whose: Whose,
+    kind: &'static str,
+    state: S,
+    lifetime_ms: i64,
+) -> Result<Ceremony, Failure> {
     let begun = Begun { session: FixedBytes(whose.token_hash), state };
-    app.store.add_ceremony(&app.ceremony(id, kind, Some(whose.account), &begun, lifetime_ms)?).await?;
-    Ok(id)
+    app.ceremony(CeremonyId::new(), kind, Some(whose.account), &begun, lifetime_ms)
 }
 
 /// What the first step kept. It is not spent here, but in the transaction of the change.

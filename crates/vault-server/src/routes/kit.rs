@@ -37,8 +37,8 @@ pub(super) async fn start(
     State(app): State<App>,
     stepped_up: SteppedUp<KitStartRequest>,
 ) -> Result<Json<KitStarted>, Failure> {
-    app.store.spend_grant(stepped_up.grant()).await?;
-    let ceremony_id = change::begin(&app, stepped_up.session().into(), CEREMONY, (), LIFETIME).await?;
+    let by = (stepped_up.session().into(), stepped_up.grant());
+    let ceremony_id = change::begin_granted(&app, by, CEREMONY, (), LIFETIME).await?;
     Ok(Json(KitStarted { ceremony_id }))
 }
 

@@ -40,8 +40,8 @@ pub(super) async fn start(
 ) -> Result<Json<PasswordStarted>, Failure> {
     let session = stepped_up.session();
     let registration_response = app.register(session.account(), &stepped_up.act().registration_request)?;
-    app.store.spend_grant(stepped_up.grant()).await?;
-    let ceremony_id = change::begin(&app, session.into(), CEREMONY, (), LIFETIME).await?;
+    let by = (session.into(), stepped_up.grant());
+    let ceremony_id = change::begin_granted(&app, by, CEREMONY, (), LIFETIME).await?;
     Ok(Json(PasswordStarted { ceremony_id, registration_response, kdf_profiles: KDF_PROFILES.to_vec() }))
 }
 

@@ -19,6 +19,7 @@ use vault_protocol::routes;
 
 use crate::harness::{Owner, PASSWORD, Service, code_of, key_to_save, sign_in, token};
 use crate::hostile::{Tampering, flip, lied_to};
+use crate::log_kept_back::{in_two_days, ten_minutes_ago};
 
 /// Fetches what anybody may fetch.
 fn fetch(service: &Service, path: &str) -> Response {
@@ -40,7 +41,7 @@ fn checkpoint(service: &Service) -> Checkpoint {
 }
 
 /// All leaves of the log, once it stands still.
-fn leaves(service: &Service) -> Vec<Hash> {
+pub(crate) fn leaves(service: &Service) -> Vec<Hash> {
     let mut size = 0;
     loop {
         let now = checkpoint(service).size;
@@ -58,14 +59,14 @@ fn leaves(service: &Service) -> Vec<Hash> {
 
 /// A log of whatever leaves, signed with the service's own key.
 #[derive(Clone)]
-struct OtherLog {
+pub(crate) struct OtherLog {
     leaves: Vec<Hash>,
     name: String,
     key: SigningKey,
 }
 
 impl OtherLog {
-    fn new(service: &Service, leaves: Vec<Hash>) -> Self {
+    pub(crate) fn new(service: &Service, leaves: Vec<Hash>) -> Self {
         let keys = std::fs::read_to_string(service.folder.path().join("server.keys")).unwrap();
         let seed = keys.lines().find_map(|line| line.strip_prefix("log ")).unwrap();
         let seed = data_encoding::BASE64URL_NOPAD.decode(seed.as_bytes()).unwrap();
@@ -80,7 +81,7 @@ impl OtherLog {
         edge
     }
 
-    fn note(&self) -> String {
+    pub(crate) fn note(&self) -> String {
         let edge = self.edge();
         let text = Checkpoint { origin: self.name.clone(), size: edge.size(), root: edge.root() }.to_text();
         let signature = self.key.sign(text.as_bytes()).to_bytes();
@@ -99,7 +100,7 @@ impl OtherLog {
 }
 
 /// The owner's computer, with the log replaced on the way.
-fn shown(service: &Service, owner: &Owner, log: OtherLog) -> Client<impl Transport> {
+pub(crate) fn shown(service: &Service, owner: &Owner, log: OtherLog) -> Client<impl Transport> {
     let answers = Tampering::new(service.transport(), move |_, path, response| {
         if let Some(body) = log.answer(path) {
             *response = Response { status: 200, body };
@@ -108,27 +109,27 @@ fn shown(service: &Service, owner: &Owner, log: OtherLog) -> Client<impl Transpo
     Client::new(answers, owners_state(owner))
 }
 
-fn owners_state(owner: &Owner) -> State {
+pub(crate) fn owners_state(owner: &Owner) -> State {
     State::new(owner.computer.folder.path().join("state"))
 }
 
-fn evidence(owner: &Owner) -> Vec<PathBuf> {
+pub(crate) fn evidence(owner: &Owner) -> Vec<PathBuf> {
     let folder = owner.computer.folder.path().join("state/evidence");
     std::fs::read_dir(folder).map(|files| files.map(|file| file.unwrap().path()).collect()).unwrap_or_default()
 }
 
-fn sound(report: &AuditReport) {
+pub(crate) fn sound(report: &AuditReport) {
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!((report.logged, report.pending), (report.entries, 0));
 }
 
-fn one_problem(report: &AuditReport, what: &str) {
+pub(crate) fn one_problem(report: &AuditReport, what: &str) {
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     assert!(report.problems[0].contains(what), "{:?}", report.problems);
 }
 
 /// An owner with a saved key whose computer knows the log.
-fn settled(service: &Service, email: &str) -> Owner {
+pub(crate) fn settled(service: &Service, email: &str) -> Owner {
     let owner = service.enrolled(email);
     owner.save_one();
     sound(&owner.client().audit_verify().unwrap());
@@ -370,6 +371,14 @@ fn false_and_missing_proofs_are_found_out() {
     owner.save_one();
     let report = left_out().audit_verify().unwrap();
     assert_eq!((report.problems.len(), report.pending), (0, 1));
+    // One that calls itself of tomorrow is not young for ever.
+    let dated =
+        lied_to(&service, &owner, routes::AUDIT_PROOFS, |page| drop(page["proofs"].as_array_mut().unwrap().pop()))
+            .with_patience(Duration::from_millis(300))
+            .with_clock(ten_minutes_ago);
+    let report = dated.audit_verify().unwrap();
+    one_problem(&report, "it is not in the service's log");
+    assert_eq!((report.first_bad_entry, report.pending), (Some(report.entries as u64), 0));
     service.clock.advance_ms(61_000);
     sign_in(&service.computer().client, &owner.email, PASSWORD, &owner.fresh_code()).unwrap();
     let hides_all = lied_to(&service, &owner, routes::AUDIT_PROOFS, |page| page["proofs"] = json!([]));
@@ -448,37 +457,6 @@ fn a_release_is_given_out_when_its_entry_cannot_be_looked_for() {
     assert_eq!(report.remembered, 1, "counted, though its number is not known");
 }
 
-static TOLD: AtomicUsize = AtomicUsize::new(0);
-
-fn in_two_days() -> i64 {
-    use vault_server::Clock;
-    vault_server::SystemClock.now_ms() + 2 * 24 * 3600 * 1000
-}
-
-#[test]
-fn a_device_looks_at_the_log_once_a_day_and_saves_in_any_case() {
-    let service = Service::start();
-    let owner = settled(&service, "ada@example.org");
-    let mut other = leaves(&service);
-    other[0] = [9; 32];
-    let log = OtherLog::new(&service, other);
-    // Today's look was had: the log is not asked for.
-    let client = shown(&service, &owner, log.clone()).telling_log_faults(|_| panic!("it was not asked for"));
-    assert!(matches!(client.save(&key_to_save()).unwrap(), Outcome::Saved { .. }));
-    let client = shown(&service, &owner, log).with_clock(in_two_days).telling_log_faults(|error| {
-        assert_eq!(error.code(), Some(Code::LogInconsistent));
-        TOLD.fetch_add(1, Ordering::SeqCst);
-    });
-    assert!(matches!(client.save(&key_to_save()).unwrap(), Outcome::Saved { .. }));
-    assert_eq!(TOLD.load(Ordering::SeqCst), 1);
-    assert_eq!(evidence(&owner).len(), 1);
-    // The honest one is taken, and a clock that was set back changes nothing.
-    let client = Client::new(service.transport(), owners_state(&owner)).with_clock(in_two_days);
-    client.save(&key_to_save()).unwrap();
-    owner.client().save(&key_to_save()).unwrap();
-    sound(&owner.client().audit_verify().unwrap());
-}
-
 #[test]
 fn a_device_proves_its_own_saves_without_a_session() {
     let service = Service::start();
@@ -491,6 +469,19 @@ fn a_device_proves_its_own_saves_without_a_session() {
     let proof = |change: fn(&mut Value)| lied_to(&service, &owner, "/proof", change);
     let report = proof(|answer| answer["proof"] = json!(null)).verify_receipts().unwrap();
     assert_eq!((report.logged, report.pending), (0, 2));
+    // A place that is owed for two days, and a save that the service forgot.
+    let late = proof(|answer| answer["proof"] = json!(null)).with_clock(in_two_days).verify_receipts().unwrap();
+    assert_eq!((late.pending, late.problems.len()), (0, 2), "{:?}", late.problems);
+    let future = proof(|answer| answer["proof"] = json!(null)).with_clock(|| 0).verify_receipts().unwrap();
+    assert_eq!((future.pending, future.problems.len()), (0, 2), "{:?}", future.problems);
+    let forgets = Tampering::new(service.transport(), |_, path, response| {
+        if path.ends_with("/proof") {
+            response.status = 404;
+            response.body = serde_json::to_vec(&Code::RecordNotFound.problem()).unwrap();
+        }
+    });
+    let report = Client::new(forgets, owners_state(&owner)).verify_receipts().unwrap();
+    assert_eq!((report.others, report.problems.len()), (0, 2), "{:?}", report.problems);
     let moved = proof(|answer| {
         let text = answer["proof"].as_str().unwrap().to_owned();
         let line = text.lines().find(|line| line.starts_with("index ")).unwrap().to_owned();

@@ -185,6 +185,49 @@ fn a_dead_mail_server_loses_nothing_and_holds_nothing_up() {
 }
 
 #[test]
+fn what_could_not_be_announced_does_not_happen() {
+    let server = MailServer::start();
+    server.is(BUSY);
+    let service = Service::with_smtp(server.smtp());
+    let owner = service.enrolled("ada@example.org");
+    owner.client().begin_two_factor_off(&owner.presence()).unwrap();
+    service.clock.advance_ms(25 * 3_600_000);
+    // The factor is asked for as ever.
+    owner.sign_in(owner.client()).unwrap();
+    let account = owner.client().account().unwrap();
+    assert_eq!((account.two_factor, account.off_at), (true, None));
+    assert!(owner.client().waits().unwrap().is_empty());
+    let trail = owner.client().audit_trail().unwrap().entries;
+    let off: Vec<_> = trail.iter().map(|it| it.action.as_str()).filter(|it| it.starts_with("factors_off")).collect();
+    assert_eq!(off, ["factors_off_begun", "factors_off_lapsed"]);
+    saves(&owner);
+    // What waits goes out now, without the announcement of what did not happen.
+    server.is(WELL);
+    service.clock.advance_ms(3_600_000);
+    let subject = |mail: &Mail| mail.header("Subject").to_owned();
+    let begun = Instant::now();
+    while !server.mails(1).iter().any(|mail| subject(mail).contains("goes on asking")) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", server.mails(1));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let announced = || server.mails(1).iter().filter(|mail| subject(mail).contains("stop asking")).count();
+    assert_eq!(announced(), 0);
+    // One that is announced comes true.
+    owner.sign_in(owner.client()).unwrap();
+    owner.client().begin_two_factor_off(&owner.presence()).unwrap();
+    let begun = Instant::now();
+    while announced() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    service.clock.advance_ms(25 * 3_600_000);
+    let phone = service.computer();
+    phone.client.sign_in(&owner.email, PASSWORD.into(), &mut |_| panic!("no factor to ask for")).unwrap();
+    assert!(!phone.client.account().unwrap().two_factor);
+}
+
+#[test]
 fn a_busy_server_is_tried_again_later_each_time() {
     let server = MailServer::start();
     server.is(BUSY);

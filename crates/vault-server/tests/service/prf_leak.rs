@@ -63,7 +63,7 @@ fn the_passkey_that_is_named_opens_nothing_any_more_and_others_do() {
 }
 
 #[test]
-fn a_leak_that_names_no_passkey_shuts_all_of_them() {
+fn a_leak_shuts_the_passkey_that_it_names_and_one_that_names_none_shuts_none() {
     let service = Service::with_a_name();
     let (owner, laptop, _) = with_opening_passkey(&service, "ada@example.org");
     let hidden = BASE64URL_NOPAD.encode(leak(&service, &laptop).to_string().as_bytes());
@@ -71,9 +71,20 @@ fn a_leak_that_names_no_passkey_shuts_all_of_them() {
     // Signing out takes no body, and reads none.
     assert_eq!(answer.status, 200);
     owner.sign_in(owner.client()).unwrap();
-    let answer = service.raw(Post, routes::STEP_UP_START, Some(&owner.token()), &json!({ "x": hidden }));
+    // Whoever has a session can send what looks like a leak: it is told, and takes nobody's passkeys away.
+    let other = BASE64URL_NOPAD.encode(&[7; 32]);
+    let results = json!({ "prf": { "results": { "first": "AAAA" } } });
+    for junk in [results.clone(), json!({ "id": other, "x": results }), json!({ "x": results.to_string() })] {
+        let answer = service.raw(Post, routes::STEP_UP_START, Some(&owner.token()), &junk);
+        assert_eq!(answer.code(), "factor.prf_leaked");
+    }
+    assert_eq!((opening(&owner), actions(&owner, "client_fault")), (vec![true], 3));
+    assert_eq!(service.notices("A program sent key material of a passkey", 3).len(), 3);
+    // One that names it counts, however deep the name is.
+    let deep = json!({ "y": json!({ "x": hidden }).to_string(), "z": results });
+    let answer = service.raw(Post, routes::STEP_UP_START, Some(&owner.token()), &deep);
     assert_eq!(answer.code(), "factor.prf_leaked");
-    assert_eq!((opening(&owner), actions(&owner, "client_fault")), (vec![false], 1));
+    assert_eq!((opening(&owner), actions(&owner, "client_fault")), (vec![false], 4));
 }
 
 #[test]

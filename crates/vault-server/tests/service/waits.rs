@@ -28,10 +28,17 @@ fn sign_in_alone<T: Transport>(client: &Client<T>, owner: &Owner) -> Result<Sign
     client.sign_in(&owner.email, PASSWORD.into(), &mut |_| panic!("no factor to ask for"))
 }
 
+/// Waits until the notice of the beginning is out, and noted as sent.
+pub(crate) fn announced(service: &Service) {
+    service.notices(OFF_BEGUN, 1);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+}
+
 /// An account whose two-factor went off.
 pub(crate) fn off(service: &Service) -> Owner {
     let owner = service.enrolled("ada@example.org");
     owner.client().begin_two_factor_off(&owner.presence()).unwrap();
+    announced(service);
     service.clock.advance_ms(DAY);
     service.notices(OFF_DONE, 1);
     owner
@@ -53,6 +60,7 @@ fn two_factor_goes_off_after_a_day_and_saving_never_notices() {
     assert_eq!((account.two_factor, account.off_at), (true, Some(begun.due_at)));
     let waits = owner.client().waits().unwrap();
     assert_eq!((waits.len(), waits[0].kind.as_str(), waits[0].due_at), (1, "two-factor-off", begun.due_at));
+    announced(&service);
     assert_eq!(service.notices(OFF_BEGUN, 1).len(), 1);
     saves(&owner);
 
@@ -120,6 +128,7 @@ fn who_signs_in_when_it_is_due_is_not_asked_for_the_factor_whoever_was_first() {
     let service = Service::with_notices();
     let owner = service.account("ada@example.org");
     owner.client().begin_two_factor_off(&owner.presence()).unwrap();
+    announced(&service);
     let phones: Vec<_> = (0..6).map(|_| service.computer()).collect();
     service.clock.advance_ms(DAY);
     let answers = crate::races::together(|index| sign_in_alone(&phones[index].client, &owner).is_ok());

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, EMPTY, SqlStore, exactly_one, in_transaction, outbox, row, unique};
-use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, Millis, OutgoingMail, Refusal};
+use super::{Connection, EMPTY, SqlStore, exactly_one, grants, in_transaction, outbox, row, unique};
+use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, GrantUse, Millis, OutgoingMail, Refusal, SlotId};
 
 #[async_trait]
 impl Ceremonies for SqlStore {
@@ -19,6 +19,28 @@ impl Ceremonies for SqlStore {
         in_transaction!(self, |tx| {
             insert(tx, ceremony).await?;
             outbox::insert(tx, mail).await?;
+            Ok(())
+        })
+    }
+
+    async fn add_granted_ceremony(&self, ceremony: &Ceremony, grant: &GrantUse) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            grants::spend(tx, grant).await?;
+            insert(tx, ceremony).await?;
+            Ok(())
+        })
+    }
+
+    async fn add_ceremony_by_slot(&self, ceremony: &Ceremony, slot: SlotId) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            let account = ceremony.account_id.ok_or(Refusal::NotFound)?;
+            let there = sqlx::query("SELECT 1 FROM slots WHERE id = $1 AND account_id = $2 AND retired_at IS NULL")
+                .bind(&slot.as_bytes()[..])
+                .bind(&account.as_bytes()[..])
+                .fetch_optional(&mut *tx)
+                .await?;
+            there.ok_or(Refusal::NotFound)?;
+            insert(tx, ceremony).await?;
             Ok(())
         })
     }

@@ -80,6 +80,17 @@ pub(super) async fn insert(tx: &mut Connection, mail: &OutgoingMail) -> Result<(
     Ok(())
 }
 
+/// Whether this notice was not sent so far.
+pub(super) async fn waits(tx: &mut Connection, id: &[u8; 16]) -> Result<bool, Error> {
+    let row = sqlx::query("SELECT 1 FROM outbox_mail WHERE id = $1").bind(&id[..]).fetch_optional(tx).await?;
+    Ok(row.is_some())
+}
+
+pub(super) async fn forget(tx: &mut Connection, id: &[u8; 16]) -> Result<(), Error> {
+    sqlx::query("DELETE FROM outbox_mail WHERE id = $1").bind(&id[..]).execute(tx).await?;
+    Ok(())
+}
+
 fn queued_of(row: &SqlRow) -> Result<QueuedMail, Error> {
     Ok(QueuedMail {
         mail: OutgoingMail {

@@ -85,19 +85,15 @@ impl Passkeys for SqlStore {
     async fn retire_passkey_slots(
         &self,
         account: AccountId,
-        credentials: Option<&[Vec<u8>]>,
+        credentials: &[Vec<u8>],
         now: Millis,
         link: LinkMaker<'_>,
     ) -> Result<u64, Error> {
         in_transaction!(self, |tx| {
             let mut retired = 0;
-            for credential in credentials.unwrap_or_default() {
+            for credential in credentials {
                 retired += retire(tx, account, Some(credential), now).await?;
-                leaked(tx, account, Some(credential), now).await?;
-            }
-            if credentials.is_none() {
-                retired = retire(tx, account, None, now).await?;
-                leaked(tx, account, None, now).await?;
+                leaked(tx, account, credential, now).await?;
             }
             audit::append(tx, account, link).await?;
             Ok(retired)
@@ -105,16 +101,15 @@ impl Passkeys for SqlStore {
     }
 }
 
-/// Notes that what one passkey derives, or all of them, was seen.
-async fn leaked(tx: &mut Connection, account: AccountId, credential: Option<&[u8]>, now: Millis) -> Result<(), Error> {
+/// Notes that what a passkey derives was seen.
+async fn leaked(tx: &mut Connection, account: AccountId, credential: &[u8], now: Millis) -> Result<(), Error> {
     sqlx::query(
         "UPDATE factors SET prf_leaked_at = $1
-         WHERE account_id = $2 AND credential_id IS NOT NULL AND prf_leaked_at IS NULL AND (credential_id = $3 OR $4)",
+         WHERE account_id = $2 AND credential_id = $3 AND prf_leaked_at IS NULL",
     )
     .bind(now)
     .bind(&account.as_bytes()[..])
-    .bind(credential.unwrap_or(EMPTY))
-    .bind(credential.is_none())
+    .bind(credential)
     .execute(tx)
     .await?;
     Ok(())

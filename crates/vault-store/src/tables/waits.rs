@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use super::{
-    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, passkeys, row, sessions,
-    unique,
+    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, outbox, passkeys, row,
+    sessions, unique,
 };
 use crate::{
     AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, NewWait, Refusal, Session, Wait, WaitBegunBy, WaitId,
@@ -107,6 +107,11 @@ impl Waits for SqlStore {
         in_transaction!(self, |tx| {
             end_session(tx, wait).await?;
             end(tx, wait, "lapsed", now).await?;
+            if wait.kind == WaitKind::Off {
+                stays_on(tx, wait.account_id).await?;
+                // What announces it and was not sent so far is of no use any more.
+                outbox::forget(tx, wait.id.as_bytes()).await?;
+            }
             audit::append(tx, wait.account_id, link).await?;
             Ok(())
         })
@@ -115,6 +120,9 @@ impl Waits for SqlStore {
     async fn finish_off(&self, wait: &Wait, now: Millis, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
             due(tx, wait, WaitKind::Off, now).await?;
+            if outbox::waits(tx, wait.id.as_bytes()).await? {
+                return Err(Refusal::Unannounced.into());
+            }
             end(tx, wait, "done", now).await?;
             let account = &wait.account_id.as_bytes()[..];
             let done =

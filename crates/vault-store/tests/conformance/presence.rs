@@ -1,6 +1,6 @@
 //! What may be used once is used once; what ends is over.
 
-use vault_store::{AddFactor, Factor, FactorId, Refusal, RemoveFactor, SessionLevel, Store};
+use vault_store::{AddFactor, Ceremony, Factor, FactorId, Refusal, RemoveFactor, SessionLevel, SlotId, Store};
 
 use crate::fixture::{
     LATER, NOW, account_id, at_once, bytes, ceremony, ceremony_id, give, grant, grant_use, link, owner, refusal,
@@ -16,6 +16,40 @@ pub(crate) async fn ceremony_tries_run_out(store: &dyn Store) {
         assert_eq!(found.state_sealed, vec![1; 8]);
     }
     assert_eq!(refusal(store.try_ceremony(ceremony_id(1), "login", NOW, 2).await), Refusal::Ceremony);
+}
+
+pub(crate) async fn a_ceremony_and_its_grant_are_one(store: &dyn Store) {
+    let owner = owner(store, 1).await;
+    let fits = grant(store, owner, 7, "password", "kit").await;
+    store.add_ceremony(&ceremony(31, "kit")).await.unwrap();
+    // What cannot begin spends nothing, and what is spent begins nothing.
+    assert_eq!(refusal(store.add_granted_ceremony(&ceremony(31, "kit"), &fits).await), Refusal::IdTaken);
+    let other = grant_use(owner, 8, "password", "kit");
+    assert_eq!(refusal(store.add_granted_ceremony(&ceremony(32, "kit"), &other).await), Refusal::Grant);
+    let begun = (32..38).map(|n| {
+        let fits = &fits;
+        async move { store.add_granted_ceremony(&ceremony(n, "kit"), fits).await.is_ok() }
+    });
+    assert_eq!(at_once(begun).await, 1);
+    let mut there = 0;
+    for n in 32..38 {
+        there += usize::from(store.try_ceremony(ceremony_id(n), "kit", NOW, 9).await.is_ok());
+    }
+    assert_eq!(there, 1);
+}
+
+pub(crate) async fn a_slot_that_is_gone_begins_nothing(store: &dyn Store) {
+    let (first, second) = (owner(store, 1).await, owner(store, 2).await);
+    let slot = store.slots(first).await.unwrap()[0].id;
+    let of = |n: u8, account_id| Ceremony { account_id, ..ceremony(n, "recover") };
+    for (account, slot) in
+        [(Some(second), slot), (None, slot), (Some(first), SlotId::new()), (Some(account_id(9)), slot)]
+    {
+        assert_eq!(refusal(store.add_ceremony_by_slot(&of(31, account), slot).await), Refusal::NotFound);
+    }
+    assert_eq!(refusal(store.try_ceremony(ceremony_id(31), "recover", NOW, 9).await), Refusal::Ceremony);
+    store.add_ceremony_by_slot(&of(31, Some(first)), slot).await.unwrap();
+    store.try_ceremony(ceremony_id(31), "recover", NOW, 9).await.unwrap();
 }
 
 pub(crate) async fn a_ceremony_ends_once(store: &dyn Store) {

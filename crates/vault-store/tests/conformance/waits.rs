@@ -1,8 +1,8 @@
 //! Safety delays: each ends once, none before its time, and what it delays happens whole.
 
 use vault_store::{
-    AccountId, AddFactor, Factor, FactorId, NewKit, NewWait, Refusal, Session, SessionLevel, Slot, SlotId, Store, Wait,
-    WaitBegunBy, WaitId, WaitKind,
+    AccountId, AddFactor, ChainHead, Factor, FactorId, Link, NewKit, NewWait, OutgoingMail, Refusal, Session,
+    SessionLevel, Slot, SlotId, Store, Wait, WaitBegunBy, WaitId, WaitKind,
 };
 
 use crate::fixture::{LATER, NOW, at_once, bytes, ceremony, ceremony_id, grant, link, owner, refusal, session};
@@ -112,6 +112,37 @@ pub(crate) async fn two_factor_goes_off_when_it_is_due_and_whole(store: &dyn Sto
     // An account that asks for nothing has nothing to take away.
     let again = store.begin_wait(&new_wait(account, 2, WaitKind::Off), &link).await;
     assert_eq!(refusal(again), Refusal::NotFound);
+}
+
+pub(crate) async fn what_was_not_announced_does_not_come_true(store: &dyn Store) {
+    let account = with_factor(store).await;
+    let announced = |id: WaitId| {
+        move |head: &ChainHead| {
+            let mail = OutgoingMail { id: *id.as_bytes(), sealed: vec![1], created_at: NOW, expires_at: i64::MAX };
+            Link { mail: Some(mail), ..link(head) }
+        }
+    };
+    for n in 1..3 {
+        let new = new_wait(account, n, WaitKind::Off);
+        store.begin_wait(&new, &announced(new.wait.id)).await.unwrap();
+        let wait = store.waits(account).await.unwrap().remove(0);
+        let head = store.audit_head(account).await.unwrap();
+        assert_eq!(refusal(store.finish_off(&wait, NOW + DAY, &link).await), Refusal::Unannounced);
+        assert_eq!(store.audit_head(account).await.unwrap(), head);
+        assert!(store.account(account).await.unwrap().unwrap().two_factor);
+        assert_eq!(store.factors(account).await.unwrap().len(), 1);
+        if n == 1 {
+            // It lapses, and what announces it is not sent later.
+            store.lapse_wait(&wait, NOW + DAY, &link).await.unwrap();
+            let after = store.account(account).await.unwrap().unwrap();
+            assert!(after.two_factor && after.off_at.is_none() && store.waits(account).await.unwrap().is_empty());
+            assert_eq!(store.mail_waiting().await.unwrap(), 0);
+        } else {
+            store.mail_done(*wait.id.as_bytes(), 0).await.unwrap();
+            store.finish_off(&wait, NOW + DAY, &link).await.unwrap();
+            assert!(!store.account(account).await.unwrap().unwrap().two_factor);
+        }
+    }
 }
 
 pub(crate) async fn a_delay_spends_what_it_begins_with_and_is_rationed(store: &dyn Store) {
@@ -260,10 +291,14 @@ pub(crate) async fn a_new_kit_replaces_the_one_before(store: &dyn Store) {
     };
     let first = kits().await;
     assert_eq!(first.len(), 1);
+    let begun = |n: u8| vault_store::Ceremony { account_id: Some(account), ..ceremony(n, "recover") };
+    store.add_ceremony_by_slot(&begun(52), first[0].id).await.unwrap();
     let n = first[0].salt[0];
     let next = NewKit { ceremony: ceremony_id(51), from_session: bytes(n), ..new_kit(70) };
     store.replace_kit(&next, &link).await.unwrap();
     let second = kits().await;
     assert_eq!((second.len(), second[0].salt[0]), (1, 70));
+    // What the kit before opens is not handed out any more.
+    assert_eq!(refusal(store.add_ceremony_by_slot(&begun(53), first[0].id).await), Refusal::NotFound);
     assert_eq!(store.slots(account).await.unwrap().len(), 2, "the password's slot stays");
 }
