@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Node, folder, in_portal};
-use crate::run::{cargo, command, succeed};
+use super::Node;
+use crate::run::{cargo, succeed};
 
 /// Names of Chromium.
 const BROWSERS: [&str; 2] = ["chromium", "chromium-browser"];
@@ -19,14 +19,15 @@ pub(crate) fn run(rest: &[String], skipped: Option<&Path>) -> Result<()> {
     };
     super::build(&node)?;
     succeed(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--quiet"]))?;
-    in_portal(&node.tool("tsc"), &["--noEmit", "--project", "tests"])?;
-    let config = ["build", "--config", "tests/vite.config.ts", "--logLevel", "warn"];
-    in_portal(&node.tool("vite"), &config)?;
-    let mut journeys = command("node", &[]);
+    succeed(node.tool("tsc").args(["--noEmit", "--project", "tests"]))?;
+    for config in ["tests/vite.config.ts", "tests/sample/vite.config.ts"] {
+        succeed(node.tool("vite").args(["build", "--config", config, "--logLevel", "warn"]))?;
+    }
+    let mut journeys = node.node();
     for name in rest {
         journeys.arg(format!("--test-name-pattern={name}"));
     }
-    journeys.args(["--enable-source-maps", "node_modules/.journeys/run.js"]).current_dir(folder());
+    journeys.args(["--test-reporter=spec", "--enable-source-maps", "node_modules/.journeys/run.js"]);
     let root = crate::root();
     journeys
         .env("KEYHAVEN_PROGRAM", root.join("target/debug/keyhaven"))

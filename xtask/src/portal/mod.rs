@@ -6,11 +6,11 @@ mod inputs;
 mod journeys;
 mod node;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::run::{command, succeed};
+use crate::run::succeed;
 use inputs::Stamp;
 
 pub(crate) use journeys::run as run_journeys;
@@ -26,9 +26,9 @@ pub(crate) fn run() -> Result<()> {
     build(&Node::find()?)
 }
 
-/// Builds the pages where Node is; elsewhere says what is missing, and the program is built without pages.
+/// Builds the pages where Node is or can be got; elsewhere says what is missing, and the program is built without its pages.
 pub(crate) fn run_if_possible() -> Result<()> {
-    match Node::find() {
+    match Node::find_or_get() {
         Ok(node) => build(&node),
         Err(missing) => {
             eprintln!("portal: {missing:#}");
@@ -58,9 +58,9 @@ fn build(node: &Node) -> Result<()> {
         return Ok(());
     }
     println!("portal: checking and building the pages");
-    in_portal(&node.tool("tsc"), &["--noEmit"])?;
-    in_portal(&node.tool("vite"), &["build", "--logLevel", "warn"])?;
-    in_portal(Path::new("node"), &["tools/compress.mjs", "dist"])?;
+    succeed(node.tool("tsc").arg("--noEmit"))?;
+    succeed(node.tool("vite").args(["build", "--logLevel", "warn"]))?;
+    succeed(node.node().args(["tools/compress.mjs", "dist"]))?;
     stamp.set()
 }
 
@@ -74,11 +74,6 @@ fn packages(node: &Node) -> Result<()> {
         return Ok(());
     }
     println!("portal: installing its packages");
-    in_portal(Path::new("npm"), &["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    succeed(node.npm().args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
     stamp.set()
-}
-
-fn in_portal(program: &Path, arguments: &[&str]) -> Result<()> {
-    let program = program.to_str().context("a path that is no text")?;
-    succeed(command(program, arguments).current_dir(folder()))
 }
