@@ -3,6 +3,11 @@
 import { after } from 'node:test';
 
 import { closeBrowser } from './harness/browser';
+import './journeys/account';
+import './journeys/devices';
+import './journeys/hostile';
+import './journeys/lost';
+import './journeys/two-factor';
 import './pages/pages';
 
 after(closeBrowser);

@@ -176,6 +176,16 @@ export class Service {
   }
 }
 
+/** An encrypted drive. */
+export interface Drive {
+  image: string;
+  /** File of its password. */
+  secret: string;
+  /** Identifier of its recovery key. */
+  id: string;
+  password: string;
+}
+
 /** A computer where the program is used on the command line. */
 export class Computer {
   readonly #service: Service;
@@ -211,6 +221,24 @@ export class Computer {
 
   start(args: string[], more: Record<string, string> = {}): Running {
     return new Running([...args, '--json'], this.environment(more));
+  }
+
+  /** A new encrypted drive, with a file on it. */
+  newDrive(name: string): Drive {
+    const image = this.path(name);
+    const key = this.path(`${name}.key`);
+    const secret = this.file('drive-password', 'a password of the drive');
+    const content = this.file('hello.txt', 'hello');
+    const how = ['--size', '64M', '--used-space-only', '--password-file', secret, '--add', content];
+    const made = this.report(['create', ...how, '--recovery-out', key, image]);
+    const password = /\d{6}(-\d{6}){7}/.exec(readFileSync(key, 'utf8').replaceAll('\0', ''))?.[0];
+    if (password === undefined) throw new Error('no key was written');
+    return { image, secret, id: made.key_id, password };
+  }
+
+  /** Saves the key of a drive to the account, as this computer may. */
+  backup(drive: Drive): Ran {
+    return this.run(['backup', '--to', 'account', '--password-file', drive.secret, drive.image]);
   }
 
   /** An account with two-factor on, made on this computer; gives its authenticator. */

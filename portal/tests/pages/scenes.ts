@@ -137,7 +137,6 @@ const outside: Scene[] = [
     steps: async (hands) => {
       await hands.type('password', 'short');
       await hands.sees('password.score.1');
-      await hands.unfold('sign_up.invite.have');
       await hands.press('ui.next');
     },
   },

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { t } from "../../i18n";
-import { Button, Empty, Field, focusFirst, focusWrong, LinkButton, More, PageHead, Steps, to, Trouble } from "../../ui";
+import { Button, Empty, Field, focusFirst, focusWrong, LinkButton, PageHead, Steps, to, Trouble } from "../../ui";
 import { useAsk } from "../ask";
 import { BackupCodes } from "../BackupCodes";
 import { ConfirmForm, MailedCode } from "../Confirming";
@@ -170,9 +170,7 @@ function AccountStep(props: {
         error={wrong.email}
       />
       <NewPassword email={email} value={chosen} onInput={props.onChosen} wrong={wrong} label={t("password")} />
-      <More title={t("sign_up.invite.have")}>
-        <Field label={t("sign_up.invite")} hint={t("sign_up.invite.hint")} value={invite} onInput={setInvite} exact />
-      </More>
+      <Field label={t("sign_up.invite")} hint={t("sign_up.invite.hint")} value={invite} onInput={setInvite} exact />
       {work.failure !== null && <Trouble failure={work.failure} what={t("sign_up.failed")} />}
       <Button kind="main" wide type="submit" busy={work.busy}>
         {t("ui.next")}
