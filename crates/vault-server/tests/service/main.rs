@@ -35,6 +35,7 @@ mod outbox;
 mod passkey_refusals;
 mod passkeys;
 mod password;
+mod portal;
 mod postgres;
 mod prf_leak;
 mod proxied;
