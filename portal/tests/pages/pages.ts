@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { BrowserContext } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 
 import { checkAccessible, checkWidth, type Look, profile, Watch } from '../harness/browser';
 import { Files } from '../harness/files';
@@ -78,12 +78,21 @@ async function take(context: BrowserContext, origin: string, scene: Scene, langu
       mkdirSync(folder, { recursive: true });
       await page.emulateMedia({ colorScheme: view.scheme });
       await page.setViewportSize(view);
-      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      await page.screenshot({ path: join(folder, `${scene.name}.png`), fullPage: true, animations: 'disabled' });
+      await frames(page);
       await checkWidth(page, where);
+      // The window is made as high as the page: what sticks to its edge then covers nothing in the picture.
+      const height = await page.evaluate(() => document.documentElement.scrollHeight);
+      await page.setViewportSize({ width: view.width, height: Math.max(view.height, height) });
+      await frames(page);
+      await page.screenshot({ path: join(folder, `${scene.name}.png`), animations: 'disabled' });
       if (view.axe) await checkAccessible(page, where);
     }
   } finally {
     await page.close();
   }
+}
+
+/** Until what was asked for is on the screen. */
+async function frames(page: Page): Promise<void> {
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
