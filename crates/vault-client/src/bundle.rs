@@ -4,7 +4,7 @@
 //! elsewhere. It holds no secret: audit entries, public keys, signed saves with their sealed titles, receipts, the
 //! checkpoint and what proves that the entries are in the log.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::MAX_PROOF_PAGE;
@@ -157,15 +157,16 @@ impl<T: Transport> Client<T> {
 
     /// The checkpoint and the proofs for it. New entries come into the log a moment after they were made: waits for them.
     fn collect_log(&self, owner: &Owner, entries: usize) -> Result<(ShownLog, Vec<EntryProof>), Error> {
-        let begun = Instant::now();
+        let mut waited = Duration::ZERO;
         loop {
             let log = self.look_at_log(&owner.profile.log_pk)?;
             let (None, Some(size)) = (log.fault, log.size) else { return Ok((log, Vec::new())) };
             let proofs = self.proofs(owner, size, entries)?;
-            if proofs.len() >= entries || begun.elapsed() >= self.patience {
+            if proofs.len() >= entries || waited >= self.patience {
                 return Ok((log, proofs));
             }
-            std::thread::sleep(PAUSE);
+            self.pause(PAUSE);
+            waited += PAUSE;
         }
     }
 

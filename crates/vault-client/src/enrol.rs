@@ -224,11 +224,24 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// `device.check_failed` when the check code does not belong to the device; [`Error`].
     pub fn approve_device(&self, approval: &OwnerApproval) -> Result<Approved, Error> {
+        self.approve_code(&approval.user_code, &approval.check_code, &approval.presence)
+    }
+
+    /// As [`approve_device`](Self::approve_device), confirmed in any way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn approve_code<'a>(
+        &self,
+        user_code: &str,
+        check_code: &str,
+        confirm: impl Into<Confirm<'a>>,
+    ) -> Result<Approved, Error> {
         let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
-        let user_code = normalise_code(&approval.user_code)
-            .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
-        let secret = EnrolmentSecret::parse_typed(&approval.check_code).ok_or_else(check_failed)?;
-        self.approve(user_code, &secret, &approval.presence)
+        let user_code =
+            normalise_code(user_code).ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
+        let secret = EnrolmentSecret::parse_typed(check_code).ok_or_else(check_failed)?;
+        self.approve(user_code, &secret, confirm.into())
     }
 
     /// Owner: approves the device that shows this link.
@@ -237,16 +250,28 @@ impl<T: Transport> Client<T> {
     /// `device.code_expired` when it is no link; [`Error::WrongOrigin`] when it is one to another service;
     /// `device.check_failed` when its secret does not belong to the device; [`Error`].
     pub fn approve_link(&self, approval: &LinkApproval) -> Result<Approved, Error> {
-        let link = EnrolmentLink::parse(approval.link.expose())
+        self.approve_link_confirmed(&approval.link, &approval.presence)
+    }
+
+    /// As [`approve_link`](Self::approve_link), confirmed in any way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn approve_link_confirmed<'a>(
+        &self,
+        link: &SecretString,
+        confirm: impl Into<Confirm<'a>>,
+    ) -> Result<Approved, Error> {
+        let link = EnrolmentLink::parse(link.expose())
             .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
         if link.origin != self.transport.origin() {
             let found = self.transport.origin().to_owned();
             return Err(Error::WrongOrigin { expected: link.origin, found });
         }
-        self.approve(link.user_code, &link.secret, &approval.presence)
+        self.approve(link.user_code, &link.secret, confirm.into())
     }
 
-    fn approve(&self, user_code: String, secret: &EnrolmentSecret, presence: &Presence) -> Result<Approved, Error> {
+    fn approve(&self, user_code: String, secret: &EnrolmentSecret, confirm: Confirm<'_>) -> Result<Approved, Error> {
         let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
         let owner = self.owner()?;
         let body = DevicePendingRequest { user_code: user_code.clone() };
@@ -264,7 +289,7 @@ impl<T: Transport> Client<T> {
         if !EnrolmentKey::matches(&key.tag_h(&request), &sent) {
             return Err(check_failed());
         }
-        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, presence)?;
+        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, confirm)?;
         let device = NewDevice {
             account_id: owner.profile.account_id,
             name: &pending.name,

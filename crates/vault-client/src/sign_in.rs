@@ -30,6 +30,14 @@ impl SignInFactor {
     }
 }
 
+/// A second factor of any kind, as it was chosen in the middle of a sign-in.
+pub enum AnyFactor<'a> {
+    /// A code that was typed.
+    Code(SignInFactor),
+    /// A passkey.
+    Passkey(&'a dyn Authenticator),
+}
+
 /// Which kind a typed code is: backup codes have twelve letters.
 pub(crate) fn factor_kind(code: &str) -> &'static str {
     if backup_code::letters(code).is_some() { backup_code::KIND } else { "totp" }
@@ -78,6 +86,26 @@ impl<T: Transport> Client<T> {
         })
     }
 
+    /// Signs in. `factor` is asked once the password was right, with the kinds that will do.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in); [`Error::NoSuchPasskey`] when the account has none and one was chosen.
+    pub fn sign_in_by_any<'a>(
+        &self,
+        email: &str,
+        password: SecretString,
+        factor: &mut dyn FnMut(&[String]) -> Result<AnyFactor<'a>, Error>,
+    ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| match factor(&login.second_factor)? {
+            AnyFactor::Code(given) => {
+                body.kind = given.kind;
+                given.code.expose().clone_into(&mut body.code);
+                Ok(())
+            }
+            AnyFactor::Passkey(authenticator) => self.prove_passkey(authenticator, login, body),
+        })
+    }
+
     /// Signs in with the password and, as the second factor, a passkey.
     ///
     /// # Errors
@@ -88,13 +116,20 @@ impl<T: Transport> Client<T> {
         password: SecretString,
         authenticator: &dyn Authenticator,
     ) -> Result<SignedIn, Error> {
-        self.sign_in_by(email, password, &mut |login, body| {
-            let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
-            PASSKEY.clone_into(&mut body.kind);
-            // What it derives is not needed: the password opens the account.
-            body.assertion = Some(self.ask(authenticator, request)?.0);
-            Ok(())
-        })
+        self.sign_in_by(email, password, &mut |login, body| self.prove_passkey(authenticator, login, body))
+    }
+
+    fn prove_passkey(
+        &self,
+        authenticator: &dyn Authenticator,
+        login: &LoginPasswordProven,
+        body: &mut LoginFactorRequest,
+    ) -> Result<(), Error> {
+        let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
+        PASSKEY.clone_into(&mut body.kind);
+        // What it derives is not needed: the password opens the account.
+        body.assertion = Some(self.ask(authenticator, request)?.0);
+        Ok(())
     }
 
     fn sign_in_by(
