@@ -26,7 +26,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("vault-crypto", &["secret", "vault-protocol"]),
     ("vault-client", &["secret", "vault-crypto", "vault-protocol"]),
     ("vault-store", &["secret", "vault-protocol"]),
-    ("vault-server", &["secret", "vault-protocol", "vault-store"]),
+    ("web-assets", &[]),
+    ("vault-server", &["secret", "vault-protocol", "vault-store", "web-assets"]),
     (
         "keyhaven",
         &[

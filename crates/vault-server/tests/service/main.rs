@@ -36,6 +36,7 @@ mod outbox;
 mod passkey_refusals;
 mod passkeys;
 mod password;
+mod portal;
 mod postgres;
 mod prf_leak;
 mod proxied;
