@@ -9,10 +9,12 @@
 //! | `calls` | one function for each call, by the page it serves |
 //! | `found` | keys that were read and wait for being saved |
 //! | `failure` | errors as the pages take them |
+//! | `age` | files that a passphrase opens |
 //! | `strength` | how good a password is |
 //!
 //! Nothing here decides about cryptography or protocol: that is `vault-client`.
 
+mod age;
 mod ask;
 #[cfg(target_arch = "wasm32")]
 mod browser;

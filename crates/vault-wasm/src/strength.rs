@@ -35,7 +35,7 @@ const COMMON: &[&str] = &[
 ];
 /// Rows of keys and letters that are typed along.
 const ROWS: &[&str] =
-    &["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm"];
+    &["abcdefghijklmnopqrstuvwxyz", "0123456789", "qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm"];
 
 /// Score from 0 to 4; below 3 a password should not protect keys. `email` is the account's: its parts count for nothing.
 pub(crate) fn score(password: &str, email: &str) -> u8 {
@@ -49,13 +49,16 @@ pub(crate) fn score(password: &str, email: &str) -> u8 {
         .map(str::to_owned)
         .collect();
     let mut before = None;
+    let mut used: Vec<&str> = Vec::new();
     while let Some(letter) = rest.chars().next() {
         let known = COMMON.iter().copied().chain(parts.iter().map(String::as_str)).find(|word| rest.starts_with(word));
         if let Some(word) = known {
-            // One of some thousand words that come first, however long it is.
-            units += 10.0;
+            // One of some thousand words that come first, however long it is; those of the address, and what stands there
+            // already, come before them.
+            units += if used.contains(&word) || parts.iter().any(|part| part == word) { 3.0 } else { 10.0 };
+            used.push(word);
             rest = &rest[word.len()..];
-            before = None;
+            before = word.chars().last();
             continue;
         }
         units += match before {
@@ -79,10 +82,12 @@ pub(crate) fn score(password: &str, email: &str) -> u8 {
 }
 
 fn follows(last: char, letter: char) -> bool {
-    ROWS.iter().any(|row| {
-        let places = (row.find(last), row.find(letter));
-        matches!(places, (Some(one), Some(other)) if one.abs_diff(other) == 1)
-    })
+    let digits = matches!((last, letter), ('9', '0') | ('0', '9'));
+    digits
+        || ROWS.iter().any(|row| {
+            let places = (row.find(last), row.find(letter));
+            matches!(places, (Some(one), Some(other)) if one.abs_diff(other) == 1)
+        })
 }
 
 /// What a letter adds that nothing before foretold: less than it could, since words are not random.

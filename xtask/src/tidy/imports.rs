@@ -25,6 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("export-webdav", &["export"]),
     ("vault-crypto", &["secret", "vault-protocol"]),
     ("vault-client", &["secret", "vault-crypto", "vault-protocol"]),
+    ("vault-wasm", &["fve-format", "key-import", "secret", "vault-client", "vault-crypto", "vault-protocol"]),
     ("vault-store", &["secret", "vault-protocol"]),
     ("web-assets", &[]),
     ("vault-server", &["secret", "vault-protocol", "vault-store", "web-assets"]),

@@ -11,6 +11,7 @@ mod clock_back;
 mod connections;
 mod devices;
 mod disk_full;
+mod engine;
 mod enrolment;
 mod expiry;
 mod export;

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod devices;
+mod export;
 mod lost;
 mod records;
 

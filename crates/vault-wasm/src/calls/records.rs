@@ -67,15 +67,6 @@ impl<H: Host> Engine<H> {
         });
         Ok(documents.collect())
     }
-
-    pub(super) fn export_keys(&self, arguments: &str) -> Called {
-        let (passphrase, confirm): (super::SecretText, Confirming) = read(arguments)?;
-        crate::calls::records::export(self, &passphrase, confirm)
-    }
-}
-
-fn export<H: Host>(_: &Engine<H>, _: &super::SecretText, _: Confirming) -> Called {
-    Err(failure::of_page("page.fault", "exports are made with the program"))
 }
 
 fn record_document(record: &RecordSummary) -> Value {
@@ -114,7 +105,7 @@ fn revealed_document(revealed: &RevealedSecret, now: Filetime) -> Called {
     Ok(document)
 }
 
-fn startup_key(meta: &Meta, key: &[u8; 32], now: Filetime) -> Option<ExternalKeyFile> {
+pub(super) fn startup_key(meta: &Meta, key: &[u8; 32], now: Filetime) -> Option<ExternalKeyFile> {
     let identifier: Guid = meta.key_id.parse().ok()?;
     Some(ExternalKeyFile::new(identifier, now, now, key))
 }
