@@ -24,7 +24,7 @@ export async function createPasskey(asked: Asked): Promise<Answer> {
         user: { ...options.user, id: bytes(options.user.id) },
         excludeCredentials: options.excludeCredentials.map(described),
         extensions: { prf: { eval: { first: fromBase64(asked.prf) } } },
-      } as PublicKeyCredentialCreationOptions,
+      } as unknown as PublicKeyCredentialCreationOptions,
     });
     const made = credential as PublicKeyCredential;
     const response = made.response as AuthenticatorAttestationResponse;
@@ -48,7 +48,7 @@ export async function getPasskey(asked: Asked): Promise<Answer> {
         challenge: bytes(options.challenge),
         allowCredentials: options.allowCredentials.map(described),
         extensions: { prf: { eval: { first: fromBase64(asked.prf) } } },
-      } as PublicKeyCredentialRequestOptions,
+      } as unknown as PublicKeyCredentialRequestOptions,
     });
     const given = credential as PublicKeyCredential;
     const response = given.response as AuthenticatorAssertionResponse;

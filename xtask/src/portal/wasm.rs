@@ -38,7 +38,8 @@ pub(super) fn build(node: &Node) -> Result<()> {
     println!("portal: building the vault's client for browsers");
     let built = compile()?;
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
-    bindgen.input_path(built).web(true)?.typescript(true).out_name("vault");
+    bindgen.input_path(built).web(true)?.typescript(true).omit_default_module_path(false).out_name("vault");
+    bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.generate(package()).context("the joint to JavaScript cannot be made")?;
     check_size(node)?;
     stamp.set()
