@@ -167,7 +167,7 @@ function All(props: { readonly account: Account; readonly list: FactorList; read
           <Way href={to("export")} title={t("export.title")} words={t("export.line")} />
           <Way href={to("trust")} title={t("trust.title")} words={t("trust.line")} />
           <Way href={to("why")} title={t("why.title")} words={t("why.line")} />
-          <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />
+          {vault().deleteAccount !== undefined && <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />}
         </ul>
       </Section>
       {open === "add" && (
@@ -213,7 +213,7 @@ function TwoFactorState(props: { readonly account: Account }): JSX.Element {
   const { twoFactor, offAt } = props.account;
   return (
     <div class="card">
-      <div class="row">
+      <div class="row whole">
         <Icon name={twoFactor ? "shieldCheck" : "shield"} size={32} />
         <div class="grow">
           <p class="strong">{t(twoFactor ? "two_factor.on" : "two_factor.is_off")}</p>
