@@ -5,6 +5,7 @@
 mod inputs;
 mod journeys;
 mod node;
+mod wasm;
 
 use std::path::PathBuf;
 
@@ -47,6 +48,7 @@ fn folder() -> PathBuf {
 
 fn build(node: &Node) -> Result<()> {
     packages(node)?;
+    wasm::build(node)?;
     let dist = folder().join("dist");
     let mut stamp = Stamp::of("pages", node.version());
     for name in FOLDERS {
