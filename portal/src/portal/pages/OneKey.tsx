@@ -9,6 +9,7 @@ import {
   Check,
   Empty,
   Facts,
+  focusFirst,
   KeyView,
   LinkButton,
   More,
@@ -81,6 +82,8 @@ function Known(props: { readonly saved: SavedKey }): JSX.Element {
     setShown(null);
     setHidden(true);
     say(t("key.hidden"));
+    // What had the focus is gone.
+    requestAnimationFrame(() => focusFirst(document));
   };
   // A startup key has no countdown to look at, and a page that is left may come back from the browser's memory: both end here.
   useEffect(() => {
