@@ -268,6 +268,8 @@ export const de = {
   "save.known": "Schon gespeichert",
   "save.refused": "Nicht zu speichern",
   "save.wrong_group": "Gruppe {number} hat eine falsche Ziffer: ihre Prüfung schlägt fehl.",
+  "save.place.line": "Zeile {number}",
+  "save.place.entry": "Eintrag {number}",
   "save.refused.no_key_id": "Es steht keine Schlüssel-ID dabei, und ohne sie wäre er nicht wiederzufinden.",
   "save.refused.contradicts": "In dem, was Sie gewählt haben, steht ein anderer Schlüssel mit derselben Schlüssel-ID.",
   "save.computer": "Welcher Computer ist es?",

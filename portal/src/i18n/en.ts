@@ -268,6 +268,8 @@ export const en = {
   "save.known": "Saved already",
   "save.refused": "Cannot be saved",
   "save.wrong_group": "Group {number} has a wrong digit: its check fails.",
+  "save.place.line": "line {number}",
+  "save.place.entry": "entry {number}",
   "save.refused.no_key_id": "No key ID stands by it, and without one it could not be found again.",
   "save.refused.contradicts": "Another key with the same key ID stands in what you chose.",
   "save.computer": "Which computer is it?",
