@@ -624,6 +624,7 @@ export const en = {
   "export.line": "One file that a passphrase opens",
   "export.lead": "All your keys in one file, encrypted with age. It can be read without this service.",
   "export.passphrase": "Passphrase of the file",
+  "export.passphrase.again": "The same passphrase again",
   "export.warning": "Whoever has this file and its passphrase has all your keys. The passphrase should not be your account’s password.",
   "export.action": { one: "Export {count} key", other: "Export {count} keys" },
   "export.failed": "Nothing was exported",

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
-import { byName, list, t } from "../../i18n";
+import { byName, t } from "../../i18n";
 import { Button, Empty, Field, Icon, LinkButton, More, Notice, PageHead, Tag, to, Trouble, Waiting, When } from "../../ui";
 import { keys, useRead, waits } from "../state";
 import type { SavedKey } from "../vault";
@@ -95,9 +95,10 @@ function group(all: readonly SavedKey[]): Computer[] {
 
 export function Keys(): JSX.Element {
   const read = useRead(keys);
-  useRead(waits);
+  const running = useRead(waits);
   const [typed, setTyped] = useState("");
-  const all = read.value;
+  // Delays stand above the list: it comes when they are known, so that nothing moves.
+  const all = running.value === null && running.failure === null ? null : read.value;
   const wanted = typed.trim();
   const found = useMemo(
     () => (all === null ? [] : wanted === "" ? all : all.filter((key) => fits(key, wanted))),
@@ -285,5 +286,5 @@ export function kindName(saved: SavedKey): string {
 }
 
 export function namesOf(saved: SavedKey): string {
-  return list([driveName(saved), saved.meta?.computer ?? ""].filter((name) => name !== ""));
+  return [driveName(saved), saved.meta?.computer ?? ""].filter((name) => name !== "").join(" · ");
 }

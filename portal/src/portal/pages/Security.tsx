@@ -39,7 +39,8 @@ export function changed(): void {
 export function Security(): JSX.Element {
   const about = useRead(account);
   const list = useRead(factors);
-  useRead(waits);
+  const running = useRead(waits);
+  const known = running.value !== null || running.failure !== null;
   const [done, setDone] = useState<string | null>(null);
   const failure = about.failure ?? list.failure;
   return (
@@ -61,8 +62,8 @@ export function Security(): JSX.Element {
             }}
           />
         )}
-        {(about.value === null || list.value === null) && failure === null && <Waiting />}
-        {about.value !== null && list.value !== null && (
+        {(about.value === null || list.value === null || !known) && failure === null && <Waiting />}
+        {about.value !== null && list.value !== null && known && (
           <All account={about.value} list={list.value} onDone={setDone} />
         )}
       </div>
