@@ -70,7 +70,8 @@ class Line {
         this.next();
         break;
       case "broken":
-        this.fail({ code: "page.no_worker", cause: message.cause });
+        // Before it was ready the browser cannot; later something in it went wrong.
+        this.fail({ code: this.ready ? "page.fault" : "page.no_worker", cause: message.cause });
         break;
       case "ask":
         writeAnswer(this.mailbox, JSON.stringify((await this.answer(message.question, message.about)) ?? null));
