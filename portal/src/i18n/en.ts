@@ -361,7 +361,7 @@ export const en = {
   "two_factor.truth": "Two-factor does not stand in the way of saving: keys are saved just the same with it on. Nothing in Keyhaven needs it off.",
   "two_factor.truth.more": "Did you read other advice? <link>Why it is not needed</link>",
   "two_factor.turn_off": "Turn it off",
-  "two_factor.turn_off.more": "Turn two-factor off",
+  "two_factor.turn_off.more": "Give up your second factor",
   "two_factor.turn_off.1": "It takes effect after 24 hours. Mails tell of it, and every second factor can cancel it until then.",
   "two_factor.turn_off.2": "Saving does not change: not before, not meanwhile, not afterwards.",
   "two_factor.turn_off.3": "Afterwards your password and a mailed code are enough to see your keys.",
@@ -650,7 +650,7 @@ export const en = {
 
   "why.title": "Saving with two-factor on",
   "why.line": "Why the old advice is not needed here",
-  "why.lead": "Other services have told people to switch off two-factor authentication before a recovery key can be saved. With Keyhaven there is no reason to.",
+  "why.lead": "Other services have told people to give up two-factor authentication before a recovery key can be saved. With Keyhaven there is no reason to.",
   "why.old": "Where that advice comes from",
   "why.old.lead": "Some services save keys under the session of a person. If that session needs a second factor that a background task cannot give, saving fails, and the person is blamed. That is a fault of the service, not of two-factor.",
   "why.here": "How it is here",

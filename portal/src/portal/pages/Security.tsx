@@ -386,7 +386,7 @@ function OpenVault(props: { readonly factor: Factor; readonly onClose: () => voi
 }
 
 
-/** Turning two-factor off, and keeping it on: what it changes, and what it does not. */
+/** Giving up two-factor, and keeping it: what it changes, and what it does not. */
 export function TwoFactor(): JSX.Element {
   const about = useRead(account);
   useRead(waits);
