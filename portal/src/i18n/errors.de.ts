@@ -76,6 +76,8 @@ export const errors = {
   "error.record.quota.next": "Versuchen Sie es später noch einmal, oder fragen Sie den Betreiber des Dienstes. Was gespeichert ist, bleibt gespeichert.",
   "error.record.not_found.title": "Dieser Schlüssel ist nicht in Ihrem Konto",
   "error.record.not_found.next": "Laden Sie die Liste neu.",
+  "error.record.deleted.title": "Dieser Schlüssel wurde von seinem Besitzer gelöscht",
+  "error.record.deleted.next": "Speichern Sie den Schlüssel, den der PC jetzt hat, wenn er noch startet.",
   "error.record.unverified.title": "Es lässt sich nicht prüfen, wer diesen Schlüssel gespeichert hat",
   "error.record.unverified.next": "Benutzen Sie ihn nicht. Vergleichen Sie die Schlüssel-ID mit dem PC, und sehen Sie in den Aktivitäten nach.",
   "error.save.not_durable.title": "Der Dienst konnte nicht bestätigen, dass der Schlüssel gespeichert ist",
