@@ -81,7 +81,7 @@ class Line {
         const waiting = this.open;
         this.open = null;
         keep(message.changes);
-        if (message.kind === "done") waiting?.resolve(JSON.parse(message.result));
+        if (message.kind === "done") waiting?.resolve(JSON.parse(message.result, present));
         else waiting?.reject(told(JSON.parse(message.failure) as Told));
         this.next();
       }
@@ -105,6 +105,11 @@ class Line {
     for (const waiting of [this.open, ...this.queue.splice(0)]) waiting?.reject(failure);
     this.open = null;
   }
+}
+
+/** What is absent is `null` for the client, and not there at all for the pages. A whole answer may be `null`. */
+function present(name: string, value: unknown): unknown {
+  return value === null && name !== "" ? undefined : value;
 }
 
 /** A failure as the client tells it. */
