@@ -120,10 +120,16 @@ export class Visit {
 
   /** Reads the kit, and types its end as if from paper. */
   async keepKit(): Promise<string> {
+    await this.sees('kit.qr');
     const code = (await this.page.locator('.sheet .secret').innerText()).trim();
     await this.hands.type('kit.check', code.replace(/[\s-]/g, '').slice(-6));
     await this.hands.press('kit.kept');
     return code;
+  }
+
+  /** A picture of a code is drawn while the flow that needs it waits for the person. */
+  private async sees(picture: 'kit.qr' | 'factor.totp.qr'): Promise<void> {
+    await this.page.getByRole('img', { name: this.hands.text(picture) }).waitFor();
   }
 
   /** Adds an authenticator app where the page offers one. */
@@ -132,6 +138,7 @@ export class Visit {
     await hands.press('factor.totp.choose');
     await hands.press('factor.totp.show');
     await hands.sees('factor.totp.scan');
+    await this.sees('factor.totp.qr');
     await hands.unfold('factor.totp.by_hand');
     const link = await this.page.getByRole('link', { name: hands.text('factor.totp.open_app') }).getAttribute('href');
     const phone = Authenticator.scan(link ?? '', this.service);
