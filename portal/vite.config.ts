@@ -23,6 +23,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
+      checks: { pluginTimings: false },
       input: Object.fromEntries(there.map(([name]) => [name, join(here, `${name}.html`)])),
     },
   },

@@ -5,6 +5,7 @@ import { after } from 'node:test';
 import { closeBrowser } from './harness/browser';
 import './journeys/account';
 import './journeys/devices';
+import './journeys/first';
 import './journeys/hostile';
 import './journeys/lost';
 import './journeys/two-factor';

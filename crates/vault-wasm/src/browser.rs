@@ -19,6 +19,8 @@ extern "C" {
     fn pause(milliseconds: u32);
     #[wasm_bindgen(js_namespace = Date)]
     fn now() -> f64;
+    #[wasm_bindgen(js_namespace = console)]
+    fn error(text: &str);
 
     type Exchange;
     #[wasm_bindgen(method, getter)]
@@ -59,6 +61,11 @@ impl Vault {
     /// A client of the service at `origin`, with what was kept of an earlier visit.
     #[wasm_bindgen(constructor)]
     pub fn new(origin: &str, kept: &str) -> Self {
+        // Where, and nothing of what was at work: that may be a secret.
+        std::panic::set_hook(Box::new(|panic| {
+            let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
+            error(&format!("the vault's client stopped at {at}"));
+        }));
         Self(Engine::new(Worker, origin, kept, clock, wait))
     }
 

@@ -74,6 +74,8 @@ export const errors = {
   "error.record.quota.next": "Try again later, or ask whoever runs the service. What is saved stays saved.",
   "error.record.not_found.title": "This key is not in your account",
   "error.record.not_found.next": "Load the list again.",
+  "error.record.deleted.title": "This key was deleted by its owner",
+  "error.record.deleted.next": "Save the key that the PC has now, if it still starts.",
   "error.record.unverified.title": "Who saved this key cannot be verified",
   "error.record.unverified.next": "Do not use it. Compare its key ID with the PC, and look at the activity.",
   "error.save.not_durable.title": "The service could not confirm that the key is stored",

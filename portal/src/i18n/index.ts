@@ -29,6 +29,12 @@ export type Arguments<K extends Key> = [Names<K>] extends [never] ? [] : [values
 const LANGUAGES = { en, de } satisfies Record<string, Messages>;
 export type Language = keyof typeof LANGUAGES;
 
+type Said<M> = M extends string ? M : M extends Plural ? M["other"] : never;
+/** Keys under which a language says fewer or other values than English does. There are none. */
+type Unlike<L> = { [K in Key & keyof L]: [Placeholder<Said<Source[K]>>] extends [Placeholder<Said<L[K]>>] ? ([Placeholder<Said<L[K]>>] extends [Placeholder<Said<Source[K]>>] ? never : K) : K }[Key & keyof L];
+type Same<L> = [Unlike<L>] extends [never] ? L : Unlike<L>;
+de satisfies Same<typeof de>;
+
 /** What its speakers call a language. */
 export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = { en: "English", de: "Deutsch" };
 

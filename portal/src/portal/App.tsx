@@ -14,6 +14,7 @@ import { CancelByMail, Lost, LostAll, LostPassword, LostPhone, Reset } from "./p
 import { OneKey } from "./pages/OneKey";
 import { Save } from "./pages/Save";
 import { AddFactor, Security, TwoFactor } from "./pages/Security";
+import { StartOver } from "./pages/StartOver";
 import { SignIn } from "./pages/SignIn";
 import { SignUp } from "./pages/SignUp";
 import { NotFound, Trust, Why } from "./pages/texts";
@@ -59,6 +60,8 @@ function outside(path: readonly string[]): Page {
       return { title: t("lost.phone.reset"), body: <Reset key="password" with="password" />, narrow: true };
     case "lost/both":
       return { title: t("lost.both"), body: <Reset key="kit" with="kit" />, narrow: true };
+    case "lost/new-keys":
+      return { title: t("renew.title"), body: <StartOver />, narrow: true };
     case "lost/all":
       return { title: t("lost.all"), body: <LostAll />, narrow: true };
     default:

@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "../i18n";
 import { Button, CodeField, Dialog, Field, focusWrong, Notice, PasswordField, Trouble, Waiting } from "../ui";
 import { useAsk } from "./ask";
-import { factors, service, useRead } from "./state";
+import { factors, service, session, useRead } from "./state";
 import type { Confirm, ConfirmAsks, FactorList, Service } from "./vault";
 import { useWork } from "./work";
 
@@ -105,6 +105,10 @@ function Ready(props: ConfirmFormProps & { readonly ways: readonly Way[] }): JSX
     >
       {props.children}
       {ways.length === 0 && <Notice kind="warn">{t("confirm.no_way")}</Notice>}
+      {asksPassword && (
+        // Whose password it is, for those who keep passwords.
+        <input type="text" hidden readOnly autocomplete="username" value={session.value?.email ?? ""} />
+      )}
       {asksPassword && (
         <PasswordField
           label={t("confirm.password")}

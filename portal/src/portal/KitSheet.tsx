@@ -57,7 +57,7 @@ export function KitSheet(props: {
           <div class="soft">{t("kit.code")}</div>
           <div class="secret">{kit.code}</div>
         </div>
-        {qr !== null && <Qr matrix={qr} label={t("kit.qr")} />}
+        <Qr matrix={qr} label={t("kit.qr")} />
         <p class="small">{t("kit.sheet.about")}</p>
       </div>
       <div class="buttons">

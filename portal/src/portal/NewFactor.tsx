@@ -133,7 +133,7 @@ function TotpCodes(props: { readonly question: Question<{ totp: NewTotp; wrong: 
       }}
     >
       <p>{t("factor.totp.scan")}</p>
-      {qr === null ? <div class="qr" /> : <Qr matrix={qr} label={t("factor.totp.qr")} />}
+      <Qr matrix={qr} label={t("factor.totp.qr")} />
       <More title={t("factor.totp.by_hand")}>
         <div class="stack-s">
           <p class="mono name">{about.totp.secret.replace(/(.{4})/g, "$1 ").trim()}</p>

@@ -29,6 +29,7 @@ export function NewPassword(props: {
   readonly onInput: (value: Chosen) => void;
   readonly wrong: { password?: string; again?: string };
   readonly label?: string;
+  readonly againLabel?: string;
   readonly autofocus?: boolean;
 }): JSX.Element {
   const { value } = props;
@@ -72,7 +73,7 @@ export function NewPassword(props: {
         autofocus={props.autofocus ?? false}
       />
       <PasswordField
-        label={t("password.again")}
+        label={props.againLabel ?? t("password.again")}
         use="new"
         value={value.again}
         onInput={(again) => props.onInput({ ...value, again })}

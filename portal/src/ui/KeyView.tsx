@@ -64,7 +64,7 @@ export function KeyView(props: KeyViewProps): JSX.Element {
                 </li>
               ))}
             </ol>
-            <p class="soft small">{t("key.tick.hint")}</p>
+            <p class="soft small no-print">{t("key.tick.hint")}</p>
           </>
         )}
       </Tabs>

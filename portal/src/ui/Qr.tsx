@@ -7,7 +7,17 @@ export interface QrMatrix {
 }
 
 /** A QR code with its quiet zone, dark on white in every colour scheme: scanners need that. */
-export function Qr(props: { readonly matrix: QrMatrix; readonly label: string }): JSX.Element {
+export function Qr(props: {
+  /** `null` while it is drawn: its place is kept. */
+  readonly matrix: QrMatrix | null;
+  readonly label: string;
+}): JSX.Element {
+  if (props.matrix === null)
+    return (
+      <div class="qr" aria-hidden="true">
+        <svg viewBox="0 0 1 1" />
+      </div>
+    );
   const { size, bits } = props.matrix;
   let path = "";
   for (let y = 0; y < size; y += 1) {

@@ -73,8 +73,9 @@ export function Shell(props: {
         {props.foot}
         {(Object.keys(LANGUAGE_NAMES) as Language[])
           .filter((other) => other !== language.value)
-          .map((other) => (
-            <button key={other} type="button" class="text-button" lang={other} onClick={() => setLanguage(other)}>
+          .map((other, place) => (
+            // By place, so that the button that was pressed keeps the focus.
+            <button key={place} type="button" class="text-button" lang={other} onClick={() => setLanguage(other)}>
               {LANGUAGE_NAMES[other]}
             </button>
           ))}

@@ -18,7 +18,7 @@ interface Waiting {
 
 const KEPT = "keyhaven.vault";
 
-/** The one Worker of the page. */
+/** One Worker of the page. */
 class Line {
   private readonly mailbox = newMailbox();
   private readonly worker: Worker;
@@ -70,7 +70,8 @@ class Line {
         this.next();
         break;
       case "broken":
-        this.fail({ code: "page.no_worker", cause: message.cause });
+        // Before it was ready the browser cannot; later something in it went wrong.
+        this.fail({ code: this.ready ? "page.fault" : "page.no_worker", cause: message.cause });
         break;
       case "ask":
         writeAnswer(this.mailbox, JSON.stringify((await this.answer(message.question, message.about)) ?? null));
@@ -80,7 +81,7 @@ class Line {
         const waiting = this.open;
         this.open = null;
         keep(message.changes);
-        if (message.kind === "done") waiting?.resolve(JSON.parse(message.result));
+        if (message.kind === "done") waiting?.resolve(JSON.parse(message.result, present));
         else waiting?.reject(told(JSON.parse(message.failure) as Told));
         this.next();
       }
@@ -104,6 +105,11 @@ class Line {
     for (const waiting of [this.open, ...this.queue.splice(0)]) waiting?.reject(failure);
     this.open = null;
   }
+}
+
+/** What is absent is `null` for the client, and not there at all for the pages. A whole answer may be `null`. */
+function present(name: string, value: unknown): unknown {
+  return value === null && name !== "" ? undefined : value;
 }
 
 /** A failure as the client tells it. */
@@ -147,8 +153,15 @@ interface Policies {
   createPolicy(name: string, rules: { createScriptURL(address: string): string }): { createScriptURL(address: string): unknown };
 }
 
-/** The Worker's own address, marked as one that may be run: the only use of the one policy that the service allows. */
+let address: string | null = null;
+
+/** The policy is made once: a second one of its name is refused. */
 function workerAddress(): string {
+  return (address ??= markedAddress());
+}
+
+/** The Worker's own address, marked as one that may be run: the only use of the one policy that the service allows. */
+function markedAddress(): string {
   const address = new URL(workerFile, import.meta.url).href;
   const policies = (globalThis as { trustedTypes?: Policies }).trustedTypes;
   if (policies === undefined) return address;
@@ -169,6 +182,9 @@ function withBytes<T extends { readonly bytes: unknown }>(found: T): T {
 /** The vault of the service at `origin`. */
 export function connect(origin: string): Vault {
   const line = new Line(origin);
+  // A kit or an authenticator is shown while its flow waits for the person, and what waits draws nothing: pictures have a Worker of
+  // their own, which is made when the first one is wanted.
+  let drawing: Line | null = null;
   const call = <T>(name: string, args: readonly unknown[] = [], asks?: object): Promise<T> => line.call<T>(name, args, asks as Asks);
   return {
     service: async () => {
@@ -177,7 +193,7 @@ export function connect(origin: string): Vault {
     },
     known: () => call("known"),
     strength: (password, email) => call("strength", [password, email]),
-    qr: (text) => call("qr", [text]),
+    qr: (text) => (drawing ??= new Line(origin)).call("qr", [text]),
 
     signUp: (account, asks) => call("signUp", [account], asks),
     signIn: (email, password, asks) => call("signIn", [email, password], asks),

@@ -72,8 +72,13 @@ scope.onmessage = async ({ data }) => {
   try {
     done = { kind: "done", id: data.id, result: vault.call(data.name, data.args), changes: vault.changes() };
   } catch (error) {
-    const failure = typeof error === "string" ? error : JSON.stringify({ code: "page.fault", title: String(error) });
-    done = { kind: "failed", id: data.id, failure, changes: vault.changes() };
+    if (typeof error !== "string") {
+      // The client itself has stopped, and nothing in it can be asked any more.
+      vault = null;
+      scope.postMessage({ kind: "broken", cause: String(error) });
+      return;
+    }
+    done = { kind: "failed", id: data.id, failure: error, changes: vault.changes() };
   }
   scope.postMessage(done);
 };

@@ -70,6 +70,10 @@ export class Watch {
     context.on('weberror', (error) => this.note(`an error: ${error.error().stack ?? error.error().message}`));
   }
 
+  noted(): readonly string[] {
+    return this.#troubles;
+  }
+
   /** What was noted belongs to something that failed anyway. */
   forget(): void {
     this.#troubles.length = 0;
@@ -94,9 +98,19 @@ function watchFromInside(): void {
     hadRecentInput: boolean;
     sources: { node: Node | null; previousRect: DOMRectReadOnly; currentRect: DOMRectReadOnly }[];
   };
-  new PerformanceObserver((list) => {
-    for (const shift of list.getEntries() as Shift[]) {
-      if (shift.hadRecentInput || shift.value === 0) continue;
+  // Another page in place of this one is no shift, though it may come long after the tap: the service was asked in between.
+  const PAGE_CHANGE_MS = 300;
+  const changes: number[] = [];
+  let title = '';
+  new MutationObserver(() => {
+    const now = document.querySelector('h1')?.textContent ?? '';
+    if (now !== title) changes.push(performance.now());
+    title = now;
+  }).observe(document, { subtree: true, childList: true, characterData: true });
+  const isChange = (at: number) => changes.some((change) => Math.abs(change - at) < PAGE_CHANGE_MS);
+  const look = (shifts: Shift[]): void => {
+    for (const shift of shifts) {
+      if (shift.hadRecentInput || shift.value < 0.0001 || isChange(shift.startTime)) continue;
       const what = shift.sources.map(({ node, previousRect, currentRect }) => {
         const element = node instanceof Element ? node : node?.parentElement;
         const name = `${element?.tagName.toLowerCase()}.${element?.className}`;
@@ -104,6 +118,10 @@ function watchFromInside(): void {
       });
       note(`layout shift of ${shift.value.toFixed(4)} at ${location.hash}: ${what.join('; ')}`);
     }
+  };
+  new PerformanceObserver((list) => {
+    const shifts = list.getEntries() as Shift[];
+    setTimeout(() => look(shifts), PAGE_CHANGE_MS);
   }).observe({ type: 'layout-shift', buffered: true });
 }
 

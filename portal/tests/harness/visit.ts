@@ -1,12 +1,15 @@
 // A person with a browser, before the pages of a true service.
 
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 
 import { Authenticator } from './authenticator';
 import { addAuthenticator, checkAccessible, checkWidth, DESKTOP, type Look, profile, Watch } from './browser';
 import { Hands } from './hands';
 import type { Key as DriveKey, TextFile } from './keys';
+import { needed } from './programs';
 import type { Service } from './service';
 
 export const PASSWORD = 'calm harbour kettle violin';
@@ -21,6 +24,23 @@ export interface Visiting {
   path?: string;
   /** An authenticator for passkeys in this browser. */
   authenticator?: 'prf' | 'plain';
+}
+
+/** Visits that were not ended. */
+const open = new Set<Visit>();
+
+/** A test whose failure shows what the person saw last. */
+export function journey(name: string, steps: () => Promise<void>, options: { skip?: string | false } = {}): void {
+  test(name, options, async (context) => {
+    try {
+      await steps();
+    } catch (error) {
+      for (const visit of open) context.diagnostic(await visit.lastSeen(name).catch(String));
+      throw error;
+    } finally {
+      for (const visit of open) await visit.leave();
+    }
+  });
 }
 
 export class Visit {
@@ -48,6 +68,7 @@ export class Visit {
     const page = await context.newPage();
     if (how.authenticator !== undefined) await addAuthenticator(page, how.authenticator === 'prf');
     const visit = new Visit(service, context, page, watch, base, look);
+    open.add(visit);
     await page.goto(base);
     await page.locator('h1').first().waitFor();
     return visit;
@@ -63,8 +84,20 @@ export class Visit {
 
   /** Ends the visit; what went wrong on the side comes up here. */
   async end(): Promise<void> {
-    await this.#context.close();
+    await this.leave();
     this.watch.check();
+  }
+
+  async leave(): Promise<void> {
+    open.delete(this);
+    await this.#context.close();
+  }
+
+  /** What is on the screen, and what went wrong on the side, for the message of a failure. */
+  async lastSeen(name: string): Promise<string> {
+    const picture = join(needed('KEYHAVEN_SCREENS'), `failed-${name.replace(/\W+/g, '-').slice(0, 60)}.png`);
+    await this.page.screenshot({ path: picture, fullPage: true });
+    return [this.page.url(), picture, ...this.watch.noted(), await this.hands.words()].join('\n');
   }
 
   /** Makes an account up to its second factor. Gives the code of the kit. */
@@ -87,10 +120,16 @@ export class Visit {
 
   /** Reads the kit, and types its end as if from paper. */
   async keepKit(): Promise<string> {
+    await this.sees('kit.qr');
     const code = (await this.page.locator('.sheet .secret').innerText()).trim();
     await this.hands.type('kit.check', code.replace(/[\s-]/g, '').slice(-6));
     await this.hands.press('kit.kept');
     return code;
+  }
+
+  /** A picture of a code is drawn while the flow that needs it waits for the person. */
+  private async sees(picture: 'kit.qr' | 'factor.totp.qr'): Promise<void> {
+    await this.page.getByRole('img', { name: this.hands.text(picture) }).waitFor();
   }
 
   /** Adds an authenticator app where the page offers one. */
@@ -99,6 +138,7 @@ export class Visit {
     await hands.press('factor.totp.choose');
     await hands.press('factor.totp.show');
     await hands.sees('factor.totp.scan');
+    await this.sees('factor.totp.qr');
     await hands.unfold('factor.totp.by_hand');
     const link = await this.page.getByRole('link', { name: hands.text('factor.totp.open_app') }).getAttribute('href');
     const phone = Authenticator.scan(link ?? '', this.service);

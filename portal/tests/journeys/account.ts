@@ -1,12 +1,12 @@
 // A new account, its first key, and the key when it is needed.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 
 import { PHONE } from '../harness/browser';
 import { fixture, holds, type Key, newKey, tableOf, windowsFile } from '../harness/keys';
 import { Service } from '../harness/service';
-import { PASSWORD, Visit } from '../harness/visit';
+import { journey, PASSWORD, Visit } from '../harness/visit';
 
 describe('account', () => {
   let service: Service;
@@ -15,7 +15,7 @@ describe('account', () => {
   });
   after(() => service.end());
 
-  test('sign up with an authenticator, save a file of Windows with two-factor on, read the key on a phone', async () => {
+  journey('sign up with an authenticator, save a file of Windows with two-factor on, read the key on a phone', async () => {
     const email = 'ada@example.org';
     const key = newKey();
     const desk = await Visit.open(service);
@@ -47,7 +47,7 @@ describe('account', () => {
     assert.ok(!holds(service.log, key), 'no key in the log of the service');
   });
 
-  test('a German file of Windows is read as well', async () => {
+  journey('a German file of Windows is read as well', async () => {
     const email = 'grete@example.org';
     const { phone } = await service.computer('grete').signUp(email, PASSWORD);
     const visit = await Visit.open(service, { look: { ...PHONE, language: 'de' } });
@@ -57,7 +57,7 @@ describe('account', () => {
   });
 
   for (const prf of [true, false]) {
-    test(`sign up with a passkey that can${prf ? '' : 'not'} open the vault`, async () => {
+    journey(`sign up with a passkey that can${prf ? '' : 'not'} open the vault`, async () => {
       const email = prf ? 'bo@example.org' : 'cy@example.org';
       const key = newKey();
       const visit = await Visit.open(service, { authenticator: prf ? 'prf' : 'plain' });
@@ -94,7 +94,7 @@ describe('account', () => {
     });
   }
 
-  test('one of 500 keys is found by the 8 characters of the locked screen', async () => {
+  journey('one of 500 keys is found by the 8 characters of the locked screen', async () => {
     const email = 'dee@example.org';
     const keys: Key[] = Array.from({ length: 500 }, (_, n) => newKey(`one of many, ${n}`));
     const computer = service.computer('dee');

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 
 import { PHONE } from '../harness/browser';
 import { Service } from '../harness/service';
-import { PASSWORD, Visit } from '../harness/visit';
+import { journey, PASSWORD, Visit } from '../harness/visit';
 
 describe('devices', () => {
   let service: Service;
@@ -15,7 +15,7 @@ describe('devices', () => {
   });
   after(() => service.end());
 
-  test('a computer is enrolled by its codes, saves with two-factor on, and is revoked', async () => {
+  journey('a computer is enrolled by its codes, saves with two-factor on, and is revoked', async () => {
     const email = 'ada@example.org';
     const { phone } = await service.computer('ada').signUp(email, PASSWORD);
     const laptop = service.computer('laptop');
@@ -65,7 +65,7 @@ describe('devices', () => {
     assert.match(refused.stdout + refused.stderr, /device\.revoked/);
   });
 
-  test('a computer is enrolled by its link, opened on a phone', async () => {
+  journey('a computer is enrolled by its link, opened on a phone', async () => {
     const email = 'bo@example.org';
     const { phone } = await service.computer('bo').signUp(email, PASSWORD);
     const laptop = service.computer('bo-laptop');

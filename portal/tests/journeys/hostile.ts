@@ -1,12 +1,12 @@
 // A service that lies, and one that is reached under a path.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe } from 'node:test';
 
 import { type Between, Proxy } from '../harness/between';
 import { newKey, windowsFile } from '../harness/keys';
 import { freePort, Service } from '../harness/service';
-import { PASSWORD, Visit } from '../harness/visit';
+import { journey, PASSWORD, Visit } from '../harness/visit';
 
 async function behind(between: Omit<Between, 'port'>): Promise<{ service: Service; proxy: Proxy; between: Omit<Between, 'port'> }> {
   const publicPort = await freePort();
@@ -17,7 +17,7 @@ async function behind(between: Omit<Between, 'port'>): Promise<{ service: Servic
 }
 
 describe('what stands between', () => {
-  test('a service that swaps the key of the account is refused, and says so', async () => {
+  journey('a service that swaps the key of the account is refused, and says so', async () => {
     const { service, proxy, between } = await behind({});
     const email = 'ada@example.org';
     const { phone } = await service.computer('ada').signUp(email, PASSWORD);
@@ -49,7 +49,7 @@ describe('what stands between', () => {
     await service.end();
   });
 
-  test('the pages work under a path of a proxy', async () => {
+  journey('the pages work under a path of a proxy', async () => {
     const { service, proxy, between } = await behind({});
     const email = 'bo@example.org';
     const { phone } = await service.computer('bo').signUp(email, PASSWORD);

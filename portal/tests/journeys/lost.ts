@@ -1,11 +1,11 @@
 // Something is lost. Each way back ends with two-factor on.
 
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 
 import { PHONE } from '../harness/browser';
 import { newKey, windowsFile } from '../harness/keys';
 import { Service } from '../harness/service';
-import { PASSWORD, Visit } from '../harness/visit';
+import { journey, PASSWORD, Visit } from '../harness/visit';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -18,7 +18,7 @@ describe('lost things', () => {
   });
   after(() => service.end());
 
-  test('the phone is lost: a backup code, then a new authenticator', async () => {
+  journey('the phone is lost: a backup code, then a new authenticator', async () => {
     const email = 'ada@example.org';
     const desk = await Visit.open(service);
     const { codes } = await desk.signUp(email);
@@ -46,7 +46,7 @@ describe('lost things', () => {
     await again.end();
   });
 
-  test('phone and backup codes are lost: seven days, then a new authenticator', { skip: clock() }, async () => {
+  journey('phone and backup codes are lost: seven days, then a new authenticator', async () => {
     const email = 'bo@example.org';
     await service.computer('bo').signUp(email, PASSWORD);
     const visit = await Visit.open(service);
@@ -75,9 +75,9 @@ describe('lost things', () => {
     await back.hands.goes('security');
     await back.hands.sees('two_factor.on');
     await back.end();
-  });
+  }, { skip: clock() });
 
-  test('the password is lost: the kit and a code set a new one', async () => {
+  journey('the password is lost: the kit and a code set a new one', async () => {
     const email = 'cy@example.org';
     const key = newKey();
     const desk = await Visit.open(service);

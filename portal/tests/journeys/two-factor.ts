@@ -1,17 +1,15 @@
 // Two-factor off and on: with its delay, and with saving that does not care.
 
-import { describe, test } from 'node:test';
+import { describe } from 'node:test';
 
 import { newKey, windowsFile } from '../harness/keys';
 import { Service } from '../harness/service';
-import { PASSWORD, Visit } from '../harness/visit';
+import { journey, PASSWORD, Visit } from '../harness/visit';
 
 const HOUR = 3_600_000;
 
 describe('two-factor', () => {
-  test('off is announced, cancelled, begun again and done; saving ends in "Saved" each time; then it is on again', {
-    skip: Service.clockMoves ? false : 'faketime is not installed',
-  }, async () => {
+  journey('off is announced, cancelled, begun again and done; saving ends in "Saved" each time; then it is on again', async () => {
     const email = 'ada@example.org';
     const service = await Service.start();
     const { phone } = await service.computer('ada').signUp(email, PASSWORD);
@@ -56,5 +54,5 @@ describe('two-factor', () => {
     await hands.press('factor.totp.choose');
     await visit.end();
     await service.end();
-  });
+  }, { skip: Service.clockMoves ? false : 'faketime is not installed' });
 });

@@ -212,6 +212,15 @@ const outside: Scene[] = [
   },
   { name: 'lost-both', path: 'lost/both' },
   { name: 'lost-all', path: 'lost/all' },
+  { name: 'lost-new-keys', path: 'lost/new-keys' },
+  {
+    name: 'lost-new-keys-incomplete',
+    path: 'lost/new-keys',
+    steps: async (hands) => {
+      await (await hands.button('reset.begin')).click();
+      await hands.sees('renew.code.missing');
+    },
+  },
   { name: 'cancel', path: 'cancel' },
   { name: 'why', path: 'why' },
   { name: 'trust', path: 'trust' },
@@ -346,6 +355,10 @@ const inside: Scene[] = [
   },
   { name: 'export', path: 'export' },
   { name: 'delete', path: 'delete' },
+  { name: 'delete-runs', path: 'delete', state: 'deleting' },
+  { name: 'delete-ask', path: 'delete', steps: (hands) => hands.press('delete.begin') },
+  { name: 'key-deleting', path: `keys/${RECORD}0`, state: 'deleting' },
+  { name: 'keys-many-found', path: 'keys', state: 'many', steps: (hands) => hands.type('keys.search', 'room-17') },
   { name: 'not-found', path: 'nothing/here' },
 ];
 

@@ -1,6 +1,7 @@
 // A vault whose answers are written down. It shows pages in states that a true vault is seldom in; that the pages do their work is
 // for the journeys to show.
 
+import type { Holds } from '../../src/portal/holds';
 import type { AuditEntry, Device, FoundKey, KeyMeta, Kit, SavedKey, Vault, Wait } from '../../src/portal/vault';
 
 const HOUR = 3_600_000;
@@ -65,6 +66,11 @@ const KEYS: SavedKey[] = [
   key(6, { verified: false, author: '?', finding: undefined, meta: { computer: 'UNKNOWN-PC' } }),
 ];
 
+/** As many as a school has. */
+const MANY: SavedKey[] = Array.from({ length: 500 }, (_, n) =>
+  key(n, { receivedAt: NOW - DAY, meta: { computer: `ROOM-${String(1 + (n >> 2))}`, mount: `${'CDEF'[n & 3] ?? 'C'}:`, label: '' } }),
+);
+
 const DEVICES: Device[] = [
   device('ADA-LAPTOP', {}),
   device(LONG_PC, { gaps: [4, 7], openOrders: 1, seenAt: NOW - 40 * DAY }),
@@ -106,6 +112,11 @@ const WAITS: Wait[] = [
   { waitId: 'w2', kind: 'reset', begunAt: NOW - DAY, begunBy: 'owner', dueAt: NOW + 6 * DAY },
 ];
 
+const DELETIONS: Wait[] = [
+  { waitId: 'w3', kind: 'delete-record', target: KEYS[0]?.recordId, begunAt: NOW - DAY, begunBy: 'owner', dueAt: NOW + 29 * DAY },
+  { waitId: 'w4', kind: 'delete-account', begunAt: NOW - DAY, begunBy: 'owner', dueAt: NOW + 29 * DAY },
+];
+
 function found(index: number, more: Partial<FoundKey>): FoundKey {
   const keyId = KEYS[index]?.meta?.keyId ?? '';
   return { index, fate: 'save', keyId, computer: '', drive: 'C:', label: '', kind: 'recovery-password', place: `line ${index + 3}`, ...more };
@@ -128,7 +139,7 @@ const QR = { size: 33, bits: Array.from({ length: 33 * 33 }, (_, n) => (n * 7919
  * The vault in a state: `empty` (nothing saved), `failing` (the service does not answer), `slow` (nothing comes), `off` (two-factor
  * off), `waits` (delays run), `passkeys`, else all is well.
  */
-export function sample(state: string): Vault {
+export function sample(state: string): Vault & Holds {
   const answer = <T>(value: T): Promise<T> => {
     if (state === 'slow') return new Promise(() => undefined);
     return state === 'failing' ? Promise.reject(failing('server.busy')) : Promise.resolve(value);
@@ -198,10 +209,16 @@ export function sample(state: string): Vault {
     },
     changePassword: () => refuse('factor.code_used'),
     beginTwoFactorOff: () => Promise.resolve(WAITS[0] as Wait),
-    waits: () => Promise.resolve(state === 'waits' ? WAITS : []),
+    waits: () => Promise.resolve(state === 'waits' ? WAITS : state === 'deleting' ? DELETIONS : []),
+    deleteRecord: () => Promise.resolve(DELETIONS[0] as Wait),
+    deleteAccount: () => refuse('stepup.grant_used'),
+    startOver: async (_lost, begin, asks) => {
+      if ((await asks.mailedCode()) === null) throw failing('page.cancelled');
+      return begin ? { kind: 'waiting', dueAt: NOW + 14 * DAY, secondFactor: false } : { kind: 'done', fingerprint: FINGERPRINT, mustAddFactor: true };
+    },
     cancelWait: () => Promise.resolve(),
     cancelWaitWithCode: () => Promise.resolve(),
-    records: () => answer(state === 'empty' ? [] : KEYS),
+    records: () => answer(state === 'empty' ? [] : state === 'many' ? MANY : KEYS),
     reveal: (recordId, _reason, _confirm, afterwards) => {
       const saved = KEYS.find((one) => one.recordId === recordId);
       if (saved?.meta === undefined) return refuse('record.not_found');

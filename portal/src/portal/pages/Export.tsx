@@ -60,7 +60,7 @@ export function Export(): JSX.Element {
               }}
             >
               <Notice kind="warn">{t("export.warning")}</Notice>
-              <NewPassword email="" value={chosen} onInput={setChosen} wrong={wrong} label={t("export.passphrase")} />
+              <NewPassword email="" value={chosen} onInput={setChosen} wrong={wrong} label={t("export.passphrase")} againLabel={t("export.passphrase.again")} />
             </ConfirmForm>
           </div>
         )}

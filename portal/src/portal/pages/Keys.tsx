@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
-import { byName, list, t } from "../../i18n";
+import { byName, t } from "../../i18n";
 import { Button, Empty, Field, Icon, LinkButton, More, Notice, PageHead, Tag, to, Trouble, Waiting, When } from "../../ui";
 import { keys, useRead, waits } from "../state";
 import type { SavedKey } from "../vault";
@@ -95,16 +95,20 @@ function group(all: readonly SavedKey[]): Computer[] {
 
 export function Keys(): JSX.Element {
   const read = useRead(keys);
-  useRead(waits);
+  const running = useRead(waits);
   const [typed, setTyped] = useState("");
-  const all = read.value;
+  // Delays stand above the list: it comes when they are known, so that nothing moves.
+  const all = running.value === null && running.failure === null ? null : read.value;
   const wanted = typed.trim();
   const found = useMemo(
     () => (all === null ? [] : wanted === "" ? all : all.filter((key) => fits(key, wanted))),
     [all, wanted],
   );
-  const unverified = found.filter((key) => !key.verified);
-  const groups = useMemo(() => group(found.filter((key) => key.verified)), [found]);
+  const match = useMemo(() => (wanted === "" ? null : theMatch(found, wanted)), [found, wanted]);
+  // Nothing but the one key: the card says all of it.
+  const listed = match !== null && found.length === 1 ? [] : found;
+  const unverified = listed.filter((key) => !key.verified);
+  const groups = useMemo(() => group(listed.filter((key) => key.verified)), [listed]);
   return (
     <>
       <PageHead title={t("keys.title")} />
@@ -142,7 +146,7 @@ export function Keys(): JSX.Element {
             <p class="unseen" role="status">
               {wanted === "" ? "" : t("keys.found", { count: found.length })}
             </p>
-            {wanted !== "" && <Matches found={found} typed={wanted} />}
+            {match !== null && <Match best={match} />}
             {found.length === 0 && (
               <Empty icon="search" title={t("keys.not_found", { typed: wanted })}>
                 <p>{t("keys.not_found.lead")}</p>
@@ -183,21 +187,27 @@ export function Keys(): JSX.Element {
   );
 }
 
-/** One key that fits what a locked screen shows: the way to it is one tap. */
-function Matches(props: { readonly found: readonly SavedKey[]; readonly typed: string }): JSX.Element | null {
-  const id = idOf(props.typed);
-  const usable = props.found.filter((key) => key.verified && key.meta !== undefined);
+/** The one key that fits what a locked screen shows. */
+function theMatch(found: readonly SavedKey[], typed: string): SavedKey | null {
+  const id = idOf(typed);
+  const usable = found.filter((key) => key.verified && key.meta !== undefined);
   const ids = new Set(usable.map((key) => key.meta?.keyId));
-  const best = [...usable].sort(better)[0];
-  if (id === null || id.length < 4 || ids.size !== 1 || best?.meta === undefined) return null;
+  if (id === null || id.length < 4 || ids.size !== 1) return null;
+  return [...usable].sort(better)[0] ?? null;
+}
+
+/** The way to it is one tap. */
+function Match(props: { readonly best: SavedKey }): JSX.Element {
+  const { best } = props;
   return (
     <div class="card found">
       <div>
         <h2>{driveName(best)}</h2>
-        <p class="soft name">{best.meta.computer}</p>
+        <p class="soft name">{best.meta?.computer}</p>
       </div>
-      <p>
-        <KeyId id={best.meta.keyId} />
+      <p class="row">
+        {best.meta !== undefined && <KeyId id={best.meta.keyId} />}
+        <Standing saved={best} />
       </p>
       <LinkButton kind="main" wide icon="key" href={to("keys", best.recordId)}>
         {t("keys.show")}
@@ -276,5 +286,5 @@ export function kindName(saved: SavedKey): string {
 }
 
 export function namesOf(saved: SavedKey): string {
-  return list([driveName(saved), saved.meta?.computer ?? ""].filter((name) => name !== ""));
+  return [driveName(saved), saved.meta?.computer ?? ""].filter((name) => name !== "").join(" · ");
 }

@@ -68,7 +68,7 @@ export function LostPhone(): JSX.Element {
           </div>
         </li>
         <li class="card">
-          <h2>{t("lost.phone.reset")}</h2>
+          <h2>{t("lost.phone.reset.step")}</h2>
           <p>{t("lost.phone.reset.lead")}</p>
           <div class="buttons">
             <LinkButton href={to("lost", "reset")}>{t("lost.phone.reset.action")}</LinkButton>
@@ -89,19 +89,24 @@ export function LostAll(): JSX.Element {
         <ul>
           <li>{t("lost.all.1")}</li>
           <li>{t("lost.all.2")}</li>
-          <li>{t("lost.all.3")}</li>
+          <li>{t(vault().startOver === undefined ? "lost.all.3" : "lost.all.3.renew")}</li>
         </ul>
+        {vault().startOver !== undefined && (
+          <div class="buttons">
+            <LinkButton href={to("lost", "new-keys")}>{t("renew.title")}</LinkButton>
+          </div>
+        )}
       </div>
     </>
   );
 }
 
-function emailWrong(email: string): string | undefined {
+export function emailWrong(email: string): string | undefined {
   return /^\S+@\S+$/.test(email.trim()) ? undefined : t("email.wrong");
 }
 
 /** What both ways ask in between. */
-function useKitAsks(email: string): { asks: KitAsks; asking: JSX.Element | null } {
+export function useKitAsks(email: string): { asks: KitAsks; asking: JSX.Element | null } {
   const [mailed, askMailed] = useAsk<null, string | null>(null);
   const [kit, askKit] = useAsk<Kit, boolean>(false);
   const stage = mailed !== null ? "mail" : kit !== null ? "kit" : "";

@@ -9,6 +9,7 @@ import {
   Check,
   Empty,
   Facts,
+  focusFirst,
   KeyView,
   LinkButton,
   More,
@@ -26,6 +27,7 @@ import {
 import { ConfirmForm } from "../Confirming";
 import { keys, trail, useRead, vault } from "../state";
 import type { Revealed, SavedKey } from "../vault";
+import { DeleteKey } from "./Delete";
 import { driveName, isPast, KeyId, kindName, RECOVERY_KEY, Standing, STARTUP_KEY } from "./Keys";
 
 /** How long a key stays on the screen. */
@@ -80,7 +82,19 @@ function Known(props: { readonly saved: SavedKey }): JSX.Element {
     setShown(null);
     setHidden(true);
     say(t("key.hidden"));
+    // What had the focus is gone.
+    requestAnimationFrame(() => focusFirst(document));
   };
+  // A startup key has no countdown to look at, and a page that is left may come back from the browser's memory: both end here.
+  useEffect(() => {
+    if (shown === null) return;
+    const end = setTimeout(hide, Math.max(0, until - Date.now()));
+    addEventListener("pagehide", hide);
+    return () => {
+      clearTimeout(end);
+      removeEventListener("pagehide", hide);
+    };
+  }, [shown, until]);
   return (
     <>
       <PageHead
@@ -126,6 +140,7 @@ function Known(props: { readonly saved: SavedKey }): JSX.Element {
             />
           </div>
         </section>
+        {shown === null && <DeleteKey recordId={saved.recordId} />}
       </div>
     </>
   );
@@ -239,13 +254,15 @@ function Shown(props: {
           {ordered.yes ? t("key.ordered") : textOr(`key.ordered.${ordered.why ?? ""}`, t("key.ordered.failed"))}
         </Notice>
       )}
-      <More title={t("key.how")}>
-        <ol>
-          <li>{t("key.how.1")}</li>
-          <li>{t("key.how.2")}</li>
-          <li>{t("key.how.3")}</li>
-        </ol>
-      </More>
+      {file === undefined && (
+        <More title={t("key.how")}>
+          <ol>
+            <li>{t("key.how.1")}</li>
+            <li>{t("key.how.2")}</li>
+            <li>{t("key.how.3")}</li>
+          </ol>
+        </More>
+      )}
       <p class="soft small">{t("key.logged")}</p>
     </section>
   );

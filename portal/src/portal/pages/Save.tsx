@@ -216,8 +216,8 @@ function Preview(props: {
                     <span class="sub-text">
                       {row.wrongGroup === undefined
                         ? textOr(`save.refused.${row.why ?? ""}`, row.why ?? "")
-                        : t("save.wrong_group", { number: row.wrongGroup })}{" "}
-                      {row.place}
+                        : t("save.wrong_group", { number: row.wrongGroup })}
+                      {placeWords(row.place)}
                     </span>
                   )}
                 </span>
@@ -311,3 +311,10 @@ function Saved(props: {
   );
 }
 
+/** " (line 5)": where in the file it stands, as the reader of files says it. A whole file needs no place. */
+function placeWords(place: string): string {
+  const found = /^(line|entry) (\d+)$/.exec(place);
+  if (found === null) return "";
+  const number = Number(found[2]);
+  return ` (${found[1] === "line" ? t("save.place.line", { number }) : t("save.place.entry", { number })})`;
+}

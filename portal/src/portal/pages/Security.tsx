@@ -39,7 +39,8 @@ export function changed(): void {
 export function Security(): JSX.Element {
   const about = useRead(account);
   const list = useRead(factors);
-  useRead(waits);
+  const running = useRead(waits);
+  const known = running.value !== null || running.failure !== null;
   const [done, setDone] = useState<string | null>(null);
   const failure = about.failure ?? list.failure;
   return (
@@ -61,8 +62,8 @@ export function Security(): JSX.Element {
             }}
           />
         )}
-        {(about.value === null || list.value === null) && failure === null && <Waiting />}
-        {about.value !== null && list.value !== null && (
+        {(about.value === null || list.value === null || !known) && failure === null && <Waiting />}
+        {about.value !== null && list.value !== null && known && (
           <All account={about.value} list={list.value} onDone={setDone} />
         )}
       </div>
@@ -167,7 +168,7 @@ function All(props: { readonly account: Account; readonly list: FactorList; read
           <Way href={to("export")} title={t("export.title")} words={t("export.line")} />
           <Way href={to("trust")} title={t("trust.title")} words={t("trust.line")} />
           <Way href={to("why")} title={t("why.title")} words={t("why.line")} />
-          <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />
+          {vault().deleteAccount !== undefined && <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />}
         </ul>
       </Section>
       {open === "add" && (
@@ -213,7 +214,7 @@ function TwoFactorState(props: { readonly account: Account }): JSX.Element {
   const { twoFactor, offAt } = props.account;
   return (
     <div class="card">
-      <div class="row">
+      <div class="row whole">
         <Icon name={twoFactor ? "shieldCheck" : "shield"} size={32} />
         <div class="grow">
           <p class="strong">{t(twoFactor ? "two_factor.on" : "two_factor.is_off")}</p>
@@ -385,7 +386,7 @@ function OpenVault(props: { readonly factor: Factor; readonly onClose: () => voi
 }
 
 
-/** Turning two-factor off, and keeping it on: what it changes, and what it does not. */
+/** Giving up two-factor, and keeping it: what it changes, and what it does not. */
 export function TwoFactor(): JSX.Element {
   const about = useRead(account);
   useRead(waits);

@@ -136,7 +136,9 @@ function SecondFactor(props: {
   readonly kinds: readonly string[];
   readonly onGiven: (given: GivenFactor | null) => void;
 }): JSX.Element {
-  const { kinds, onGiven } = props;
+  const { onGiven } = props;
+  const where = useRead(service);
+  const kinds = props.kinds.filter((kind) => kind !== "passkey" || where.value?.passkeys !== false);
   const takesCode = kinds.includes("totp") || kinds.includes("backup-code") || kinds.includes("mail");
   const [backup, setBackup] = useState(!kinds.includes("totp") && !kinds.includes("mail"));
   const [code, setCode] = useState("");
@@ -154,6 +156,7 @@ function SecondFactor(props: {
     <>
       <PageHead title={t("sign_in.second")} lead={t("sign_in.second.lead")} />
       <div class="stack">
+        {kinds.length === 0 && <Notice kind="warn">{t("confirm.no_way")}</Notice>}
         {kinds.includes("passkey") && (
           <Button kind={takesCode ? "plain" : "main"} wide icon="passkey" onClick={() => onGiven({ by: "passkey" })}>
             {t("confirm.use_passkey")}
