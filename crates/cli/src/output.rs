@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+pub(crate) use drive_ops::note::note;
+pub(crate) use drive_ops::words::size;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -38,35 +40,7 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     }
 }
 
-/// Something a person should know although the command goes on.
-pub(crate) fn note(text: &str) {
+/// Prints a note.
+pub(crate) fn tell_note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "keyhaven: {text}");
-}
-
-/// A size as people read it, with the exact number of bytes.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    match UNITS.iter().find(|(_, shift)| bytes >> shift > 0) {
-        Some((unit, shift)) => {
-            let tenths = (u128::from(bytes) * 10) >> shift;
-            let (whole, tenth) = (tenths / 10, tenths % 10);
-            if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
-        }
-        None if bytes == 1 => "1 byte".to_owned(),
-        None => format!("{bytes} bytes"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(1), "1 byte");
-        assert_eq!(size(511), "511 bytes");
-        assert_eq!(size(1024), "1 KiB");
-        assert_eq!(size(65_994_752), "62.9 MiB");
-        assert_eq!(size(4 << 40), "4 TiB");
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub(crate) use drive_ops::words::shown;
 use fs_view::{Entry, Error, FileSystem, Problem};
 
 use crate::drive::{self, UnlockArgs, Unlocked};
@@ -75,32 +76,5 @@ pub(crate) fn tell_problems(problems: &[Problem]) -> Outcome {
         0 => Ok(()),
         1 => Err(Failure::no("one thing on the drive could not be read; it is named above")),
         count => Err(Failure::no(format!("{count} things on the drive could not be read; they are named above"))),
-    }
-}
-
-/// A name from a drive, safe for a terminal: control characters and the marks that turn text around are escaped.
-pub(crate) fn shown(name: &str) -> String {
-    let turns =
-        |letter: char| matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let mut out = String::with_capacity(name.len());
-    for letter in name.chars() {
-        if letter.is_control() || turns(letter) {
-            out.extend(letter.escape_unicode());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn names_cannot_drive_the_terminal() {
-        assert_eq!(shown("Grüße.txt"), "Grüße.txt");
-        assert_eq!(shown("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
-        assert_eq!(shown("exe.\u{202e}txt"), "exe.\\u{202e}txt");
     }
 }

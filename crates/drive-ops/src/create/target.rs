@@ -8,18 +8,21 @@ use std::path::{Path, PathBuf};
 use block_io::{BlockRead, BlockWrite, FileDisk};
 use fve::Volume;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::lock::{Lock, exclusive};
-use crate::{output, prompt};
+use crate::note::note;
 
 /// What is overwritten before anything else, so that nothing old is taken for a volume while the new one is made.
 const WIPED_BYTES: usize = 8192;
 
 /// The storage of the new volume, held open until it is finished.
-pub(super) struct Target {
-    pub(super) path: PathBuf,
-    pub(super) disk: FileDisk,
-    pub(super) is_device: bool,
+pub struct Target {
+    /// Its name.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub disk: FileDisk,
+    /// Whether it is a device.
+    pub is_device: bool,
     /// Sectors before a partition on its disk, in units of 512 bytes.
     start_sectors: u64,
     /// Whether what was on a device is lost.
@@ -30,12 +33,15 @@ pub(super) struct Target {
 
 impl Target {
     /// Makes a new file.
-    pub(super) fn create(path: &Path, length_bytes: u64) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// [`Kind::Exists`]; of the system.
+    pub fn create(path: &Path, length_bytes: u64) -> Outcome<Self> {
         let disk = FileDisk::create_new(path, length_bytes).map_err(|error| {
             let failure = Failure::could_not(format!("cannot create {}", path.display())).because(&error);
             match &error {
                 block_io::Error::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                    failure.hint("choose another name; an existing file is never overwritten")
+                    failure.kind(Kind::Exists).hint("choose another name; an existing file is never overwritten")
                 }
                 _ => failure,
             }
@@ -51,7 +57,10 @@ impl Target {
     }
 
     /// Opens a device that nothing else uses.
-    pub(super) fn open_device(path: &Path) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// It is in use, or this account may not.
+    pub fn open_device(path: &Path) -> Outcome<Self> {
         let file = exclusive(path).map_err(|error| {
             let failure = Failure::could_not(format!("cannot open {}", path.display())).because(&error);
             match error.kind() {
@@ -71,36 +80,22 @@ impl Target {
         Ok(Self { path: path.to_owned(), disk, is_device: true, start_sectors, wiped: Cell::new(false), _lock: lock })
     }
 
-    pub(super) fn length_bytes(&self) -> u64 {
+    /// Its size.
+    #[must_use]
+    pub fn length_bytes(&self) -> u64 {
         self.disk.geometry().length_bytes
     }
 
     /// Sectors before the volume on its disk, in units of `sector_bytes`; 0 where they do not fit into the field.
-    pub(super) fn hidden_sectors(&self, sector_bytes: u32) -> u32 {
+    #[must_use]
+    pub fn hidden_sectors(&self, sector_bytes: u32) -> u32 {
         u32::try_from(self.start_sectors * 512 / u64::from(sector_bytes)).unwrap_or(0)
     }
 
-    /// Refuses to destroy what is on a device, unless that was asked for, and asks before anything is lost.
-    pub(super) fn confirm(&self, overwrite: bool, yes: bool) -> Outcome {
-        let name = self.path.display();
-        let content = content(&self.disk);
-        if let (Some(content), false) = (&content, overwrite) {
-            return Err(Failure::no(format!("{name} is not empty"))
-                .cause(format!("it holds {content}"))
-                .hint("if nothing on it is needed any more, say so with --overwrite"));
-        }
-        if yes {
-            return Ok(());
-        }
-        let content = content.map(|content| format!(", {content}")).unwrap_or_default();
-        let size = output::size(self.length_bytes());
-        let question = format!("everything on {name} ({size}{content}) will be lost; type yes to go on");
-        let answer = prompt::line(&question)
-            .map_err(|failure| failure.hint("without a terminal, --yes says that everything on it may be lost"))?;
-        if answer != "yes" {
-            return Err(Failure::no(format!("{name} was left as it is")).cause("the answer was not yes"));
-        }
-        Ok(())
+    /// What is on it, where that is anything known.
+    #[must_use]
+    pub fn content(&self) -> Option<String> {
+        content(&self.disk)
     }
 
     /// Makes the start of a device look like nothing. A new file is nothing already.
@@ -114,11 +109,11 @@ impl Target {
     }
 
     /// After a failure: half a volume in a file is of no use to anybody, and the file was not there before.
-    pub(super) fn give_up(&self) {
+    pub fn give_up(&self) {
         if !self.is_device {
             let _ = std::fs::remove_file(&self.path);
         } else if self.wiped.get() {
-            output::note(&format!("warning: what was on {} is lost, and it is no volume yet", self.path.display()));
+            note(&format!("warning: what was on {} is lost, and it is no volume yet", self.path.display()));
         }
     }
 }
@@ -139,7 +134,9 @@ fn content(disk: &FileDisk) -> Option<String> {
     (count > 0).then(|| format!("a partition table with {count} partitions"))
 }
 
-pub(super) fn kind_name(kind: fs_view::FileSystemKind) -> &'static str {
+/// What a file system is called.
+#[must_use]
+pub fn kind_name(kind: fs_view::FileSystemKind) -> &'static str {
     match kind {
         fs_view::FileSystemKind::Ntfs => "NTFS",
         fs_view::FileSystemKind::Fat12 => "FAT12",

@@ -1,12 +1,56 @@
-//! Errors of the account in words: what failed, why, what to do next, and the code, which never changes.
+//! The account on this computer, and its errors in words: what failed, why, what to do next, and the code, which never changes.
 
-use vault_client::Error;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
 use vault_client::problem::Code;
+use vault_client::{Client, Error, HttpTransport, State};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind, Outcome};
+
+/// A client over HTTP.
+pub type HttpClient = Client<HttpTransport>;
+
+/// The folder where this computer keeps what it knows about the account, unless another one was named.
+///
+/// # Errors
+/// There is no home folder.
+pub fn state_folder(named: Option<&Path>) -> Outcome<PathBuf> {
+    if let Some(folder) = named.filter(|folder| !folder.as_os_str().is_empty()) {
+        return Ok(folder.to_owned());
+    }
+    let strategy = etcetera::choose_base_strategy().map_err(|error| {
+        Failure::could_not("there is no home folder to keep the account's state in")
+            .because(&error)
+            .hint("name a folder with --state or KEYHAVEN_STATE")
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
+}
+
+/// A client with the state in this folder, of the service that was named or that the state knows.
+///
+/// # Errors
+/// [`Kind::NotEnrolled`] when neither names a service; the address cannot be used.
+pub fn client(server: Option<&str>, folder: PathBuf) -> Outcome<HttpClient> {
+    let state = State::new(folder);
+    let known = state.server_address().map_err(|error| explain(&error))?;
+    let address = match (server.filter(|address| !address.is_empty()), known) {
+        (Some(asked), _) => asked.to_owned(),
+        (None, Some(known)) => known,
+        (None, None) => {
+            return Err(Failure::could_not("this computer does not know any account service yet")
+                .kind(Kind::NotEnrolled)
+                .hint("name it with --server or KEYHAVEN_SERVER, for instance https://keys.example.org"));
+        }
+    };
+    let transport = HttpTransport::new(&address)
+        .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
+    Ok(Client::new(transport, state))
+}
 
 /// Error, cause, next step and exit status for an error of the account.
-pub(crate) fn explain(error: &Error) -> Failure {
+#[must_use]
+pub fn explain(error: &Error) -> Failure {
     let mut failure = match error {
         Error::Problem(problem) => {
             let failure = if problem.status >= 500 || problem.status == 429 {
@@ -31,12 +75,14 @@ pub(crate) fn explain(error: &Error) -> Failure {
             failure.hint(next(problem.code.as_str(), &problem.next))
         }
         Error::Transport(source) => Failure::could_not("the account service cannot be reached")
+            .kind(Kind::Unreachable)
             .cause(source.to_string())
             .hint("check the connection and the address (--server), then run it again"),
         Error::NotSignedIn => {
             Failure::could_not("nobody is signed in on this computer").hint("sign in with `keyhaven account sign-in`")
         }
         Error::NotEnrolled => Failure::could_not("this computer is not enrolled to save keys")
+            .kind(Kind::NotEnrolled)
             .cause("only an enrolled device may add keys to an account; it is enrolled once, with two-factor")
             .hint("enrol it with `keyhaven device enrol`"),
         Error::State { .. } | Error::DamagedState { .. } => {

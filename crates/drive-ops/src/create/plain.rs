@@ -12,7 +12,7 @@ use fs_reserve::{FileSystem as Reserve, Write};
 use fve::Placement;
 
 use super::FileSystem;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::places::{self, without};
 
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -133,7 +133,7 @@ fn run(wanted: &Wanted<'_>, file: &Path) -> Outcome {
 fn cannot_run(program: &str, package: &str, error: &io::Error) -> Failure {
     let failure = Failure::could_not(format!("cannot run {program}")).because(error);
     match error.kind() {
-        io::ErrorKind::NotFound => failure.hint(format!(
+        io::ErrorKind::NotFound => failure.kind(Kind::NoProgram).hint(format!(
             "it makes the file system; on Debian and Ubuntu: apt install {package}. FAT32 needs no other program"
         )),
         _ => failure,
@@ -209,6 +209,8 @@ fn random() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

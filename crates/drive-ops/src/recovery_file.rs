@@ -4,7 +4,8 @@ use secret::{RecoveryPassword, RecoveryPasswordError, SecretString};
 use zeroize::Zeroizing;
 
 /// Text of a file in UTF-16 (either byte order, with mark) or UTF-8 (with or without).
-pub(crate) fn decode(bytes: &[u8]) -> Option<SecretString> {
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<SecretString> {
     let wide = |convert: fn([u8; 2]) -> u16| {
         let units: Zeroizing<Vec<u16>> =
             Zeroizing::new(bytes[2..].as_chunks::<2>().0.iter().map(|pair| convert(*pair)).collect());
@@ -19,7 +20,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SecretString> {
 }
 
 /// Text of a file in which only the digits matter: one in an older code page, letter by letter, where it is nothing else.
-pub(crate) fn decode_for_digits(bytes: &[u8]) -> SecretString {
+#[must_use]
+pub fn decode_for_digits(bytes: &[u8]) -> SecretString {
     decode(bytes).unwrap_or_else(|| SecretString::new(bytes.iter().map(|byte| char::from(*byte)).collect()))
 }
 
@@ -28,7 +30,7 @@ pub(crate) fn decode_for_digits(bytes: &[u8]) -> SecretString {
 ///
 /// # Errors
 /// What is wrong with the best candidate.
-pub(crate) fn find_password(text: &SecretString) -> Result<RecoveryPassword, RecoveryPasswordError> {
+pub fn find_password(text: &SecretString) -> Result<RecoveryPassword, RecoveryPasswordError> {
     let mut nearest = None;
     for line in text.expose().lines().map(|line| line.trim_matches(['\0', '\u{FEFF}'])) {
         match RecoveryPassword::parse(line) {
@@ -76,7 +78,8 @@ fn digits(line: &str) -> usize {
 }
 
 /// The file as Windows writes it: UTF-16LE with mark, CRLF.
-pub(crate) fn encode(identifier: &str, password: &RecoveryPassword) -> Zeroizing<Vec<u8>> {
+#[must_use]
+pub fn encode(identifier: &str, password: &RecoveryPassword) -> Zeroizing<Vec<u8>> {
     let digits = password.to_text();
     let text = Zeroizing::new(format!(
         "BitLocker Drive Encryption recovery key \0\r\n\r\n\
@@ -98,6 +101,8 @@ pub(crate) fn encode(identifier: &str, password: &RecoveryPassword) -> Zeroizing
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const TEXT: &str = "235818-357951-253979-013365-241120-245575-342914-591910";

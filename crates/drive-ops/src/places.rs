@@ -11,16 +11,18 @@ const METADATA_BYTES: u64 = 65_536;
 const HEADER_BYTES: u64 = 8192 + 65_536;
 
 /// Three free places: for each copy of the metadata, and behind the first for the volume header.
-pub(crate) struct Places([Range<u64>; 3]);
+pub struct Places([Range<u64>; 3]);
 
 impl Places {
     /// What the file system must never use again.
-    pub(crate) fn ranges(&self) -> [Range<u64>; 3] {
+    #[must_use]
+    pub fn ranges(&self) -> [Range<u64>; 3] {
         self.0.clone()
     }
 
     /// The same as the engine takes it.
-    pub(crate) fn placement(&self, volume_bytes: u64) -> Placement {
+    #[must_use]
+    pub fn placement(&self, volume_bytes: u64) -> Placement {
         let metadata_offsets = self.0.clone().map(|place| place.start);
         Placement { volume_bytes, metadata_offsets, header_offset_bytes: metadata_offsets[0] + METADATA_BYTES }
     }
@@ -30,7 +32,7 @@ impl Places {
 ///
 /// # Errors
 /// [`Error::NotEnoughSpace`]; [`Error::FileSystem`], [`Error::Storage`], [`Error::Damaged`].
-pub(crate) fn find<D: BlockRead>(volume: &FileSystem<D>, usual: &Placement) -> Result<Places, Error> {
+pub fn find<D: BlockRead>(volume: &FileSystem<D>, usual: &Placement) -> Result<Places, Error> {
     let align_bytes = volume.cluster_bytes().clamp(4096, METADATA_BYTES);
     let lengths = [METADATA_BYTES + HEADER_BYTES, METADATA_BYTES, METADATA_BYTES];
     let wants = |at_least: [u64; 3]| -> Vec<Want> {
@@ -48,7 +50,8 @@ pub(crate) fn find<D: BlockRead>(volume: &FileSystem<D>, usual: &Placement) -> R
 }
 
 /// Ranges without the parts that lie in others.
-pub(crate) fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+#[must_use]
+pub fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut left = ranges.to_vec();
     for other in others {
         left = left

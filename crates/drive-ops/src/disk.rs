@@ -8,18 +8,22 @@ use disk_image::{DiskImage, Error, Partition, PartitionTable, partitions};
 use fve::Volume;
 
 use crate::drive::{self, Disk, Locked};
-use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::note::note;
+use crate::words::size;
 
 /// A drive as it was named.
-pub(crate) struct Named {
-    pub(crate) image: PathBuf,
-    pub(crate) partition: Option<u32>,
+pub struct Named {
+    /// The file or device.
+    pub image: PathBuf,
+    /// The number of a partition of it.
+    pub partition: Option<u32>,
 }
 
 impl Named {
     /// A number behind the last colon names a partition, unless a file really has this name.
-    pub(crate) fn parse(argument: &Path) -> Self {
+    #[must_use]
+    pub fn parse(argument: &Path) -> Self {
         let whole = || Self { image: argument.to_owned(), partition: None };
         let Some((image, number)) = argument.to_str().and_then(|text| text.rsplit_once(':')) else { return whole() };
         let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -32,20 +36,22 @@ impl Named {
 }
 
 /// How a partition of an image is named.
-pub(crate) fn name_of(image: &Path, number: u32) -> String {
+#[must_use]
+pub fn name_of(image: &Path, number: u32) -> String {
     format!("{}:{number}", image.display())
 }
 
 /// The file or device in the name of a drive.
-pub(crate) fn image_of(argument: &Path) -> PathBuf {
+#[must_use]
+pub fn image_of(argument: &Path) -> PathBuf {
     Named::parse(argument).image
 }
 
 /// How an image is opened: for reading, or for writing as well.
-pub(crate) type Opening = fn(&Path) -> Result<DiskImage, Error>;
+pub type Opening = fn(&Path) -> Result<DiskImage, Error>;
 
 /// Opens the volume that the argument names. A whole disk with one BitLocker volume in a partition means that one.
-pub(crate) fn open_volume(argument: &Path, opening: Opening) -> Outcome<Locked> {
+pub fn open_volume(argument: &Path, opening: Opening) -> Outcome<Locked> {
     let Named { image, partition } = Named::parse(argument);
     let opened = || opening(&image).map_err(|error| explain(&image, &error));
     let disk = opened()?;
@@ -64,7 +70,7 @@ pub(crate) fn open_volume(argument: &Path, opening: Opening) -> Outcome<Locked> 
 }
 
 /// Opens what the argument names, whatever is on it. A whole disk with partitions is refused: one of them is meant.
-pub(crate) fn open_plain(argument: &Path, opening: Opening) -> Outcome<Disk> {
+pub fn open_plain(argument: &Path, opening: Opening) -> Outcome<Disk> {
     let Named { image, partition } = Named::parse(argument);
     let disk = opening(&image).map_err(|error| explain(&image, &error))?;
     let table = read_table(&image, &disk)?;
@@ -82,7 +88,7 @@ pub(crate) fn open_plain(argument: &Path, opening: Opening) -> Outcome<Disk> {
 }
 
 /// Opens an image or device, of whatever format.
-pub(crate) fn open_image(image: &Path) -> Outcome<DiskImage> {
+pub fn open_image(image: &Path) -> Outcome<DiskImage> {
     DiskImage::open(image).map_err(|error| explain(image, &error))
 }
 
@@ -107,7 +113,7 @@ fn in_any_partition(disk: DiskImage, image: &Path, found: Option<&'static str>) 
     match (volumes.next(), volumes.count()) {
         (Some(only), 0) => {
             let name = name_of(image, only.number);
-            output::note(&format!("{} is a whole disk; its BitLocker volume is {name}", image.display()));
+            note(&format!("{} is a whole disk; its BitLocker volume is {name}", image.display()));
             in_partition(disk, only, Path::new(&name))
         }
         (Some(first), more) => {
@@ -133,21 +139,24 @@ fn in_any_partition(disk: DiskImage, image: &Path, found: Option<&'static str>) 
 }
 
 /// Whether a BitLocker volume is there, sound or damaged.
-pub(crate) fn holds_volume(disk: &DiskImage, partition: &Partition) -> bool {
+#[must_use]
+pub fn holds_volume(disk: &DiskImage, partition: &Partition) -> bool {
     let volume = partition.of(disk).map(Volume::open);
     matches!(volume, Ok(Ok(_) | Err(fve::Error::NoMetadata { .. } | fve::Error::BadConversion { .. })))
 }
 
 /// Reads the partition table and tells what is wrong with it.
-pub(crate) fn read_table(image: &Path, disk: &DiskImage) -> Outcome<PartitionTable> {
+pub fn read_table(image: &Path, disk: &DiskImage) -> Outcome<PartitionTable> {
     let table = partitions(disk).map_err(|error| explain(image, &error))?;
     for problem in &table.problems {
-        output::note(&format!("warning: {}: {problem}", image.display()));
+        note(&format!("warning: {}: {problem}", image.display()));
     }
     Ok(table)
 }
 
-pub(crate) fn no_such_partition(image: &Path, number: u32, table: &PartitionTable) -> Failure {
+/// Why there is nothing to open.
+#[must_use]
+pub fn no_such_partition(image: &Path, number: u32, table: &PartitionTable) -> Failure {
     let failure = Failure::no(format!("{} has no partition {number}", image.display()));
     if table.partitions.is_empty() {
         return failure
@@ -158,10 +167,11 @@ pub(crate) fn no_such_partition(image: &Path, number: u32, table: &PartitionTabl
 }
 
 /// Partitions as a person tells them apart. Their names come from the disk, so they are escaped.
-pub(crate) fn describe<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
+#[must_use]
+pub fn describe<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
     let one = |partition: &Partition| {
         let name = partition.name.as_ref().map(|name| format!("{name:?}, ")).unwrap_or_default();
-        format!("{} ({}, {name}{})", partition.number, partition.kind, output::size(partition.length_bytes))
+        format!("{} ({}, {name}{})", partition.number, partition.kind, size(partition.length_bytes))
     };
     partitions.map(one).collect::<Vec<_>>().join(", ")
 }
@@ -171,12 +181,18 @@ fn cannot_read(image: &Path, error: &IoError) -> Failure {
 }
 
 /// Error, cause and next step for an image or its partition table.
-pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
+#[must_use]
+pub fn explain(image: &Path, error: &Error) -> Failure {
     let name = image.display();
     let cannot_be_used = || Failure::no(format!("the image {name} cannot be used")).because(error);
     match error {
         Error::Storage(cause @ IoError::Io { operation: "open", source, .. }) => {
             let failure = Failure::could_not(format!("cannot open {name}")).because(cause);
+            let failure = match source.kind() {
+                std::io::ErrorKind::PermissionDenied => failure.kind(Kind::NoRights),
+                std::io::ErrorKind::NotFound => failure.kind(Kind::NotFound),
+                _ => failure,
+            };
             match source.kind() {
                 std::io::ErrorKind::PermissionDenied if image.starts_with("/dev") => {
                     failure.hint("devices belong to root and to their group (often `disk`)")
@@ -189,10 +205,11 @@ pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
         Error::Damaged { .. } | Error::Refused { .. } => {
             cannot_be_used().hint("work on a copy of it; `qemu-img check` tells more about images of virtual machines")
         }
-        Error::Unsupported { .. } => {
-            cannot_be_used().hint("`qemu-img convert -O raw IMAGE raw.img` makes a plain image of most formats")
-        }
+        Error::Unsupported { .. } => cannot_be_used()
+            .kind(Kind::Unsupported)
+            .hint("`qemu-img convert -O raw IMAGE raw.img` makes a plain image of most formats"),
         Error::ReadOnly { .. } => Failure::no(format!("{name} cannot be written"))
+            .kind(Kind::ReadOnly)
             .because(error)
             .hint("it can be read; `qemu-img convert -O raw IMAGE raw.img` makes one that can be written, too"),
         Error::Part { .. } => Failure::could_not(format!("cannot open all of {name}"))
@@ -207,6 +224,8 @@ pub(crate) fn explain(image: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -6,24 +6,27 @@ use crate::failure::{Failure, Outcome};
 
 /// Something that may hold a BitLocker volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub struct Candidate {
     /// What to open, and how other commands name it.
-    pub(super) path: PathBuf,
+    pub path: PathBuf,
     /// What it is called by who made it.
-    pub(super) model: Option<String>,
+    pub model: Option<String>,
     /// Whether it can be taken out.
-    pub(super) removable: bool,
+    pub removable: bool,
     /// Whether the system has not looked for partitions in it, so that we must.
-    pub(super) look_inside: bool,
+    pub look_inside: bool,
     /// Equal for everything that lies on the same hardware, below or above each other.
-    pub(super) family: usize,
+    pub family: usize,
     /// Whether it is put together from others of its family. It shows again what those hold.
-    pub(super) is_composed: bool,
+    pub is_composed: bool,
 }
 
 /// A system that can tell its drives.
-pub(super) trait HostDrives {
+pub trait HostDrives {
     /// Everything that may hold a volume, in the order in which people expect it.
+    ///
+    /// # Errors
+    /// The system does not tell them.
     fn candidates(&self) -> Outcome<Vec<Candidate>>;
 }
 
@@ -42,6 +45,8 @@ impl HostDrives for OtherSystem {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

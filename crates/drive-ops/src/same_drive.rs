@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 const MAX_DEPTH: usize = 8;
 
 /// Whether `file`, which need not exist, lies on `drive`: a device or an image, with or without the number of a partition.
-pub(crate) fn lies_on(file: &Path, drive: &Path) -> bool {
+#[must_use]
+pub fn lies_on(file: &Path, drive: &Path) -> bool {
     let Some(drive) = resolve(drive) else { return false };
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -136,6 +137,8 @@ fn below(_path: &Path, _drive: &Path, _depth: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What the names of unfinished files end in.
-pub(super) const PARTIAL: &str = ".keyhaven-partial";
+pub const PARTIAL: &str = ".keyhaven-partial";
 /// Longest name of nearly all file systems, in bytes.
 const LONGEST_BYTES: usize = 255;
 /// Where even that is too long: encrypting file systems need a part of the name for themselves.
@@ -18,26 +18,28 @@ const SURELY_SHORT_BYTES: usize = 100;
 
 /// What a target does with names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Rules {
+pub struct Rules {
     /// Only names that Windows can have.
-    pub(super) windows: bool,
+    pub windows: bool,
     /// `A` and `a` are one name.
-    pub(super) folds_case: bool,
+    pub folds_case: bool,
 }
 
 /// The names of one folder of the target.
-pub(super) struct Names {
+pub struct Names {
     rules: Rules,
     taken: HashSet<String>,
 }
 
 impl Names {
-    pub(super) fn new(rules: Rules) -> Self {
+    /// None so far.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
         Self { rules, taken: HashSet::new() }
     }
 
     /// The name that `name` gets, another one for each call. `fits` asks the target whether it is too long.
-    pub(super) fn choose(&mut self, name: &str, fits: &dyn Fn(&str) -> bool) -> String {
+    pub fn choose(&mut self, name: &str, fits: &dyn Fn(&str) -> bool) -> String {
         let plain = shortened(&escaped(name, self.rules.windows), fits);
         let mut chosen = plain.clone();
         let mut number = 2;
@@ -49,13 +51,14 @@ impl Names {
     }
 
     /// Notes a name as taken; `false` where it was.
-    pub(super) fn take(&mut self, name: &str) -> bool {
+    pub fn take(&mut self, name: &str) -> bool {
         self.taken.insert(if self.rules.folds_case { name.to_lowercase() } else { name.to_owned() })
     }
 }
 
 /// Where a target refused a name although nothing seemed wrong with it: letters that every file system has, and short.
-pub(super) fn plainest(name: &str) -> String {
+#[must_use]
+pub fn plainest(name: &str) -> String {
     let name = escaped(name, true);
     let mut out = String::new();
     name.chars().for_each(|letter| if letter.is_ascii() { out.push(letter) } else { escape(letter, &mut out) });
@@ -64,7 +67,8 @@ pub(super) fn plainest(name: &str) -> String {
 }
 
 /// The name of the unfinished file.
-pub(super) fn partial(name: &str) -> String {
+#[must_use]
+pub fn partial(name: &str) -> String {
     if name.len() + PARTIAL.len() <= LONGEST_BYTES {
         return format!("{name}{PARTIAL}");
     }
