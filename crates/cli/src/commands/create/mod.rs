@@ -187,8 +187,13 @@ fn make(
 ) -> Outcome<String> {
     let bar =
         if arguments.used_space_only { None } else { Some(progress::bytes(plan.drive.volume_bytes, "encrypting")) };
+    let mut written = false;
     let making = Making {
-        before: &mut |identifier| save_recovery(arguments, identifier, recovery),
+        before: &mut |identifier| {
+            save_recovery(arguments, identifier, recovery)?;
+            written = true;
+            Ok(())
+        },
         progress: &mut |done, total| {
             let Some(bar) = &bar else { return };
             bar.set_position(done);
@@ -199,7 +204,8 @@ fn make(
         add: &mut |volume| arguments.add.iter().try_for_each(|path| add::add(volume, path, "")),
     };
     let made = plan.make(target, recovery, password, making);
-    if let (Err(_), Some(path)) = (&made, &arguments.recovery_out) {
+    // A file that was there before is somebody else's.
+    if let (Err(_), Some(path), true) = (&made, &arguments.recovery_out, written) {
         let _ = std::fs::remove_file(path);
     }
     made
