@@ -34,7 +34,8 @@ const TABLE: &[(&str, &[&str])] = &[
         &["block-io", "disk-image", "drive-ops", "fs-view", "fve", "secret", "vault-client", "web-assets"],
     ),
     ("vault-store", &["secret", "vault-protocol"]),
-    ("vault-server", &["secret", "vault-protocol", "vault-store"]),
+    ("web-assets", &[]),
+    ("vault-server", &["secret", "vault-protocol", "vault-store", "web-assets"]),
     (
         "keyhaven",
         &[

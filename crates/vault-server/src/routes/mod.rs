@@ -14,6 +14,7 @@ mod orders;
 mod passkey_sign_in;
 mod passkeys;
 mod password;
+mod portal;
 mod records;
 mod recover;
 mod repair;
@@ -55,6 +56,9 @@ pub(crate) fn router(app: App) -> Router {
         .into_router()
         // Its path has any number of parts, for which a description has no words; C2SP tlog-tiles describes it.
         .route(vault_protocol::log::TILE_ROUTE, get(log::tile))
+        // Files for people's browsers, not the interface.
+        .route(portal::PAGE, get(portal::page))
+        .route(portal::FILES, get(portal::asset))
         .fallback(http::nothing_here)
         .method_not_allowed_fallback(http::not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

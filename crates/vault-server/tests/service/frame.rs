@@ -61,7 +61,8 @@ fn malformed_requests_are_refused_with_a_code() {
         ("POST /v1/login/start HTTP/1.1", "[]", "request.invalid", "400"),
         ("POST /v1/login/start HTTP/1.1", r#"{"email":7}"#, "request.invalid", "400"),
         ("GET /v1/nothing HTTP/1.1", "", "request.not_found", "404"),
-        ("GET / HTTP/1.1", "", "request.not_found", "404"),
+        ("GET /nothing HTTP/1.1", "", "request.not_found", "404"),
+        ("POST / HTTP/1.1", "{}", "request.method", "405"),
         ("DELETE /v1/account HTTP/1.1", "", "request.method", "405"),
         (
             "POST /v1/login/finish HTTP/1.1",

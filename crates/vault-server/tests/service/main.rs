@@ -34,6 +34,7 @@ mod outbox;
 mod passkey_refusals;
 mod passkeys;
 mod password;
+mod portal;
 mod postgres;
 mod prf_leak;
 mod proxied;
