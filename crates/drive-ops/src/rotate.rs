@@ -13,6 +13,7 @@ use std::path::Path;
 
 use fve::{Guid, KeyProtector, ProtectorKind, Remaining};
 use secret::RecoveryPassword;
+use vault_client::{Client, Transport};
 
 use crate::backup::Key;
 use crate::drive::{self, Locked};
@@ -115,4 +116,17 @@ pub fn finish(editing: &mut Editing, rotation: &Rotation) -> Outcome {
         .and_then(|()| rotation.old.iter().try_for_each(|old| editing.editor.remove(*old, Remaining::PersonsKey)));
     editing.explained(finished)?;
     editing.commit()
+}
+
+/// Tells the account that old keys are gone from the drive, where this computer saved them. What waits goes with the next call.
+///
+/// # Errors
+/// The account could not be told, or this computer could not note it.
+pub fn note_retired<T: Transport>(client: &Client<T>, old: &[Guid]) -> Result<(), vault_client::Error> {
+    for old in old.iter().map(Guid::to_string) {
+        if let Some(record) = client.own_record(&old)? {
+            client.note_retired(record, &old)?;
+        }
+    }
+    client.deliver_reports().map(|_| ())
 }

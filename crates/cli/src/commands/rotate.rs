@@ -94,12 +94,8 @@ fn note_retired(arguments: &RotateArgs, rotation: &Rotation) {
     if !client.is_enrolled().unwrap_or(false) {
         return;
     }
-    let noted = rotation.old.iter().try_for_each(|old| match client.own_record(&old.to_string())? {
-        Some(record) => client.note_retired(record, &old.to_string()),
-        None => Ok(()),
-    });
     // The key is replaced and saved all the same; a note that waits goes with the next call.
-    if let Err(error) = noted.and_then(|()| client.deliver_reports().map(|_| ())) {
+    if let Err(error) = drive_ops::rotate::note_retired(&client, &rotation.old) {
         output::note(&format!("warning: the account was not told that the old key is gone from the drive: {error}"));
     }
 }

@@ -65,6 +65,8 @@ pub struct Plan {
 
 /// What happens beside the making.
 pub struct Making<'m> {
+    /// Identifier that the recovery key gets.
+    pub identifier: Guid,
     /// Called with the identifier of the recovery key before there is a volume: a key without a volume does no harm.
     pub before: &'m mut dyn FnMut(&str) -> Outcome,
     /// Bytes that are encrypted, and how many there are.
@@ -175,7 +177,7 @@ impl Plan {
             password,
             placement: self.placement.clone(),
         };
-        let new = NewVolume::begin_with_sectors(&target.disk, &options, self.drive.sector_bytes)
+        let new = NewVolume::begin_as(&target.disk, &options, self.drive.sector_bytes, making.identifier)
             .map_err(|error| self.failed(&error))?;
         let identifier = new.recovery_identifier().to_string();
         (making.before)(&identifier)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use block_io::{BlockRead, Error as IoError, FileDisk};
 use disk_image::partitions;
+use fs_view::{FileSystem, FileSystemKind};
 use fve::{ProtectorKind, Volume, VolumeState};
 
 pub use self::host::{Candidate, HostDrives};
@@ -81,13 +82,6 @@ impl Listed {
         Some(Self { name, bytes, details, device: None })
     }
 
-    /// With the device it was found on.
-    #[must_use]
-    pub fn on(mut self, device: &Candidate) -> Self {
-        self.device = Some(device.clone());
-        self
-    }
-
     fn identifier(&self) -> Option<&str> {
         self.details.as_ref().ok().map(|details| details.identifier.as_str())
     }
@@ -112,51 +106,100 @@ pub fn of_this_computer(sys: &Path, dev: &Path) -> Box<dyn HostDrives> {
     }
 }
 
+/// A drive without BitLocker that could be encrypted where it lies.
+pub struct Plain {
+    /// How other commands name it.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The file system on it.
+    pub file_system: FileSystemKind,
+    /// Its name.
+    pub label: Option<String>,
+    /// Where it was found, for drives of this computer.
+    pub device: Option<Candidate>,
+}
+
+impl Plain {
+    /// Looks at what lies on `disk`; `None` where it has no file system that is known here.
+    #[must_use]
+    pub fn read(name: String, disk: &impl BlockRead) -> Option<Self> {
+        let bytes = disk.geometry().length_bytes;
+        let inside = FileSystem::open(disk).ok()?;
+        let label = inside.label().ok().flatten();
+        Some(Self { name, bytes, file_system: inside.kind(), label, device: None })
+    }
+}
+
+/// What was found where drives may be.
+#[derive(Default)]
+pub struct Survey {
+    /// BitLocker volumes.
+    pub listed: Vec<Listed>,
+    /// Drives without.
+    pub plain: Vec<Plain>,
+    /// Devices that could not be looked at.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Survey {
+    fn look(&mut self, name: String, disk: &impl BlockRead, device: Option<&Candidate>) -> bool {
+        if let Some(mut found) = Listed::read(name.clone(), disk) {
+            found.device = device.cloned();
+            self.listed.push(found);
+            return true;
+        }
+        let found = Plain::read(name, disk).map(|found| Plain { device: device.cloned(), ..found });
+        let is_there = found.is_some();
+        self.plain.extend(found);
+        is_there
+    }
+}
+
 /// The volumes of an image or device, in a partition or over all of it.
 ///
 /// # Errors
 /// It cannot be opened, or its partitions cannot be found.
-pub fn in_image(path: &Path, listed: &mut Vec<Listed>) -> Outcome {
+pub fn in_image(path: &Path) -> Outcome<Survey> {
     let image = disk::open_image(path)?;
-    if let Some(found) = Listed::read(path.display().to_string(), &image) {
-        listed.push(found);
-        return Ok(());
+    let mut survey = Survey::default();
+    if !survey.look(path.display().to_string(), &image, None) {
+        let table = disk::read_table(path, &image)?;
+        for partition in &table.partitions {
+            if let Ok(region) = partition.of(&image) {
+                survey.look(disk::name_of(path, partition.number), &region, None);
+            }
+        }
     }
-    let table = disk::read_table(path, &image)?;
-    for partition in &table.partitions {
-        let region = partition.of(&image).ok();
-        listed.extend(region.and_then(|region| Listed::read(disk::name_of(path, partition.number), &region)));
-    }
-    Ok(())
+    Ok(survey)
 }
 
 /// The volumes on everything that the system names, and what could not be opened.
 ///
 /// # Errors
 /// The system does not tell its drives.
-pub fn of_host(host: &dyn HostDrives) -> Outcome<(Vec<Listed>, Vec<Skipped>)> {
-    let (mut listed, mut skipped) = (Vec::new(), Vec::new());
+pub fn of_host(host: &dyn HostDrives) -> Outcome<Survey> {
+    let mut survey = Survey::default();
     for candidate in host.candidates()? {
         let path = &candidate.path;
         let device = match FileDisk::open(path).and_then(|device| readable(&device).map(|()| device)) {
             Ok(device) => device,
             Err(error) => {
-                skipped.extend(Skipped::new(path, &error));
+                survey.skipped.extend(Skipped::new(path, &error));
                 continue;
             }
         };
-        let mut found: Vec<Listed> = Listed::read(path.display().to_string(), &device).into_iter().collect();
-        if found.is_empty() && candidate.look_inside {
+        if !survey.look(path.display().to_string(), &device, Some(&candidate)) && candidate.look_inside {
             // A table that cannot be used is no news in a list: `info` on the device tells.
             for partition in partitions(&device).map(|table| table.partitions).unwrap_or_default() {
-                let region = partition.of(&device).ok();
-                found.extend(region.and_then(|region| Listed::read(disk::name_of(path, partition.number), &region)));
+                if let Ok(region) = partition.of(&device) {
+                    survey.look(disk::name_of(path, partition.number), &region, Some(&candidate));
+                }
             }
         }
-        listed.extend(found.into_iter().map(|found| found.on(&candidate)));
     }
-    list_once(&mut listed);
-    Ok((listed, skipped))
+    list_once(&mut survey.listed);
+    Ok(survey)
 }
 
 /// Reads the first sector, as a device without a medium opens and gives nothing.

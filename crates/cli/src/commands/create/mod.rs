@@ -189,6 +189,7 @@ fn make(
         if arguments.used_space_only { None } else { Some(progress::bytes(plan.drive.volume_bytes, "encrypting")) };
     let mut written = false;
     let making = Making {
+        identifier: fve::random_guid(),
         before: &mut |identifier| {
             save_recovery(arguments, identifier, recovery)?;
             written = true;

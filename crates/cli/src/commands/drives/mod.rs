@@ -5,7 +5,7 @@ mod listing;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use drive_ops::drives::{HostDrives, in_image, of_host, of_this_computer};
+use drive_ops::drives::{HostDrives, Survey, in_image, of_host, of_this_computer};
 
 use crate::failure::Outcome;
 use crate::output;
@@ -26,7 +26,7 @@ pub(crate) struct DrivesArgs {
 
 pub(crate) fn run(arguments: &DrivesArgs, json: bool) -> Outcome {
     if arguments.paths.is_empty() {
-        let (listed, skipped) = of_host(&*host(arguments))?;
+        let Survey { listed, skipped, .. } = of_host(&*host(arguments))?;
         listing::report(&listed, &skipped, "No BitLocker drive was found on this computer.\n", json)?;
         listing::tell_skipped(&skipped);
         return Ok(());
@@ -34,10 +34,13 @@ pub(crate) fn run(arguments: &DrivesArgs, json: bool) -> Outcome {
     let (mut listed, mut failure) = (Vec::new(), None);
     for path in &arguments.paths {
         // The other images are looked into all the same.
-        if let Err(failed) = in_image(path, &mut listed)
-            && let Some(earlier) = failure.replace(failed)
-        {
-            output::failure(&earlier, json);
+        match in_image(path) {
+            Ok(survey) => listed.extend(survey.listed),
+            Err(failed) => {
+                if let Some(earlier) = failure.replace(failed) {
+                    output::failure(&earlier, json);
+                }
+            }
         }
     }
     listing::report(&listed, &[], "No BitLocker volume was found there.\n", json)?;
@@ -50,6 +53,6 @@ fn host(arguments: &DrivesArgs) -> Box<dyn HostDrives> {
 
 /// How other commands name the BitLocker volumes of this computer.
 pub(crate) fn found_on_host() -> Outcome<Vec<PathBuf>> {
-    let (listed, _) = of_host(&*of_this_computer(Path::new("/sys"), Path::new("/dev")))?;
+    let Survey { listed, .. } = of_host(&*of_this_computer(Path::new("/sys"), Path::new("/dev")))?;
     Ok(listed.iter().map(|listed| listed.name.as_str().into()).collect())
 }
