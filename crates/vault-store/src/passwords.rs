@@ -23,7 +23,7 @@ pub struct NewPassword {
     /// Kind of that ceremony.
     pub ceremony_kind: String,
     /// The session that asked and the one that goes on in the new epoch. Without, somebody came back with the kit: every session
-    /// ends, and so does a delay that was to turn two-factor off.
+    /// ends, and so does a running [`crate::WaitKind::Off`].
     pub session: Option<(Digest, Session)>,
     /// The reset that this is a part of: it must run, and its time must have come.
     pub reset: Option<Wait>,

@@ -225,7 +225,7 @@ async fn forget_factors(tx: &mut Connection, account: AccountId, now: Millis) ->
     Ok(())
 }
 
-/// A delay that was to turn two-factor off ends without that.
+/// A running [`WaitKind::Off`] ends, and two-factor stays on.
 pub(super) async fn cancel_off(tx: &mut Connection, account: AccountId, now: Millis) -> Result<(), Error> {
     cancel_kind(tx, account, WaitKind::Off, now).await?;
     stays_on(tx, account).await
