@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod demo;
 mod fuzz;
+mod portal;
 mod run;
 mod setup;
 mod simulate;
@@ -22,6 +23,8 @@ cargo xtask COMMAND
            or with --drive IMAGE --recovery-password-file FILE on a real one
   test     set-up, then every test that needs no special hardware
   ci       what CI runs after the tests: formatting, lints, docs, dependencies, import rules, fuzzing
+  portal   the pages that people see, built into portal/dist, where the program takes them from
+  journeys people's ways through the pages, in a browser; or those whose names have a word given
   fuzz     every fuzz target for ten seconds, or [--seconds N] [TARGET], and a canary that must be found
   setup    what the tests need: Debian packages, other implementations, the corpus
   simulate power cuts in everything that writes to a volume: [--seed N] [--states N]
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(),
         "setup" => setup::run().map(|_| ()),
+        "portal" => portal::run(),
+        "journeys" => portal::run_journeys(rest, None),
         "fuzz" => fuzz::run(rest),
         "simulate" => simulate::run(rest),
         "tidy" => tidy::run(),

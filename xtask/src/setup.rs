@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::portal;
 use crate::run::{command, succeed, succeeds};
 
 /// A program the tests use, and the Debian package that has it.
@@ -51,6 +52,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("pebble", "pebble"),
     ("systemd-analyze", "systemd"),
     ("pg_ctlcluster", "postgresql"),
+    ("chromium", "chromium"),
+    ("faketime", "faketime"),
 ];
 
 /// What the set-up found and made; names go to the tests in the environment.
@@ -66,6 +69,8 @@ pub(crate) fn run() -> Result<Ready> {
     install_packages()?;
     let judges = judges();
     let corpus = corpus()?;
+    // Before anything is built: the program takes the pages in.
+    portal::run_if_possible()?;
     Ok(Ready { corpus, judges })
 }
 

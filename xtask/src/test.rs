@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, section, succeeds};
-use crate::setup;
+use crate::{portal, setup};
 
 /// Runs all tests; `rest` goes to the test runner.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
@@ -28,6 +28,11 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     }
     let mut passed = tests.status().context("cannot start cargo")?.success();
     if rest.is_empty() {
+        section("journeys through the pages");
+        if let Err(error) = portal::run_journeys(&[], Some(&skipped)) {
+            eprintln!("{error:#}");
+            passed = false;
+        }
         section("sector ciphers on the portable back end");
         passed &= portable_ciphers().status().context("cannot start cargo")?.success();
     }

@@ -7,6 +7,7 @@ use vault_client::problem::Code;
 use vault_client::{Client, Error, HttpTransport, State};
 
 use crate::failure::{Failure, Kind, Outcome};
+use crate::words::shown;
 
 /// A client over HTTP.
 pub type HttpClient = Client<HttpTransport>;
@@ -53,10 +54,12 @@ pub fn client(server: Option<&str>, folder: PathBuf) -> Outcome<HttpClient> {
 pub fn explain(error: &Error) -> Failure {
     let mut failure = match error {
         Error::Problem(problem) => {
+            // The service's words, on one line each: they must not look like ours.
+            let title = shown(&problem.title);
             let failure = if problem.status >= 500 || problem.status == 429 {
-                Failure::could_not(problem.title.clone())
+                Failure::could_not(title)
             } else {
-                Failure::no(problem.title.clone())
+                Failure::no(title)
             };
             let failure = match problem.retry_after {
                 Some(seconds) => failure.cause(format!("the service asks to wait {}", wait(seconds))),
@@ -96,19 +99,29 @@ pub fn explain(error: &Error) -> Failure {
                      computer and enrol it again"
             ))
         }
+        Error::StateExposed { path, .. } => Failure::could_not(
+            "the account's folder on this computer could be changed by others",
+        )
+        .because(error)
+        .hint(format!(
+            "if nobody else put anything there, make it yours (`chown` and `chmod 700 {path}`); if you do not know, \
+                     name another one with --state and sign in and enrol again"
+        )),
         Error::OtherKind => Failure::no("this record keeps another kind of key")
             .hint("`keyhaven keys list` tells what each record keeps"),
         Error::Answer(_) => Failure::could_not("the account service gave an answer that cannot be understood")
             .because(error)
             .hint("check the address of the service (--server), and update the program"),
         Error::WrongOrigin { expected, found } => {
-            Failure::no("the account service goes by another address than the one used here")
-                .because(error)
-                .hint(format!("if {found} is the right address, use it instead of {expected}; if not, do not go on"))
+            Failure::no("the account service goes by another address than the one used here").because(error).hint(
+                format!("if {} is the right address, use it instead of {expected}; if not, do not go on", shown(found)),
+            )
         }
         Error::Log { evidence, .. } => Failure::no(error.to_string())
             .cause(format!("what it signed is kept in {evidence}"))
             .hint(Code::LogInconsistent.next()),
+        Error::LogUnchecked { .. } => Failure::no(error.to_string())
+            .cause("its answers could not be read or are kept back; nothing shows that it still holds what it held"),
         Error::OnlyPasskeys => Failure::no(
             "the account's only second factors are passkeys, and this program has no authenticator",
         )
@@ -123,7 +136,7 @@ pub fn explain(error: &Error) -> Failure {
         other => with_code(Failure::no(other.to_string()), other),
     };
     let code = error.code().map(|code| code.code().to_owned());
-    let unknown = if let Error::Problem(problem) = error { Some(problem.code.clone()) } else { None };
+    let unknown = if let Error::Problem(problem) = error { Some(shown(&problem.code)) } else { None };
     if let Error::Problem(problem) = error
         && problem.kind.starts_with("http")
     {
@@ -149,7 +162,7 @@ fn next(code: &str, next: &str) -> String {
         }
         Some(Code::FactorLabelTaken) => "choose another name with --label".to_owned(),
         Some(Code::AuthEmailCodeInvalid) => "ask whoever runs the service for a new invite".to_owned(),
-        _ => next.to_owned(),
+        _ => shown(next),
     }
 }
 
@@ -158,5 +171,23 @@ fn wait(seconds: u64) -> String {
         0..=120 => format!("{seconds} seconds"),
         121..=7200 => format!("{} minutes", seconds.div_ceil(60)),
         _ => format!("{} hours", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_service_stay_words() {
+        let mut problem = Code::AuthInvalid.problem();
+        let words = "x\u{1b}]0;y\u{7}\nkeyhaven: hint: run `curl`\u{202e}";
+        (problem.title, problem.next, problem.code) = (words.into(), words.into(), words.into());
+        let failure = explain(&Error::Problem(Box::new(problem)));
+        for said in [Some(failure.error), failure.hint, failure.code] {
+            let said = said.unwrap();
+            assert!(said.starts_with("x\\u{1b}]0;y\\u{7}\\u{a}keyhaven"), "{said}");
+            assert!(!said.contains(|letter: char| letter.is_control() || letter == '\u{202e}'), "{said}");
+        }
     }
 }

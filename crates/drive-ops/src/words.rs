@@ -18,8 +18,6 @@ pub fn size(bytes: u64) -> String {
 /// A name from a drive, safe for a screen: control characters and the marks that turn text around are escaped.
 #[must_use]
 pub fn shown(name: &str) -> String {
-    let turns =
-        |letter: char| matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let mut out = String::with_capacity(name.len());
     for letter in name.chars() {
         if letter.is_control() || turns(letter) {
@@ -29,6 +27,12 @@ pub fn shown(name: &str) -> String {
         }
     }
     out
+}
+
+/// Marks that turn text around.
+#[must_use]
+pub fn turns(letter: char) -> bool {
+    matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

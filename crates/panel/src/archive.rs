@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes};
 use drive_ops::drive::Unlocked;
 use drive_ops::names::{Names, Rules};
-use fs_view::{Entry, EntryKind, Error, FileSystem, Visited};
+use fs_view::{Entry, EntryKind, Error, FileSystem, OpenFile, Visited};
 use tokio::sync::mpsc;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -71,9 +71,21 @@ fn body(write: impl FnOnce(&mut Pipe) -> io::Result<()> + Send + 'static) -> Bod
     Body::from_stream(chunks)
 }
 
-/// One file as it is.
-pub(crate) fn single(view: Arc<View>, path: String) -> Body {
-    body(move |pipe| view.files.read(&path, pipe, &mut |_| {}).map(drop).map_err(io::Error::other))
+/// A file, or a part of it, as it is.
+pub(crate) fn part(view: Arc<View>, file: OpenFile, start: u64, end: u64) -> Body {
+    body(move |pipe| {
+        let mut offset = start;
+        let mut buffer = vec![0; CHUNK_BYTES];
+        while offset < end {
+            let length = usize::try_from(end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+            let (into, _) = buffer.split_at_mut(length);
+            let read = view.files.read_at(&file, offset, into).map_err(io::Error::other)?;
+            let read = into.get(..read).filter(|read| !read.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            pipe.write_all(read)?;
+            offset += read.len() as u64;
+        }
+        Ok(())
+    })
 }
 
 /// Files and folders as a ZIP archive.

@@ -45,7 +45,7 @@ pub enum Error {
 }
 
 /// A refusal, or work that failed.
-pub(crate) type Refused = Box<Problem>;
+pub(crate) struct Refused(pub(crate) Box<Problem>);
 /// What a handler gives.
 pub(crate) type Answer<T> = Result<T, Refused>;
 
@@ -114,7 +114,8 @@ impl Code {
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
         let (code, status, title) = code.parts();
-        Self::new(Problem { code: code.to_owned(), status, title: title.to_owned(), detail: None, next: None, help: None })
+        let title = title.to_owned();
+        Self(Box::new(Problem { code: code.to_owned(), status, title, detail: None, next: None, help: None }))
     }
 }
 
@@ -130,19 +131,19 @@ impl From<Failure> for Refused {
         };
         let code = failure.code.unwrap_or_else(|| format!("drive.{}", word(failure.kind)));
         let help = failure.page.map(String::from);
-        Self::new(Problem { code, status, title: failure.error, detail: failure.cause, next: failure.hint, help })
+        Self(Box::new(Problem { code, status, title: failure.error, detail: failure.cause, next: failure.hint, help }))
     }
 }
 
 /// With what is known of the cause.
 pub(crate) fn because(code: Code, failure: Failure) -> Refused {
-    let mut problem = Refused::from(code);
+    let mut problem = Refused::from(code).0;
     problem.detail = Some(match failure.cause {
         Some(cause) => format!("{}: {cause}", failure.error),
         None => failure.error,
     });
     problem.next = failure.hint;
-    problem
+    Refused(problem)
 }
 
 fn word(kind: Kind) -> &'static str {
@@ -177,10 +178,10 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -41,7 +41,7 @@ pub(crate) async fn session(State(app): State<Arc<App>>, request: Request, next:
 }
 
 fn refuse(code: Code) -> Response {
-    (*Refused::from(code)).into_response()
+    Refused::from(code).into_response()
 }
 
 /// The session's token.

@@ -14,7 +14,9 @@
 mod account;
 mod app;
 mod archive;
+mod chooser;
 mod door;
+mod download;
 mod drives;
 mod failure;
 mod given;

@@ -589,6 +589,13 @@ answer! {
     }
 }
 
+/// The digits, at the back-up step.
+#[derive(Serialize)]
+pub struct KeyShown {
+    /// 48 digits in eight groups.
+    pub digits: String,
+}
+
 answer! {
     /// Keys in hand.
     KeysInHand {

@@ -26,6 +26,8 @@ use crate::types::{FileEntry, FileKind, Files};
 const MOST_NAMES: usize = 20_000;
 /// How long a download may wait to begin.
 const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// How long the rest of a file may be asked for after it was last.
+const AGAIN_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// An unlocked drive.
 pub(crate) struct View {
@@ -163,17 +165,20 @@ impl Views {
 }
 
 /// A download that was asked for.
+#[derive(Clone)]
 pub(crate) struct Ticket {
+    drive: String,
     pub(crate) view: Arc<View>,
     pub(crate) paths: Vec<String>,
     pub(crate) name: String,
     /// Whether it is one file, and as it is.
     pub(crate) single: bool,
-    token: SecretBytes<32>,
+    token: Arc<SecretBytes<32>>,
     until: Instant,
 }
 
-/// Downloads that have not begun. Each address works once.
+/// Downloads that were asked for. The address of an archive works once; that of a file for a while, as a browser that was
+/// interrupted asks for the rest of it.
 #[derive(Default)]
 pub(crate) struct Tickets(Mutex<Vec<Ticket>>);
 
@@ -181,14 +186,23 @@ impl Tickets {
     const MOST: usize = 64;
 
     /// Gives the token of a new one.
-    pub(crate) fn add(&self, view: Arc<View>, paths: Vec<String>, name: String, single: bool, now: Instant) -> Answer<String> {
+    pub(crate) fn add(
+        &self,
+        drive: &str,
+        view: Arc<View>,
+        paths: Vec<String>,
+        name: String,
+        single: bool,
+        now: Instant,
+    ) -> Answer<String> {
         let mut tickets = locked(&self.0);
         if tickets.len() >= Self::MOST {
             return Err(Code::TooMany.into());
         }
-        let token = SecretBytes::random();
+        let token = Arc::new(SecretBytes::random());
         let text = BASE64URL_NOPAD.encode(token.expose());
-        tickets.push(Ticket { view, paths, name, single, token, until: now + TICKET_LIFE });
+        let drive = drive.to_owned();
+        tickets.push(Ticket { drive, view, paths, name, single, token, until: now + TICKET_LIFE });
         Ok(text)
     }
 
@@ -196,8 +210,22 @@ impl Tickets {
         let token: SecretBytes<32> = SecretBytes::from_slice(&BASE64URL_NOPAD.decode(token.as_bytes()).ok()?)?;
         let mut tickets = locked(&self.0);
         tickets.retain(|ticket| ticket.until > now);
-        let found = tickets.iter().position(|ticket| ticket.token == token)?;
+        let found = tickets.iter().position(|ticket| *ticket.token == token)?;
+        let ticket = tickets.get_mut(found)?;
+        if ticket.single {
+            ticket.until = now + AGAIN_LIFE;
+            return Some(ticket.clone());
+        }
         Some(tickets.swap_remove(found))
+    }
+
+    /// The drive is locked: what was asked for of it is not given any longer.
+    pub(crate) fn forget_drive(&self, drive: &str) {
+        locked(&self.0).retain(|ticket| ticket.drive != drive);
+    }
+
+    pub(crate) fn clear(&self) {
+        locked(&self.0).clear();
     }
 
     pub(crate) fn sweep(&self, now: Instant) {

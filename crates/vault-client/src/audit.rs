@@ -20,7 +20,12 @@ use crate::state::Profile;
 use crate::{Client, Error, Transport};
 
 /// An entry that is older than this must be in the log. Young ones may wait for their place.
-const LONGEST_WAIT_MS: Millis = 60_000;
+pub(crate) const LONGEST_WAIT_MS: Millis = 60_000;
+/// How far the service's clock may be ahead of the one here.
+pub(crate) const CLOCK_SLACK: Millis = 5 * 60 * 1000;
+
+/// Entries of one account that are read: more than anybody makes in a life, and an end for a service that has none.
+const LONGEST_TRAIL: u64 = 1 << 20;
 
 /// An account's trail whose chain was replayed.
 #[derive(Debug, Clone)]
@@ -107,7 +112,8 @@ impl<T: Transport> Client<T> {
     pub fn audit_trail(&self) -> Result<AuditTrail, Error> {
         let owner = self.owner()?;
         let trail = self.read_trail(&owner)?;
-        self.remember_head(&owner, trail.head)?;
+        let _lock = self.state.lock()?;
+        self.advance_head(&owner, &trail.bytes, trail.head)?;
         Ok(trail)
     }
 
@@ -152,8 +158,20 @@ impl<T: Transport> Client<T> {
             report.evidence = Some(self.keep_evidence(what, &collected.log, &profile.log_pk)?);
         }
         if report.problems.is_empty() {
-            self.write_head(&owner, collected.head)?;
-            self.pin_log(&collected.log)?;
+            match self.advance_head(&owner, &collected.bundle.entries, collected.head) {
+                Err(Error::Inconsistent(what)) => {
+                    report.problem(None, format!("the {what} differs from what was seen meanwhile"));
+                    return Ok(report);
+                }
+                done => done?,
+            }
+            match self.pin_log(&collected.log, &profile.log_pk) {
+                Err(Error::Log { what, evidence }) => {
+                    report.problem(None, format!("the service's log {what}"));
+                    report.evidence = Some(evidence);
+                }
+                done => done?,
+            }
         }
         Ok(report)
     }
@@ -203,15 +221,42 @@ impl<T: Transport> Client<T> {
             log,
             witnesses,
         };
-        Ok(check(bundle, &pins))
+        if *trust != BundleTrust::State {
+            return Ok(check(bundle, &pins));
+        }
+        Ok(check(&self.with_own_memory(bundle)?, &pins))
+    }
+
+    /// The bundle with what this computer remembers of the time that it tells of: whoever made it may have left that out.
+    fn with_own_memory(&self, bundle: &AuditBundle) -> Result<AuditBundle, Error> {
+        let mut whole = bundle.clone();
+        let last = bundle.entries.len() as u64;
+        for reveal in self.remembered_reveals(bundle.account_id)? {
+            let told_of = reveal.entry.is_some_and(|entry| entry.seq <= last);
+            let there = whole.reveals.iter().any(|there| there.entry.is_some() && there.entry == reveal.entry);
+            if told_of && !there {
+                whole.reveals.push(reveal);
+            }
+        }
+        for signed in self.kept_receipts()? {
+            let receipt = verify::receipt(&signed, &bundle.receipt_pk).ok();
+            let told_of =
+                receipt.is_some_and(|receipt| receipt.account_id == bundle.account_id && receipt.audit_seq <= last);
+            if told_of && !whole.receipts.contains(&signed) {
+                whole.receipts.push(signed);
+            }
+        }
+        Ok(whole)
     }
 
     pub(crate) fn read_trail(&self, owner: &Owner) -> Result<AuditTrail, Error> {
         let mut bytes: Vec<Bytes> = Vec::new();
+        let mut end = AuditHead { seq: 0, hash: FixedBytes([0; 32]) };
         let head = loop {
             let path = format!("{}?after={}&limit={MAX_AUDIT_PAGE}", routes::AUDIT, bytes.len());
             let page: AuditPage = self.get(&path, Some(owner.token()))?;
             let went_on = !page.entries.is_empty();
+            end = follow(end, &page.entries)?.0;
             bytes.extend(page.entries);
             if bytes.len() as u64 >= page.head.seq || !went_on {
                 break page.head;
@@ -227,14 +272,43 @@ impl<T: Transport> Client<T> {
         contains(&trail.bytes, &owner.profile.audit_head).then_some(trail).ok_or(Error::Inconsistent("audit trail"))
     }
 
-    fn remember_head(&self, owner: &Owner, head: AuditHead) -> Result<(), Error> {
-        let _lock = self.state.lock()?;
-        self.write_head(owner, head)
+    /// Moves the pinned head on to the end of a chain, under the caller's lock. What another process wrote since the chain was
+    /// read stays: another account, or a head further on.
+    fn advance_head(&self, owner: &Owner, chain: &[Bytes], head: AuditHead) -> Result<(), Error> {
+        let Some(now) = self.state.profile()?.filter(|now| now.account_id == owner.profile.account_id) else {
+            return Ok(());
+        };
+        if now.audit_head.seq > head.seq {
+            return Ok(());
+        }
+        if !contains(chain, &now.audit_head) {
+            return Err(Error::Inconsistent("audit trail"));
+        }
+        self.state.write("profile.json", &Profile { audit_head: head, ..now })
     }
+}
 
-    fn write_head(&self, owner: &Owner, head: AuditHead) -> Result<(), Error> {
-        self.state.write("profile.json", &Profile { audit_head: head, ..owner.profile.clone() })
+/// Follows the chain from `end` over a page of it. Gives the new end and the entries.
+///
+/// # Errors
+/// [`Error::Inconsistent`] for what does not follow; [`Error::Answer`] for more than a page, and when there is no end.
+pub(crate) fn follow(mut end: AuditHead, page: &[Bytes]) -> Result<(AuditHead, Vec<AuditEntry>), Error> {
+    if page.len() as u64 > u64::from(MAX_AUDIT_PAGE) {
+        return Err(Error::Answer("more of the audit trail than asked for"));
     }
+    let mut entries = Vec::with_capacity(page.len());
+    for bytes in page {
+        let entry: AuditEntry = serde_json::from_slice(bytes).map_err(|_| Error::Inconsistent("audit trail"))?;
+        if entry.seq != end.seq.saturating_add(1) || entry.prev != end.hash {
+            return Err(Error::Inconsistent("audit trail"));
+        }
+        if entry.seq > LONGEST_TRAIL {
+            return Err(Error::Answer("an audit trail without end"));
+        }
+        end = AuditHead { seq: entry.seq, hash: FixedBytes(entry_hash(bytes)) };
+        entries.push(entry);
+    }
+    Ok((end, entries))
 }
 
 /// Compares fingerprints as people type them.
@@ -349,7 +423,9 @@ fn check_inclusion(bundle: &AuditBundle, entries: &[AuditEntry], checkpoint: &Ch
     let newest = entries.iter().map(|entry| entry.at).max().unwrap_or(0).max(bundle.made_at);
     for (entry, bytes) in entries.iter().zip(&bundle.entries) {
         let Some(proof) = proofs.get(&entry.seq) else {
-            if newest.saturating_sub(entry.at) > LONGEST_WAIT_MS {
+            // Nor is one young for ever because it calls itself so.
+            let from_the_future = entry.at > bundle.made_at.saturating_add(CLOCK_SLACK);
+            if from_the_future || newest.saturating_sub(entry.at) > LONGEST_WAIT_MS {
                 report.problem(Some(entry.seq), "it is not in the service's log".to_owned());
             } else {
                 report.pending += 1;
@@ -419,6 +495,31 @@ fn check_reveals(bundle: &AuditBundle, entries: &[AuditEntry], report: &mut Audi
         } else {
             let text = format!("the release of record {record} that this computer remembers has no entry");
             report.problem(reveal.entry.map(|head| head.seq), text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_has_an_end() {
+        let entry = |seq: u64| {
+            let entry = serde_json::json!({
+                "v": 1, "seq": seq, "prev": FixedBytes([7; 32]), "at": 1, "actor": { "kind": "account", "id": "" },
+                "action": "login", "target": "", "outcome": "done", "net": "", "client": "", "salt": FixedBytes([0; 16]),
+            });
+            Bytes(serde_json::to_vec(&entry).unwrap())
+        };
+        let at = |seq: u64| AuditHead { seq, hash: FixedBytes([7; 32]) };
+        let (end, entries) = follow(at(LONGEST_TRAIL - 1), &[entry(LONGEST_TRAIL)]).unwrap();
+        assert_eq!((end.seq, entries.len()), (LONGEST_TRAIL, 1));
+        let endless = follow(at(LONGEST_TRAIL), &[entry(LONGEST_TRAIL + 1)]).unwrap_err();
+        assert!(matches!(endless, Error::Answer("an audit trail without end")), "{endless}");
+        for (seq, found) in [(3, 3), (3, 5), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+            let broken = follow(at(seq), &[entry(found)]).unwrap_err();
+            assert!(matches!(broken, Error::Inconsistent(_) | Error::Answer(_)), "{seq} {found}: {broken}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! elsewhere. It holds no secret: audit entries, public keys, signed saves with their sealed titles, receipts, the
 //! checkpoint and what proves that the entries are in the log.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vault_protocol::limits::MAX_PROOF_PAGE;
@@ -126,6 +126,9 @@ impl<T: Transport> Client<T> {
 
     pub(crate) fn collect(&self, owner: &Owner) -> Result<Collected, Error> {
         let profile = &owner.profile;
+        // What is remembered before the trail: another process may add to it meanwhile.
+        let receipts = self.kept_receipts()?;
+        let reveals = self.remembered_reveals(profile.account_id)?;
         let trail = self.read_trail(owner)?;
         let devices: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let records = self.record_views(owner)?;
@@ -142,8 +145,8 @@ impl<T: Transport> Client<T> {
             entries: trail.bytes,
             certificates: devices.devices.into_iter().map(|device| device.certificate).collect(),
             records,
-            receipts: self.kept_receipts()?,
-            reveals: self.remembered_reveals(profile.account_id)?,
+            receipts,
+            reveals,
             seen: log.seen.as_ref().map(|seen| seen.note.clone()),
             consistency: log.consistency.iter().copied().map(FixedBytes).collect(),
             checkpoint: log.note.clone(),
@@ -154,15 +157,16 @@ impl<T: Transport> Client<T> {
 
     /// The checkpoint and the proofs for it. New entries come into the log a moment after they were made: waits for them.
     fn collect_log(&self, owner: &Owner, entries: usize) -> Result<(ShownLog, Vec<EntryProof>), Error> {
-        let begun = Instant::now();
+        let mut waited = Duration::ZERO;
         loop {
             let log = self.look_at_log(&owner.profile.log_pk)?;
             let (None, Some(size)) = (log.fault, log.size) else { return Ok((log, Vec::new())) };
             let proofs = self.proofs(owner, size, entries)?;
-            if proofs.len() >= entries || begun.elapsed() >= self.patience {
+            if proofs.len() >= entries || waited >= self.patience {
                 return Ok((log, proofs));
             }
-            std::thread::sleep(PAUSE);
+            self.pause(PAUSE);
+            waited += PAUSE;
         }
     }
 
@@ -175,13 +179,16 @@ impl<T: Transport> Client<T> {
                 break;
             }
             after = page.last;
+            if page.proofs.len() as u64 > u64::from(MAX_PROOF_PAGE) {
+                return Err(Error::Answer("more proofs than asked for"));
+            }
             // Those of entries that came after the trail was read are not asked for.
             proofs.extend(page.proofs.into_iter().filter(|proof| proof.seq <= entries as u64));
         }
         Ok(proofs)
     }
 
-    fn kept_receipts(&self) -> Result<Vec<Signed>, Error> {
+    pub(crate) fn kept_receipts(&self) -> Result<Vec<Signed>, Error> {
         let mut receipts = Vec::new();
         for name in self.state.names("receipts")? {
             receipts.extend(self.state.read::<Signed>(&name)?);

@@ -25,6 +25,7 @@ pub struct Client<T> {
     pub(crate) state: State,
     pub(crate) key_store: Box<dyn KeyStore>,
     clock: fn() -> Millis,
+    pause: fn(Duration),
     backup_code_used: fn(u32),
     log_fault_found: fn(&Error),
     /// How long a new entry may take into the log while somebody waits.
@@ -49,7 +50,18 @@ impl<T: Transport> Client<T> {
         let key_store = Box::new(FileKeyStore::new(state.folder().join("device.key")));
         let (backup_code_used, log_fault_found) = (|_| {}, |_: &Error| {});
         let (clock, mailed_code) = (system_clock, Box::new(|| None));
-        Self { transport, state, key_store, clock, backup_code_used, log_fault_found, patience: PATIENCE, mailed_code }
+        let pause = std::thread::sleep;
+        Self {
+            transport,
+            state,
+            key_store,
+            clock,
+            pause,
+            backup_code_used,
+            log_fault_found,
+            patience: PATIENCE,
+            mailed_code,
+        }
     }
 
     /// The same client with the device key elsewhere than in a file of the state folder.
@@ -58,10 +70,16 @@ impl<T: Transport> Client<T> {
         Self { key_store, ..self }
     }
 
-    /// The same client with another clock, for tests.
+    /// The same client with another clock: that of a browser, or of a test.
     #[must_use]
     pub fn with_clock(self, clock: fn() -> Millis) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same client that waits by `pause`, where threads cannot sleep.
+    #[must_use]
+    pub fn with_pause(self, pause: fn(Duration)) -> Self {
+        Self { pause, ..self }
     }
 
     /// The same client that calls `told` with the number of backup codes that are left whenever one was used.
@@ -70,7 +88,8 @@ impl<T: Transport> Client<T> {
         Self { backup_code_used: told, ..self }
     }
 
-    /// The same client that calls `told` when a save found out that the service's log contradicts what was seen: the save goes on.
+    /// The same client that calls `told` when a save or a sign-in found out that the service's log contradicts what was seen, is
+    /// kept back, or could not be checked for days: they go on, but for a sign-in to a service that contradicts itself.
     #[must_use]
     pub fn telling_log_faults(self, told: fn(&Error)) -> Self {
         Self { log_fault_found: told, ..self }
@@ -109,6 +128,10 @@ impl<T: Transport> Client<T> {
 
     pub(crate) fn now(&self) -> Millis {
         (self.clock)()
+    }
+
+    pub(crate) fn pause(&self, time: Duration) {
+        (self.pause)(time);
     }
 
     /// Who the service is; checks that it calls itself by the address it was reached under.

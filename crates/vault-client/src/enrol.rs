@@ -27,6 +27,7 @@ pub struct DeviceEnrolment {
     nonce: [u8; 16],
     secret: EnrolmentSecret,
     answer: DeviceCodeAnswer,
+    name: String,
     origin: String,
     expires_at: Millis,
 }
@@ -47,6 +48,15 @@ pub struct LinkApproval {
     pub link: SecretString,
     /// The owner's confirmation.
     pub presence: Presence,
+}
+
+/// A device that was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    /// Which device.
+    pub device_id: DeviceId,
+    /// The name it called itself and that its certificate has.
+    pub name: String,
 }
 
 /// A device in a listing.
@@ -146,6 +156,7 @@ impl<T: Transport> Client<T> {
         let lifetime = Millis::try_from(answer.expires_in.min(600)).unwrap_or(600) * 1000;
         let enrolment = DeviceEnrolment {
             secret,
+            name: name.to_owned(),
             origin: self.transport.origin().to_owned(),
             expires_at: self.now() + lifetime,
             keys,
@@ -158,6 +169,7 @@ impl<T: Transport> Client<T> {
             device_pk: &device_pk,
             box_pk: box_key.public(),
             nonce: &enrolment.nonce,
+            name: &enrolment.name,
         });
         let code = crate::client::token_text(&enrolment.answer.device_code)?;
         let path = routes::with_id(routes::DEVICE_HELLO, &code);
@@ -174,6 +186,7 @@ impl<T: Transport> Client<T> {
             device_pk: &enrolment.keys.signing_key().public(),
             box_pk: box_key.public(),
             nonce: &enrolment.nonce,
+            name: &enrolment.name,
         })?;
         Ok(key)
     }
@@ -202,20 +215,33 @@ impl<T: Transport> Client<T> {
         if !EnrolmentKey::matches(&expected, &answer.tag_a) {
             return Err(Error::AccountKeyMismatch);
         }
-        self.keep_device(&enrolment.keys, answer.certificate, answer.key_statement, (answer.receipt_pk, answer.log_pk))
-            .map(Some)
+        let pins = (answer.receipt_pk, answer.log_pk);
+        self.keep_device(&enrolment.keys, &enrolment.name, answer.certificate, answer.key_statement, pins).map(Some)
     }
 
     /// Owner: approves the device that shows these codes.
     ///
     /// # Errors
     /// `device.check_failed` when the check code does not belong to the device; [`Error`].
-    pub fn approve_device(&self, approval: &OwnerApproval) -> Result<DeviceId, Error> {
+    pub fn approve_device(&self, approval: &OwnerApproval) -> Result<Approved, Error> {
+        self.approve_code(&approval.user_code, &approval.check_code, &approval.presence)
+    }
+
+    /// As [`approve_device`](Self::approve_device), confirmed in any way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn approve_code<'a>(
+        &self,
+        user_code: &str,
+        check_code: &str,
+        confirm: impl Into<Confirm<'a>>,
+    ) -> Result<Approved, Error> {
         let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
-        let user_code = normalise_code(&approval.user_code)
-            .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
-        let secret = EnrolmentSecret::parse_typed(&approval.check_code).ok_or_else(check_failed)?;
-        self.approve(user_code, &secret, &approval.presence)
+        let user_code =
+            normalise_code(user_code).ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
+        let secret = EnrolmentSecret::parse_typed(check_code).ok_or_else(check_failed)?;
+        self.approve(user_code, &secret, confirm.into())
     }
 
     /// Owner: approves the device that shows this link.
@@ -223,17 +249,29 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// `device.code_expired` when it is no link; [`Error::WrongOrigin`] when it is one to another service;
     /// `device.check_failed` when its secret does not belong to the device; [`Error`].
-    pub fn approve_link(&self, approval: &LinkApproval) -> Result<DeviceId, Error> {
-        let link = EnrolmentLink::parse(approval.link.expose())
+    pub fn approve_link(&self, approval: &LinkApproval) -> Result<Approved, Error> {
+        self.approve_link_confirmed(&approval.link, &approval.presence)
+    }
+
+    /// As [`approve_link`](Self::approve_link), confirmed in any way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn approve_link_confirmed<'a>(
+        &self,
+        link: &SecretString,
+        confirm: impl Into<Confirm<'a>>,
+    ) -> Result<Approved, Error> {
+        let link = EnrolmentLink::parse(link.expose())
             .ok_or_else(|| Error::Problem(Box::new(Code::DeviceCodeExpired.problem())))?;
         if link.origin != self.transport.origin() {
             let found = self.transport.origin().to_owned();
             return Err(Error::WrongOrigin { expected: link.origin, found });
         }
-        self.approve(link.user_code, &link.secret, &approval.presence)
+        self.approve(link.user_code, &link.secret, confirm.into())
     }
 
-    fn approve(&self, user_code: String, secret: &EnrolmentSecret, presence: &Presence) -> Result<DeviceId, Error> {
+    fn approve(&self, user_code: String, secret: &EnrolmentSecret, confirm: Confirm<'_>) -> Result<Approved, Error> {
         let check_failed = || Error::Problem(Box::new(Code::DeviceCheckFailed.problem()));
         let owner = self.owner()?;
         let body = DevicePendingRequest { user_code: user_code.clone() };
@@ -244,13 +282,14 @@ impl<T: Transport> Client<T> {
             device_pk: &pending.device_pk,
             box_pk: &pending.box_pk,
             nonce: &pending.nonce.0,
+            name: &pending.name,
         };
         let key = secret.key(&request)?;
         let sent = pending.tag_h.ok_or_else(check_failed)?;
         if !EnrolmentKey::matches(&key.tag_h(&request), &sent) {
             return Err(check_failed());
         }
-        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, presence)?;
+        let confirmed = self.step_up(Purpose::EnrolDevice, &user_code, confirm)?;
         let device = NewDevice {
             account_id: owner.profile.account_id,
             name: &pending.name,
@@ -262,7 +301,7 @@ impl<T: Transport> Client<T> {
         let tag_a = key.tag_a(owner.key_statement(), &certificate, &owner.profile.receipt_pk, &owner.profile.log_pk);
         let body = DeviceApproveRequest { user_code, grant: confirmed.grant, certificate, tag_a };
         let enrolled: DeviceEnrolled = self.post(routes::DEVICE_APPROVE, Some(owner.token()), &body)?;
-        Ok(enrolled.device_id)
+        Ok(Approved { device_id: enrolled.device_id, name: pending.name })
     }
 
     /// Owner: enrols this computer directly. No code is needed: the account's keys were just opened here.
@@ -285,13 +324,14 @@ impl<T: Transport> Client<T> {
         let body = DeviceEnrolRequest { grant: confirmed.grant, certificate: certificate.clone() };
         let _: DeviceEnrolled = self.post(routes::DEVICES, Some(owner.token()), &body)?;
         let pins = (owner.profile.receipt_pk.clone(), owner.profile.log_pk.clone());
-        self.keep_device(&keys, certificate, owner.key_statement().clone(), pins)
+        self.keep_device(&keys, name, certificate, owner.key_statement().clone(), pins)
     }
 
     /// Checks the certificate once more and stores the device.
     fn keep_device(
         &self,
         keys: &DeviceKeys,
+        name: &str,
         certificate: Signed,
         key_statement: Signed,
         (receipt_pk, log_pk): (vault_protocol::PublicKey, vault_protocol::PublicKey),
@@ -303,7 +343,8 @@ impl<T: Transport> Client<T> {
             verify::key_statement(&key_statement, account_id).map_err(Error::unverified("the key statement"))?;
         let certified: Certificate = verify::certificate(&certificate, account_id, &statement.identity_pk)
             .map_err(Error::unverified("the device certificate"))?;
-        if certified.device_pk != keys.signing_key().public() {
+        // Under another name the owner would look for this device among others.
+        if certified.device_pk != keys.signing_key().public() || certified.name != name {
             return Err(Error::AccountKeyMismatch);
         }
         let _lock = self.state.lock()?;

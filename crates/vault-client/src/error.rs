@@ -43,6 +43,12 @@ pub enum Error {
         /// File with the service's statements that do not go together.
         evidence: String,
     },
+    /// The service's log could not be checked for long.
+    #[error("the service's log could not be checked for {days} days")]
+    LogUnchecked {
+        /// For how many days.
+        days: i64,
+    },
     /// The service calls itself by another address than the one it was reached under.
     #[error("the service calls itself {found}, but it was reached as {expected}")]
     WrongOrigin {
@@ -93,6 +99,16 @@ pub enum Error {
     #[error("others than its owner could use the device key {path} (mode {mode:o}{})", owned_by(*owner))]
     KeyExposed {
         /// Which file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner, when it is somebody else than who runs this.
+        owner: Option<u32>,
+    },
+    /// Others could put files into the folder of this client's state.
+    #[error("others than its owner could change {path} (mode {mode:o}{})", owned_by(*owner))]
+    StateExposed {
+        /// Which folder.
         path: String,
         /// Its permission bits.
         mode: u32,

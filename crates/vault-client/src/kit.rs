@@ -6,7 +6,7 @@ use vault_protocol::messages::{KIT_TARGET, KitFinishRequest, KitStartRequest, Ki
 use vault_protocol::routes;
 use vault_protocol::statement::{fingerprint, statement_hash};
 
-use crate::{Client, Error, Kit, Presence, Transport};
+use crate::{Client, Confirm, Error, Kit, Transport};
 
 impl<T: Transport> Client<T> {
     /// Makes a new kit. `keep_kit` shows it and tells whether it was kept; until then the one before stays good, and
@@ -14,7 +14,11 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Error::KitNotConfirmed`], then nothing was changed; [`Error`].
-    pub fn replace_kit(&self, presence: &Presence, keep_kit: &mut dyn FnMut(&Kit) -> bool) -> Result<(), Error> {
+    pub fn replace_kit<'a>(
+        &self,
+        presence: impl Into<Confirm<'a>>,
+        keep_kit: &mut dyn FnMut(&Kit) -> bool,
+    ) -> Result<(), Error> {
         let confirmed = self.step_up(Purpose::Password, KIT_TARGET, presence)?;
         let owner = self.owner()?;
         let started: KitStarted =

@@ -4,7 +4,8 @@
 //! computed here from the log's tiles, be a continuation of the pinned one. What is not is kept under `evidence/`: the
 //! service signed both.
 //!
-//! A service that cannot be reached, or an answer that is no checkpoint, is no inconsistency.
+//! A service that cannot be reached, or an answer that is no checkpoint, is no inconsistency. It is told when it lasts. A signed
+//! checkpoint whose tiles are kept back is told at once and kept: whoever forks a log would do it in this way.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,17 @@ use vault_protocol::messages::{ProofQuestion, RecordProof};
 use vault_protocol::problem::Code;
 use vault_protocol::{FixedBytes, Millis, PublicKey, Signed, VERSION, routes, sha256, verify};
 
+use crate::audit::{CLOCK_SLACK, LONGEST_WAIT_MS};
 use crate::state::DeviceFile;
+use crate::watch::{Envelope, envelope_name};
 use crate::{Client, Error, Transport};
 
 const LOG_FILE: &str = "log.json";
+const DAY_MS: Millis = 24 * 3600 * 1000;
 /// A device that delivers looks at the log so often.
-const DEVICE_INTERVAL_MS: Millis = 24 * 3600 * 1000;
+const DEVICE_INTERVAL_MS: Millis = DAY_MS;
+/// A log that could not be checked for so long is told.
+const LONGEST_UNCHECKED_MS: Millis = 5 * DAY_MS;
 
 /// What a log can be found out to have done.
 pub(crate) mod fault {
@@ -34,6 +40,8 @@ pub(crate) mod fault {
     pub(crate) const CONTENT: &str = "does not hold what its checkpoint says";
     /// Another key, or none.
     pub(crate) const KEY: &str = "has a checkpoint that is not signed by its pinned key";
+    /// Signed, and what would prove it is kept back.
+    pub(crate) const UNCONNECTED: &str = "shows a checkpoint and not what connects it with what was seen before";
     /// Another log.
     pub(crate) const NAME: &str = "shows the checkpoint of another log";
 }
@@ -74,6 +82,8 @@ pub(crate) struct ShownLog {
     root: Hash,
     /// What is wrong with it.
     pub(crate) fault: Option<&'static str>,
+    /// It is signed, and why nothing connects it with the pinned one.
+    unconnected: Option<Error>,
 }
 
 /// What a device without a session found out about its own saves.
@@ -94,13 +104,18 @@ pub struct ReceiptReport {
 impl<T: Transport> Client<T> {
     /// Fetches the checkpoint and judges it.
     pub(crate) fn look_at_log(&self, log_pk: &PublicKey) -> Result<ShownLog, Error> {
+        connected(self.fetch_log(log_pk)?)
+    }
+
+    fn fetch_log(&self, log_pk: &PublicKey) -> Result<ShownLog, Error> {
         let note = String::from_utf8(self.get_bytes(routes::LOG_CHECKPOINT)?);
         self.judge_log(log_pk, note.map_err(|_| Error::Answer("the checkpoint of the log"))?)
     }
 
     fn judge_log(&self, log_pk: &PublicKey, note: String) -> Result<ShownLog, Error> {
         let seen = self.pinned_log()?;
-        let mut shown = ShownLog { note, seen, consistency: Vec::new(), size: None, root: [0; 32], fault: None };
+        let (consistency, size, root) = (Vec::new(), None, [0; 32]);
+        let mut shown = ShownLog { note, seen, consistency, size, root, fault: None, unconnected: None };
         let name = log_name(self.transport.origin());
         let checkpoint = match Note::parse(&shown.note).and_then(|note| note.checkpoint(&name, log_pk)) {
             Ok(checkpoint) => checkpoint,
@@ -117,9 +132,15 @@ impl<T: Transport> Client<T> {
         }
         // A tile that was damaged on the way is no lie: asked for once more.
         for _ in 0..2 {
-            (shown.consistency, shown.fault) = self.connect(old, &checkpoint)?;
-            if shown.fault.is_none() {
-                break;
+            match self.connect(old, &checkpoint) {
+                Ok((consistency, fault)) => {
+                    (shown.consistency, shown.fault, shown.unconnected) = (consistency, fault, None);
+                    if fault.is_none() {
+                        break;
+                    }
+                }
+                // Another failure than that of the network may be different the next time.
+                Err(error) => shown.unconnected = Some(error),
             }
         }
         Ok(shown)
@@ -169,15 +190,35 @@ impl<T: Transport> Client<T> {
 
     /// Keeps both statements; gives the file's path. The same two are kept once.
     pub(crate) fn keep_evidence(&self, what: &str, shown: &ShownLog, log_pk: &PublicKey) -> Result<String, Error> {
+        self.keep_evidence_of(what, shown.seen.as_ref(), shown, log_pk)
+    }
+
+    fn keep_evidence_of(
+        &self,
+        what: &str,
+        seen: Option<&PinnedLog>,
+        shown: &ShownLog,
+        log_pk: &PublicKey,
+    ) -> Result<String, Error> {
+        let before = seen.map(|seen| seen.note.as_bytes()).unwrap_or_default();
+        let hash = sha256(&[before, &[0], shown.note.as_bytes()]);
+        self.write_evidence(&format!("evidence/log-{:016x}.json", number(&hash)), what, seen, shown, log_pk)
+    }
+
+    fn write_evidence(
+        &self,
+        name: &str,
+        what: &str,
+        seen: Option<&PinnedLog>,
+        shown: &ShownLog,
+        log_pk: &PublicKey,
+    ) -> Result<String, Error> {
         let log = log_name(self.transport.origin());
-        let seen = shown.seen.as_ref().map(|seen| seen.note.clone());
-        let hash = sha256(&[seen.as_deref().unwrap_or_default().as_bytes(), &[0], shown.note.as_bytes()]);
-        let number = u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-        let name = format!("evidence/log-{number:016x}.json");
+        let seen = seen.map(|seen| seen.note.clone());
         let log_key = VerifierKey::of_log(&log, log_pk).map(|key| key.to_text());
         let found_at = self.now();
         let evidence = Evidence { what: what.to_owned(), log, log_key, found_at, seen, shown: shown.note.clone() };
-        self.state.write(&name, &evidence)?;
+        self.state.write(name, &evidence)?;
         Ok(self.state.folder().join(name).display().to_string())
     }
 
@@ -187,12 +228,21 @@ impl<T: Transport> Client<T> {
         Ok(file.and_then(|mut file| file.logs.remove(self.transport.origin())))
     }
 
-    /// Pins an accepted checkpoint, under the caller's lock. Never goes back.
-    pub(crate) fn pin_log(&self, shown: &ShownLog) -> Result<(), Error> {
+    /// Pins an accepted checkpoint, under the caller's lock. It was compared with one pinned checkpoint and takes the place of
+    /// no other: what another process pinned meanwhile stays, and is compared the next time.
+    ///
+    /// # Errors
+    /// [`Error::Log`] when the other one is as long and not the same.
+    pub(crate) fn pin_log(&self, shown: &ShownLog, log_pk: &PublicKey) -> Result<(), Error> {
         let (Some(size), None) = (shown.size, shown.fault) else { return Ok(()) };
         let mut file: LogFile = self.state.read(LOG_FILE)?.unwrap_or_default();
         let origin = self.transport.origin();
-        if file.logs.get(origin).is_some_and(|pinned| pinned.size > size) {
+        let pinned = file.logs.get(origin);
+        if let Some(pinned) = pinned.filter(|pinned| pinned.size == size && pinned.root.0 != shown.root) {
+            let evidence = self.keep_evidence_of(fault::FORKED, Some(pinned), shown, log_pk)?;
+            return Err(Error::Log { what: fault::FORKED, evidence });
+        }
+        if pinned.map(PinnedLog::head) != shown.seen.as_ref().map(PinnedLog::head) {
             return Ok(());
         }
         let root = FixedBytes(shown.root);
@@ -201,13 +251,39 @@ impl<T: Transport> Client<T> {
         self.state.write(LOG_FILE, &file)
     }
 
-    /// At a sign-in, under the caller's lock: refuses a log that contradicts itself. One that cannot be reached now is looked at
-    /// the next time.
+    /// At a sign-in, under the caller's lock: refuses a log that contradicts itself. One that cannot be checked now is looked at
+    /// the next time; that it is kept back, or could not be checked for days, is told.
     pub(crate) fn check_log_if_reachable(&self, log_pk: &PublicKey) -> Result<(), Error> {
-        match self.check_log(log_pk) {
-            Ok(shown) => self.pin_log(&shown),
-            Err(error @ Error::Log { .. }) => Err(error),
-            Err(_) => Ok(()),
+        let Ok(shown) = self.fetch_log(log_pk) else {
+            self.tell_if_unchecked();
+            return Ok(());
+        };
+        if shown.unconnected.is_none() {
+            let shown = self.accept(shown, log_pk)?;
+            return self.pin_log(&shown, log_pk);
+        }
+        if let Ok(evidence) = self.keep_unconnected(&shown, log_pk) {
+            self.tell_log_fault(&Error::Log { what: fault::UNCONNECTED, evidence });
+        }
+        self.tell_if_unchecked();
+        Ok(())
+    }
+
+    /// One file for each pinned checkpoint, so that outages do not fill the disk: the first one that was not connected with it.
+    fn keep_unconnected(&self, shown: &ShownLog, log_pk: &PublicKey) -> Result<String, Error> {
+        let seen = shown.seen.as_ref().map(|seen| seen.note.as_bytes()).unwrap_or_default();
+        let name = format!("evidence/log-unconnected-{:016x}.json", number(&sha256(&[seen])));
+        if self.state.read::<Evidence>(&name)?.is_some() {
+            return Ok(self.state.folder().join(name).display().to_string());
+        }
+        self.write_evidence(&name, fault::UNCONNECTED, shown.seen.as_ref(), shown, log_pk)
+    }
+
+    fn tell_if_unchecked(&self) {
+        let Ok(Some(pinned)) = self.pinned_log() else { return };
+        let age = self.now().saturating_sub(pinned.checked_at);
+        if age > LONGEST_UNCHECKED_MS {
+            self.tell_log_fault(&Error::LogUnchecked { days: age / DAY_MS });
         }
     }
 
@@ -220,7 +296,7 @@ impl<T: Transport> Client<T> {
         if self.pinned_log().is_ok_and(|pinned| pinned.as_ref().is_some_and(fresh)) {
             return;
         }
-        if let Err(error @ Error::Log { .. }) = self.check_log_if_reachable(log_pk) {
+        if let Err(error) = self.check_log_if_reachable(log_pk) {
             self.tell_log_fault(&error);
         }
     }
@@ -239,7 +315,7 @@ impl<T: Transport> Client<T> {
             });
         }
         let mut log = self.check_log(&device.log_pk)?;
-        self.pin_log(&log)?;
+        self.pin_log(&log, &device.log_pk)?;
         let mut report = ReceiptReport::default();
         for name in self.state.names("receipts")? {
             let Some(signed) = self.state.read::<Signed>(&name)? else { continue };
@@ -276,20 +352,37 @@ impl<T: Transport> Client<T> {
         let answer: RecordProof = match self.post(&path, None, &question) {
             Ok(answer) => answer,
             Err(error) if error.is(Code::RecordNotFound) => {
-                report.others += 1;
+                // What this device sent itself is its own, whatever the service says.
+                if self.state.read::<Envelope>(&envelope_name(receipt.record_id))?.is_some() {
+                    report.problems.push(format!(
+                        "entry {}: the save of record {} has a receipt, and the service says that there is none",
+                        receipt.audit_seq, receipt.record_id
+                    ));
+                } else {
+                    report.others += 1;
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         let Some(text) = answer.proof else {
-            report.pending += 1;
+            let age = self.now().saturating_sub(receipt.committed_at);
+            if (-CLOCK_SLACK..=LONGEST_WAIT_MS).contains(&age) {
+                report.pending += 1;
+            } else {
+                report.problems.push(format!(
+                    "entry {}: the save of record {} is not in the service's log",
+                    receipt.audit_seq, receipt.record_id
+                ));
+            }
             return Ok(());
         };
         let proof = InclusionProof::parse(&text).map_err(|_| Error::Answer("a proof of the log"))?;
         if proof.note != log.note {
             // The log has grown since; it must have grown on.
-            *log = self.accept(self.judge_log(&device.log_pk, proof.note.clone())?, &device.log_pk)?;
-            self.pin_log(log)?;
+            let grown = connected(self.judge_log(&device.log_pk, proof.note.clone())?)?;
+            *log = self.accept(grown, &device.log_pk)?;
+            self.pin_log(log, &device.log_pk)?;
         }
         match proof.verify(&receipt.audit_hash.0, &log_name(self.transport.origin()), &device.log_pk) {
             Ok(_) => report.logged += 1,
@@ -301,6 +394,19 @@ impl<T: Transport> Client<T> {
         }
         Ok(())
     }
+}
+
+/// For those who ask for a verdict: what is not connected has none.
+fn connected(mut shown: ShownLog) -> Result<ShownLog, Error> {
+    match shown.unconnected.take() {
+        Some(error) => Err(error),
+        None => Ok(shown),
+    }
+}
+
+/// Good for the name of a file.
+fn number(hash: &Hash) -> u64 {
+    u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
 }
 
 impl PinnedLog {

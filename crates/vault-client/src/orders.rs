@@ -29,6 +29,21 @@ struct OrderFile {
     /// The drive it was begun on.
     #[serde(default)]
     drive: Option<String>,
+    /// What was reported at its end, should that get lost.
+    #[serde(default)]
+    replaced_by: Option<RecordId>,
+    #[serde(default)]
+    why: Option<String>,
+}
+
+/// What a device makes of an order that it is shown.
+pub(crate) enum Judged {
+    /// Accepted.
+    ToDo(OrderToDo),
+    /// It was ended here before.
+    Ended(OrderId),
+    /// Not accepted, and why.
+    Refused(String),
 }
 
 /// An order that this device accepts.
@@ -89,39 +104,37 @@ impl OrderToDo {
     }
 }
 
-/// Checks an order. `Ok(Err)`: it is not accepted, and why.
-pub(crate) fn judge<T: Transport>(
-    client: &Client<T>,
-    device: &Device,
-    signed: &Signed,
-) -> Result<Result<OrderToDo, String>, Error> {
+/// Checks an order. What was reported of one that ended before did not get to the service, so it is queued again.
+pub(crate) fn judge<T: Transport>(client: &Client<T>, device: &Device, signed: &Signed) -> Result<Judged, Error> {
+    let refused = |why: String| Ok(Judged::Refused(why));
     let file = &device.file;
     let statement =
         verify::key_statement(&file.key_statement, file.account_id).map_err(Error::unverified("the key statement"))?;
     let order = match verify::rotation_order(signed, file.account_id, &statement.identity_pk) {
         Ok(order) => order,
-        Err(error) => return Ok(Err(format!("an order is not signed by the account's identity key: {error}"))),
+        Err(error) => return refused(format!("an order is not signed by the account's identity key: {error}")),
     };
     let id = order.order_id;
     if order.device_id != file.device_id {
-        return Ok(Err(format!("order {id} is for another device")));
+        return refused(format!("order {id} is for another device"));
     }
     let now = client.now();
     let longest = Millis::try_from(ORDER_SECONDS).unwrap_or(Millis::MAX).saturating_mul(1000);
     if order.expires_at <= now || order.expires_at.saturating_sub(order.issued_at) > longest {
-        return Ok(Err(format!("order {id} is too old")));
+        return refused(format!("order {id} is too old"));
     }
     if order.not_before > now.saturating_add(CLOCK_SLACK) {
-        return Ok(Err(format!("order {id} is for later")));
+        return refused(format!("order {id} is for later"));
     }
     let known: Option<OrderFile> = client.state.read(&order_name(id))?;
     match known {
-        Some(known) if known.nonce != order.nonce => Ok(Err(format!("order {id} is another one than before"))),
-        Some(OrderFile { state: OrderState::Done | OrderState::Failed, .. }) => {
-            Ok(Err(format!("order {id} was carried out before")))
+        Some(known) if known.nonce != order.nonce => refused(format!("order {id} is another one than before")),
+        Some(known) if matches!(known.state, OrderState::Done | OrderState::Failed) => {
+            client.queue_order_report(device, id, &known)?;
+            Ok(Judged::Ended(id))
         }
-        Some(known) => Ok(Ok(OrderToDo { order, begun_on: known.drive })),
-        None => Ok(Ok(OrderToDo { order, begun_on: None })),
+        Some(known) => Ok(Judged::ToDo(OrderToDo { order, begun_on: known.drive })),
+        None => Ok(Judged::ToDo(OrderToDo { order, begun_on: None })),
     }
 }
 
@@ -246,16 +259,20 @@ impl<T: Transport> Client<T> {
         (replaced_by, why): (Option<RecordId>, Option<String>),
     ) -> Result<(), Error> {
         let device = self.device()?;
-        let id = order.id();
-        self.state.write(&order_name(id), &OrderFile { state, nonce: order.order.nonce, drive })?;
+        let file = OrderFile { state, nonce: order.order.nonce, drive, replaced_by, why };
+        self.state.write(&order_name(order.id()), &file)?;
+        self.queue_order_report(&device, order.id(), &file)
+    }
+
+    fn queue_order_report(&self, device: &Device, id: OrderId, file: &OrderFile) -> Result<(), Error> {
         let report = OrderReport {
             v: VERSION,
             account_id: device.file.account_id,
             device_id: device.file.device_id,
             order_id: id,
-            state,
-            replaced_by,
-            why,
+            state: file.state,
+            replaced_by: file.replaced_by,
+            why: file.why.clone(),
             at: self.now(),
         };
         let signed = device.keys.signing_key().sign(OrderReport::KIND, &report)?;

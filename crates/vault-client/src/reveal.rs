@@ -18,6 +18,9 @@ use crate::client::Owner;
 use crate::orders::Ordered;
 use crate::{Client, Confirm, Error, Transport};
 
+/// Records of one account that are read: more than a service stores for anybody.
+const MOST_RECORDS: usize = 1 << 17;
+
 /// A saved key, without the key.
 #[derive(Debug, Clone)]
 pub struct RecordSummary {
@@ -226,7 +229,18 @@ impl<T: Transport> Client<T> {
             let path = format!("{}?limit={MAX_PAGE}{after}", routes::RECORDS);
             let page: RecordPage = self.get(&path, Some(owner.token()))?;
             let went_on = !page.records.is_empty();
-            views.extend(page.records);
+            // Pages that repeat themselves would never end.
+            let mut last = views.last().map(|view| view.record_id);
+            for view in page.records {
+                if last.is_some_and(|last| view.record_id <= last) {
+                    return Err(Error::Answer("records out of order"));
+                }
+                last = Some(view.record_id);
+                views.push(view);
+            }
+            if views.len() > MOST_RECORDS {
+                return Err(Error::Answer("records without end"));
+            }
             if !page.more || !went_on {
                 return Ok(views);
             }
@@ -266,7 +280,14 @@ fn open(
     if save.record_id != record || save.account_id != owner.profile.account_id {
         return Err(Error::Answer("another record than the one asked for"));
     }
-    verify::receipt(&revealed.receipt, &owner.profile.receipt_pk).map_err(Error::unverified("the receipt"))?;
+    let receipt = verify::receipt(&revealed.receipt, &owner.profile.receipt_pk);
+    let receipt = receipt.map_err(Error::unverified("the receipt"))?;
+    let fits = receipt.record_id == record
+        && receipt.account_id == owner.profile.account_id
+        && receipt.body_sha256.0 == request.save.payload_sha256();
+    if !fits {
+        return Err(Error::Answer("the receipt is for something else"));
+    }
     let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
     let secret = open_secret(&request.header, &request.secret, &vault.vault_key())?;
     Ok(RevealedSecret { secret, meta, ordered: None })

@@ -5,6 +5,7 @@ use vault_protocol::limits::MAX_AUDIT_PAGE;
 use vault_protocol::messages::{AuditHead, AuditPage};
 use vault_protocol::{AccountId, FixedBytes, RecordId, routes};
 
+use crate::audit::follow;
 use crate::bundle::RememberedReveal;
 use crate::client::Owner;
 use crate::{Client, Error, Transport};
@@ -54,15 +55,11 @@ impl<T: Transport> Client<T> {
             if page.entries.is_empty() {
                 return Ok(found);
             }
-            for bytes in &page.entries {
-                let entry: AuditEntry =
-                    serde_json::from_slice(bytes).map_err(|_| Error::Inconsistent("audit trail"))?;
-                if entry.seq != head.seq + 1 || entry.prev != head.hash {
-                    return Err(Error::Inconsistent("audit trail"));
-                }
-                head = AuditHead { seq: entry.seq, hash: FixedBytes(entry_hash(bytes)) };
+            let (end, entries) = follow(head, &page.entries)?;
+            head = end;
+            for (entry, bytes) in entries.into_iter().zip(&page.entries) {
                 if is_release(&entry) {
-                    found.push((entry.target, head));
+                    found.push((entry.target, AuditHead { seq: entry.seq, hash: FixedBytes(entry_hash(bytes)) }));
                 }
             }
         }

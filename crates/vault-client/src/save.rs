@@ -222,7 +222,9 @@ impl<T: Transport> Client<T> {
                 }
             }
         }
-        if let (false, Some(pins)) = (delivery.saved.is_empty(), pins.first()) {
+        // Device and owner may be of two services: this one's log has this one's key.
+        let of_this_service = pins.iter().find(|pins| pins.origin == self.transport.origin());
+        if let (false, Some(pins)) = (delivery.saved.is_empty(), of_this_service) {
             self.check_log_daily(&pins.log_pk);
         }
         Ok(delivery)

@@ -5,8 +5,8 @@ use vault_crypto::CatalogueRoot;
 use vault_crypto::password::Proof;
 use vault_crypto::slot::{self, Binding};
 use vault_protocol::messages::{
-    LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted, PASSKEY,
-    ServerIdentity,
+    AuditHead, LoggedIn, LoginFactorRequest, LoginFinishRequest, LoginPasswordProven, LoginStartRequest, LoginStarted,
+    PASSKEY, ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
@@ -28,6 +28,14 @@ impl SignInFactor {
     pub fn of(code: SecretString) -> Self {
         Self { kind: factor_kind(code.expose()).to_owned(), code }
     }
+}
+
+/// A second factor of any kind, as it was chosen in the middle of a sign-in.
+pub enum AnyFactor<'a> {
+    /// A code that was typed.
+    Code(SignInFactor),
+    /// A passkey.
+    Passkey(&'a dyn Authenticator),
 }
 
 /// Which kind a typed code is: backup codes have twelve letters.
@@ -78,6 +86,26 @@ impl<T: Transport> Client<T> {
         })
     }
 
+    /// Signs in. `factor` is asked once the password was right, with the kinds that will do.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in); [`Error::NoSuchPasskey`] when the account has none and one was chosen.
+    pub fn sign_in_by_any<'a>(
+        &self,
+        email: &str,
+        password: SecretString,
+        factor: &mut dyn FnMut(&[String]) -> Result<AnyFactor<'a>, Error>,
+    ) -> Result<SignedIn, Error> {
+        self.sign_in_by(email, password, &mut |login, body| match factor(&login.second_factor)? {
+            AnyFactor::Code(given) => {
+                body.kind = given.kind;
+                given.code.expose().clone_into(&mut body.code);
+                Ok(())
+            }
+            AnyFactor::Passkey(authenticator) => self.prove_passkey(authenticator, login, body),
+        })
+    }
+
     /// Signs in with the password and, as the second factor, a passkey.
     ///
     /// # Errors
@@ -88,13 +116,20 @@ impl<T: Transport> Client<T> {
         password: SecretString,
         authenticator: &dyn Authenticator,
     ) -> Result<SignedIn, Error> {
-        self.sign_in_by(email, password, &mut |login, body| {
-            let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
-            PASSKEY.clone_into(&mut body.kind);
-            // What it derives is not needed: the password opens the account.
-            body.assertion = Some(self.ask(authenticator, request)?.0);
-            Ok(())
-        })
+        self.sign_in_by(email, password, &mut |login, body| self.prove_passkey(authenticator, login, body))
+    }
+
+    fn prove_passkey(
+        &self,
+        authenticator: &dyn Authenticator,
+        login: &LoginPasswordProven,
+        body: &mut LoginFactorRequest,
+    ) -> Result<(), Error> {
+        let request = login.passkey.as_ref().ok_or(Error::NoSuchPasskey)?;
+        PASSKEY.clone_into(&mut body.kind);
+        // What it derives is not needed: the password opens the account.
+        body.assertion = Some(self.ask(authenticator, request)?.0);
+        Ok(())
     }
 
     fn sign_in_by(
@@ -166,6 +201,10 @@ impl<T: Transport> Client<T> {
             check_pins(known, &server, &logged_in)?;
         }
         self.check_log_if_reachable(&server.log_pk)?;
+        // What the service says of its trail here is signed by nobody and leads nowhere: only a trail that was replayed moves
+        // the pin.
+        let nothing_seen = AuditHead { seq: 0, hash: FixedBytes([0; 32]) };
+        let audit_head = known.as_ref().map_or(nothing_seen, |known| known.audit_head);
         self.state.write(
             "profile.json",
             &Profile {
@@ -175,7 +214,7 @@ impl<T: Transport> Client<T> {
                 key_statement: logged_in.key_statement,
                 receipt_pk: server.receipt_pk,
                 log_pk: server.log_pk,
-                audit_head: logged_in.audit_head,
+                audit_head,
             },
         )?;
         let session = SessionFile {

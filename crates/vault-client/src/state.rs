@@ -9,12 +9,15 @@
 //! receipts/RECORD.json  receipts, each verified before it was written
 //! log.json              newest checkpoint of the service's global log that was accepted
 //! reveals.json          releases of keys that this computer asked for and got
-//! evidence/NAME.json    statements of a service about its log that do not go together
+//! evidence/NAME.json    statements of a service that do not go together, former receipts
 //! ```
 //!
 //! What an enrolled device keeps besides is told in `watch` and `orders`.
 //!
-//! Files are written whole: a temporary file, made durable, renamed.
+//! Files are written whole: a temporary file, made durable, renamed. What lies here is believed, pins before all: a folder
+//! that somebody else could put files into is not used.
+//!
+//! Where there are no files, as in a browser, the same names stand in memory (`memory`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -28,12 +31,23 @@ use vault_protocol::{AccountId, Bytes, DeviceId, FixedBytes, Millis, PublicKey, 
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::Error;
+use crate::memory::Memory;
 
-/// The folder.
+/// The folder, or what stands in for it.
 #[derive(Debug, Clone)]
 pub struct State {
-    folder: PathBuf,
+    place: Place,
 }
+
+#[derive(Debug, Clone)]
+enum Place {
+    Folder(PathBuf),
+    Memory(Memory),
+}
+
+/// Keeps others from changing the state until it is dropped.
+#[must_use]
+pub(crate) struct Lock(#[allow(dead_code, reason = "the file is locked while it is open")] Option<File>);
 
 /// Which account, and what was authenticated about it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,13 +110,22 @@ impl State {
     /// The state in `folder`, which is made when something is written.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { place: Place::Folder(folder) }
     }
 
-    /// The folder.
+    /// A state that lives as long as the process, begun with what was kept of an earlier one.
+    #[must_use]
+    pub fn in_memory(memory: Memory) -> Self {
+        Self { place: Place::Memory(memory) }
+    }
+
+    /// The folder; an empty path where there is none.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Memory(_) => Path::new(""),
+        }
     }
 
     /// Address of the service that this computer signed in to or is enrolled with.
@@ -117,36 +140,63 @@ impl State {
     }
 
     /// Keeps other processes from changing the state until the result is dropped.
-    pub(crate) fn lock(&self) -> Result<File, Error> {
-        self.make_folder(&self.folder)?;
-        let path = self.folder.join("lock");
+    pub(crate) fn lock(&self) -> Result<Lock, Error> {
+        let Place::Folder(folder) = &self.place else { return Ok(Lock(None)) };
+        make_folder(folder)?;
+        self.check_folders(folder)?;
+        let path = folder.join("lock");
         let locked = private(OpenOptions::new().write(true).create(true).truncate(false))
             .open(&path)
             .and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|source| state_error("locking", &path, source))
+        locked.map(|file| Lock(Some(file))).map_err(|source| state_error("locking", &path, source))
     }
 
     pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let path = self.folder.join(name);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => Zeroizing::new(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(state_error("reading", &path, source)),
+        let Some(bytes) = self.bytes(name)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| self.damaged(name))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let folder = match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Memory(memory) => return Ok(memory.get(name)),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::DamagedState { path: path.display().to_string() })
+        let path = folder.join(name);
+        self.check_folders(path.parent().unwrap_or(folder))?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(state_error("reading", &path, source)),
+        }
+    }
+
+    fn damaged(&self, name: &str) -> Error {
+        Error::DamagedState { path: self.folder().join(name).display().to_string() }
     }
 
     /// Writes a file whole and makes it durable, its name included.
     pub(crate) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let path = self.folder.join(name);
-        let parent = path.parent().unwrap_or(&self.folder);
-        self.make_folder(parent)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
-        serde_json::to_writer(&mut *bytes, value)
-            .map_err(|_| Error::DamagedState { path: path.display().to_string() })?;
+        serde_json::to_writer(&mut *bytes, value).map_err(|_| self.damaged(name))?;
+        let folder = match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Memory(memory) => {
+                memory.put(name, bytes);
+                return Ok(());
+            }
+        };
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        make_folder(parent)?;
+        self.check_folders(parent)?;
         let temporary = path.with_extension("new");
         let written = (|| {
-            let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
+            // A left-over of a crash could be open to others: it is not written into.
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
@@ -156,7 +206,14 @@ impl State {
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.folder.join(name);
+        let folder = match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Memory(memory) => {
+                memory.remove(name);
+                return Ok(());
+            }
+        };
+        let path = folder.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(state_error("removing", &path, error)),
             _ => Ok(()),
@@ -165,7 +222,11 @@ impl State {
 
     /// Names of the files in a subfolder, in order.
     pub(crate) fn names(&self, folder: &str) -> Result<Vec<String>, Error> {
-        let path = self.folder.join(folder);
+        let path = match &self.place {
+            Place::Folder(whole) => whole.join(folder),
+            Place::Memory(memory) => return Ok(memory.names(folder)),
+        };
+        self.check_folders(&path)?;
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -203,19 +264,49 @@ impl State {
         Ok(self.names("outbox")?.len())
     }
 
-    fn make_folder(&self, path: &Path) -> Result<(), Error> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::DirBuilderExt;
-            builder.mode(0o700);
-        }
-        builder.create(path).map_err(|source| state_error("making", path, source))
+    /// Looks at the state's folder and at the one in it that is used now.
+    fn check_folders(&self, path: &Path) -> Result<(), Error> {
+        let folder = self.folder();
+        check_folder(folder)?;
+        if path == folder { Ok(()) } else { check_folder(path) }
     }
+}
+
+fn make_folder(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path).map_err(|source| state_error("making", path, source))
+}
+
+/// Refuses a folder that somebody else could put files into, or take ours out of. One that is not there is fine.
+#[cfg(unix)]
+fn check_folder(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(state_error("reading", path, source)),
+    };
+    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+    let ours = owner == rustix::process::geteuid().as_raw() || owner == 0;
+    if mode & 0o022 != 0 || !ours {
+        let owner = (!ours).then_some(owner);
+        return Err(Error::StateExposed { path: path.display().to_string(), mode, owner });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_folder(_: &Path) -> Result<(), Error> {
+    Ok(())
 }
 
 /// For its owner only.
@@ -258,5 +349,46 @@ mod tests {
         }
         fs::write(state.folder().join("a.json"), "{").unwrap();
         assert!(matches!(state.read::<String>("a.json"), Err(Error::DamagedState { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_could_have_put_there_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let refused = |path: &Path, mode, result: Result<(), Error>| {
+            let error = result.err().expect("must be refused");
+            let named = matches!(&error, Error::StateExposed { path: named, mode: found, .. }
+                if *found == mode && named == &path.display().to_string());
+            assert!(named, "{error}");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path().join("state"));
+        state.write("receipts/a.json", &"one").unwrap();
+        state.write("a.json", &"one").unwrap();
+        for path in [state.folder().to_owned(), state.folder().join("receipts")] {
+            for mode in [0o770, 0o720, 0o707, 0o702, 0o777] {
+                set(&path, mode);
+                refused(&path, mode, state.read::<String>("receipts/a.json").map(drop));
+                refused(&path, mode, state.write("receipts/a.json", &"two"));
+                refused(&path, mode, state.names("receipts").map(drop));
+            }
+            set(&path, 0o755);
+            assert_eq!(state.read::<String>("receipts/a.json").unwrap().as_deref(), Some("one"));
+        }
+        set(state.folder(), 0o777);
+        refused(state.folder(), 0o777, state.lock().map(drop));
+        refused(state.folder(), 0o777, state.read::<String>("a.json").map(drop));
+        set(state.folder(), 0o700);
+        // What a crash or somebody else left behind is neither written into nor followed.
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, "another's").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, state.folder().join("a.new")).unwrap();
+        state.write("a.json", &"two").unwrap();
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"another's");
+        fs::write(state.folder().join("a.new"), "old").unwrap();
+        set(&state.folder().join("a.new"), 0o666);
+        state.write("a.json", &"three").unwrap();
+        assert_eq!(fs::metadata(state.folder().join("a.json")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

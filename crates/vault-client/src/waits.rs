@@ -5,7 +5,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::{WaitId, routes};
 
-use crate::{Client, Error, Presence, Transport};
+use crate::{Client, Confirm, Error, Transport};
 
 impl<T: Transport> Client<T> {
     /// Begins the delay after which the account asks for no second factor; gives when that is. It is announced to the owner,
@@ -13,7 +13,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// `factor.no_mail` where nothing could stand in for a factor; [`Error`].
-    pub fn begin_two_factor_off(&self, presence: &Presence) -> Result<WaitBegun, Error> {
+    pub fn begin_two_factor_off<'a>(&self, presence: impl Into<Confirm<'a>>) -> Result<WaitBegun, Error> {
         let grant = self.step_up(Purpose::Factors, OFF_TARGET, presence)?.grant;
         let owner = self.owner()?;
         self.post(routes::FACTORS_OFF, Some(owner.token()), &FactorsOffRequest { grant })

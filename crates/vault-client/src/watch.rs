@@ -15,13 +15,14 @@ use secret::random_bytes;
 use vault_crypto::IndexKey;
 use vault_crypto::device::DeviceKeys;
 use vault_protocol::device::Certificate;
+use vault_protocol::limits::{MAX_AUDIT_PAGE, MAX_ORDERS};
 use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, Held, HeldAnswer, SaveAnswer, StatusQuestion};
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
 use vault_protocol::record::{Header, Save, SaveRequest};
-use vault_protocol::{FixedBytes, Millis, RecordId, Signed, VERSION, routes, sha256, verify};
+use vault_protocol::{FixedBytes, Millis, OrderId, RecordId, Signed, VERSION, routes, sha256, verify};
 
-use crate::orders::{self, OrderToDo};
+use crate::orders::{self, Judged, OrderToDo};
 use crate::save::receipt_name;
 use crate::state::DeviceFile;
 use crate::{Client, Error, Transport};
@@ -69,10 +70,15 @@ pub struct DeviceStatus {
     pub service_time: Millis,
     /// Orders that this device accepts and has not finished.
     pub orders: Vec<OrderToDo>,
+    /// Orders that the service still shows although this device ended them: what it reported is reported once more.
+    pub ended: Vec<OrderId>,
     /// Why others are not accepted.
     pub refused: Vec<String>,
     /// What happened to the account since the last time.
     pub notices: Vec<DeviceNotice>,
+    /// Whether the service says of the account's trail that it is shorter than before, or longer than what it told: notices may
+    /// have been left out.
+    pub trail_jumped: bool,
     /// Whether there is a new key statement, signed by the one that was pinned.
     pub new_statement: bool,
 }
@@ -97,6 +103,8 @@ pub struct DriveCheck {
     pub verified: Vec<(String, RecordId)>,
     /// Records of this device whose key protectors the drive has no longer.
     pub missing: Vec<RecordId>,
+    /// Key protectors of the drive that wait here, sealed, to be saved.
+    pub waiting: Vec<String>,
     /// Key protectors of the drive that this device did not save.
     pub unknown: Vec<String>,
 }
@@ -161,13 +169,15 @@ impl<T: Transport> Client<T> {
         let signed = device.keys.signing_key().sign(StatusQuestion::KIND, &question)?;
         let answer: DeviceStatusAnswer = self.post(routes::DEVICE_STATUS, None, &signed)?;
         let new_statement = self.pin_statements(&mut device, &answer)?;
-        let (orders, refused) = self.judge_orders(&device, &answer.orders)?;
+        let (orders, ended, refused) = self.judge_orders(&device, &answer.orders)?;
         let after = watch.audit_seq;
         let is_news = |notice: &DeviceNotice| after.is_some_and(|after| notice.seq > after);
         let notices = answer.notices.into_iter().filter(is_news).map(plain).collect();
-        watch.audit_seq = Some(answer.audit_seq.max(after.unwrap_or(0)));
+        let (next, trail_jumped) = next_in_trail(after, answer.audit_seq);
+        watch.audit_seq = Some(next);
         self.state.write(WATCH, &watch)?;
-        Ok(DeviceStatus { service_time: answer.now, orders, refused, notices, new_statement })
+        let service_time = answer.now;
+        Ok(DeviceStatus { service_time, orders, ended, refused, notices, trail_jumped, new_statement })
     }
 
     fn pin_statements(&self, device: &mut Device, answer: &DeviceStatusAnswer) -> Result<bool, Error> {
@@ -260,6 +270,7 @@ impl<T: Transport> Client<T> {
         if !fits {
             return Err(Error::Answer("the receipt is for something else"));
         }
+        self.keep_former_receipt(record_id, &answer.receipt)?;
         self.state.write(&receipt_name(record_id), &answer.receipt)?;
         let key_index = index_of(request).unwrap_or(FixedBytes([0; 16]));
         self.note(device, Some(record_id), key_index, Finding::Resent)?;
@@ -268,6 +279,16 @@ impl<T: Transport> Client<T> {
         } else {
             Err(Error::Answer("another record than was sent"))
         }
+    }
+
+    /// A receipt that another one takes the place of says what the service once had: it is kept.
+    fn keep_former_receipt(&self, record_id: RecordId, new: &Signed) -> Result<(), Error> {
+        let Some(old) = self.state.read::<Signed>(&receipt_name(record_id))?.filter(|old| old != new) else {
+            return Ok(());
+        };
+        let hash = sha256(&[&old.payload]);
+        let number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+        self.state.write(&format!("evidence/receipt-{record_id}-{number:08x}.json"), &old)
     }
 
     /// Envelopes of this device that it did not retire.
@@ -319,6 +340,10 @@ impl<T: Transport> Client<T> {
         let device = self.device()?;
         let mut file = self.drive_file(drive)?;
         let envelopes = self.envelopes()?;
+        let waiting = self.state.outbox()?.into_iter().filter_map(|item| parsed(&item.request));
+        let own = |save: &Save| save.author_id == device.file.device_id.into();
+        let waiting: Vec<_> =
+            waiting.filter(own).flat_map(|save| save.index.into_iter().map(|entry| entry.full)).collect();
         let mut check = DriveCheck::default();
         for key_id in key_ids {
             let key_index = device.index.entry(key_id).full;
@@ -330,6 +355,7 @@ impl<T: Transport> Client<T> {
                     self.note(&device, Some(*record_id), key_index, Finding::Verified)?;
                     check.verified.push((key_id.clone(), *record_id));
                 }
+                None if waiting.contains(&key_index) => check.waiting.push(key_id.clone()),
                 None => check.unknown.push(key_id.clone()),
             }
         }
@@ -368,6 +394,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::NotEnrolled`], [`Error::State`].
     pub fn note_unknown(&self, key_id: &str) -> Result<(), Error> {
+        let _lock = self.state.lock()?;
         let device = self.device()?;
         let key_index = device.index.entry(key_id).full;
         self.note(&device, None, key_index, Finding::Unknown)
@@ -378,6 +405,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::NotEnrolled`], [`Error::State`].
     pub fn note_retired(&self, record_id: RecordId, key_id: &str) -> Result<(), Error> {
+        let _lock = self.state.lock()?;
         let device = self.device()?;
         let key_index = device.index.entry(key_id).full;
         self.retire(&device, record_id, key_index)
@@ -428,6 +456,8 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::State`], [`Error::DamagedState`].
     pub fn deliver_reports(&self) -> Result<(usize, Option<Error>), Error> {
+        // A newer word under the same name must not be removed with the one that was sent.
+        let _lock = self.state.lock()?;
         let mut sent = 0;
         for name in self.state.names("reports")? {
             let Some(report) = self.state.read::<Report>(&name)? else { continue };
@@ -461,15 +491,31 @@ impl<T: Transport> Client<T> {
         self.state.write(&drive_name(drive), &file)
     }
 
-    fn judge_orders(&self, device: &Device, signed: &[Signed]) -> Result<(Vec<OrderToDo>, Vec<String>), Error> {
-        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-        for order in signed.iter().take(usize::try_from(vault_protocol::limits::MAX_ORDERS).unwrap_or(0)) {
+    fn judge_orders(
+        &self,
+        device: &Device,
+        signed: &[Signed],
+    ) -> Result<(Vec<OrderToDo>, Vec<OrderId>, Vec<String>), Error> {
+        let (mut accepted, mut ended, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for order in signed.iter().take(usize::try_from(MAX_ORDERS).unwrap_or(0)) {
             match orders::judge(self, device, order)? {
-                Ok(order) => accepted.push(order),
-                Err(why) => refused.push(why),
+                Judged::ToDo(order) => accepted.push(order),
+                Judged::Ended(id) => ended.push(id),
+                Judged::Refused(why) => refused.push(why),
             }
         }
-        Ok((accepted, refused))
+        Ok((accepted, ended, refused))
+    }
+}
+
+/// Where the device stands in the trail after an answer, and whether the answer says what cannot be: it tells of one page
+/// behind `after`. A number that is too large would silence all notices up to it, so it is not taken; a smaller one is.
+fn next_in_trail(after: Option<u64>, said: u64) -> (u64, bool) {
+    match after {
+        None => (said, false),
+        Some(after) if said < after => (said, true),
+        Some(after) if said - after > u64::from(MAX_AUDIT_PAGE) => (after, true),
+        Some(_) => (said, false),
     }
 }
 

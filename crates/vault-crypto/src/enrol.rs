@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub box_pk: &'a [u8],
     /// The device's nonce.
     pub nonce: &'a [u8; 16],
+    /// What the device calls itself.
+    pub name: &'a str,
 }
 
 /// The key K that both sides share.
@@ -146,7 +148,15 @@ impl EnrolmentKey {
     /// The device's proof over its own request.
     #[must_use]
     pub fn tag_h(&self, request: &Request<'_>) -> FixedBytes<32> {
-        self.mac(&[b"hello", request.device_pk.bytes(), request.box_pk, request.nonce, request.user_code.as_bytes()])
+        // The name last: everything before it has one length.
+        self.mac(&[
+            b"hello",
+            request.device_pk.bytes(),
+            request.box_pk,
+            request.nonce,
+            request.user_code.as_bytes(),
+            request.name.as_bytes(),
+        ])
     }
 
     /// The owner's proof over the account's keys, the certificate and the service's keys.
@@ -231,6 +241,7 @@ mod tests {
             device_pk: &device_pk,
             box_pk: box_key.public(),
             nonce: &[7; 16],
+            name: "laptop",
         };
         let secret = EnrolmentSecret::Link(SecretBytes::from_fn(|out| out.fill(3)));
         let tag = secret.key(&request).map(|key| key.tag_h(&request)).expect("a key");
@@ -243,6 +254,7 @@ mod tests {
             Request { user_code: "BCDFGHJL", ..request },
             Request { device_pk: &other_device, ..request },
             Request { nonce: &[8; 16], ..request },
+            Request { name: "tablet", ..request },
         ] {
             let other = secret.key(&changed).map(|key| key.tag_h(&changed)).expect("a key");
             assert!(!EnrolmentKey::matches(&tag, &other));

@@ -11,6 +11,7 @@ use secret::RecoveryPassword;
 use serde_json::Value;
 use testkit::{Authenticator, leaks};
 
+use crate::portal;
 use crate::run::{cargo, succeed};
 use program::{Computer, Service, answer};
 
@@ -34,6 +35,7 @@ struct Drive {
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let given = parse(arguments)?;
     println!("Building the program (a few minutes the first time)...");
+    portal::run_if_possible()?;
     succeed(&mut cargo(&["build", "--package", "keyhaven"]))?;
     let begun = Instant::now();
     let folder = tempfile::Builder::new().prefix("keyhaven-demo").tempdir()?;

@@ -82,14 +82,14 @@ fn show(arguments: &AuditArgs, json: bool) -> Outcome {
     })).collect::<Vec<_>>() });
     let mut text = String::new();
     for entry in &trail.entries {
-        let reason = entry.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let reason = entry.reason.as_ref().map(|reason| format!(" ({})", shown(reason))).unwrap_or_default();
         text.push_str(&format!(
             "{:>4}  {}  {:<8} {}{reason}\n      from {} with {}{}\n",
             entry.seq,
             time(entry.at),
-            entry.actor.kind,
-            in_words(&entry.action),
-            entry.net,
+            shown(&entry.actor.kind),
+            shown(in_words(&entry.action)),
+            shown(&entry.net),
             shown(&entry.client),
             if entry.target.is_empty() { String::new() } else { format!("; on {}", shown(&entry.target)) },
         ));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use secret::SecretString;
 use serde_json::json;
-use vault_client::{DeviceEnrolment, DeviceId, DeviceSummary, LinkApproval, OwnerApproval, Presence};
+use vault_client::{Approved, DeviceEnrolment, DeviceId, DeviceSummary, LinkApproval, OwnerApproval, Presence};
 use zeroize::Zeroizing;
 
 use super::files::shown;
@@ -219,23 +219,23 @@ fn approve(arguments: &ApproveArgs, json: bool) -> Outcome {
                 .cause(format!("it is to {to}, and you are signed in to {here}"))
                 .hint("enrol the other computer with the same --server"));
         }
-        let mut person = arguments.person.person()?;
-        let device = person.confirm(|presence| {
+        let mut person = arguments.person.person()?.at(&client);
+        let approved = person.confirm(|presence| {
             let presence = Presence { password: presence.password.clone(), code: presence.code.clone() };
             client.approve_link(&LinkApproval { link: link.clone(), presence })
         })?;
-        return tell_approved(device, json);
+        return tell_approved(&approved, json);
     }
     let (user_code, check_code) = device_codes(arguments)?;
     let mut person = arguments.person.person()?.at(&client);
-    let device = person.confirm(|presence| {
+    let approved = person.confirm(|presence| {
         client.approve_device(&OwnerApproval {
             user_code: user_code.clone(),
             check_code: check_code.clone(),
             presence: Presence { password: presence.password.clone(), code: presence.code.clone() },
         })
     })?;
-    tell_approved(device, json)
+    tell_approved(&approved, json)
 }
 
 /// The link of another computer, where one is to be used.
@@ -253,9 +253,11 @@ fn link(arguments: &ApproveArgs) -> Outcome<Option<SecretString>> {
     Ok(Some(link))
 }
 
-fn tell_approved(device: DeviceId, json: bool) -> Outcome {
-    let document = json!({ "device": device.to_string(), "state": "active" });
-    output::report(json, &document, "The other computer may save recovery keys to your account now.\n")
+fn tell_approved(approved: &Approved, json: bool) -> Outcome {
+    let Approved { device_id, name } = approved;
+    let document = json!({ "device": device_id.to_string(), "name": name, "state": "active" });
+    let text = format!("The other computer, \"{}\", may save recovery keys to your account now.\n", shown(name));
+    output::report(json, &document, &text)
 }
 
 fn device_codes(arguments: &ApproveArgs) -> Outcome<(String, String)> {
@@ -289,7 +291,7 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
 }
 
 fn line(device: &DeviceSummary) -> String {
-    let mut line = format!("{}  {}", shown(&device.name), device.state);
+    let mut line = format!("{}  {}", shown(&device.name), shown(&device.state));
     if device.this_computer {
         line.push_str("  (this computer)");
     }

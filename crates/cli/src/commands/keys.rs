@@ -135,9 +135,9 @@ fn line(record: &RecordSummary) -> String {
         return format!("--------  unreadable ({kind}); saved {}\n  {}\n", time(record.received_at), record.record_id);
     };
     let label = if meta.label.is_empty() { &meta.mount } else { &meta.label };
-    let mut text = format!("{}  {}", meta.key_id.get(..8).unwrap_or(&meta.key_id), shown(label));
+    let mut text = format!("{}  {}", shown(meta.key_id.get(..8).unwrap_or(&meta.key_id)), shown(label));
     if record.state != "live" {
-        text.push_str(&format!("  ({})", record.state));
+        text.push_str(&format!("  ({})", shown(&record.state)));
     }
     match record.kind.as_str() {
         KIND_RECOVERY_PASSWORD => {}
@@ -149,7 +149,7 @@ fn line(record: &RecordSummary) -> String {
     }
     text.push_str(&format!(
         "\n  {}, from {}; saved {} by {}\n",
-        meta.method,
+        shown(&meta.method),
         shown(&meta.computer),
         time(record.received_at),
         shown(&record.author)

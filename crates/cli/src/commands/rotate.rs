@@ -54,18 +54,37 @@ pub(crate) fn run(arguments: &RotateArgs, json: bool) -> Outcome {
     tell(&arguments.drive.drive, &rotation, &saved, json)
 }
 
-/// Replaces a key into the account, with nobody there: the one with this identifier, or, where none is named, those of a
-/// rotation that broke off. Gives the identifiers of the new key and of those that are gone.
-pub(crate) fn unattended(path: &Path, secrets: SecretArgs, protector: Option<&str>) -> Outcome<(String, Vec<String>)> {
-    let arguments = RotateArgs {
+/// Identifiers of a new key and of those that it replaced.
+pub(crate) type Replaced = (String, Vec<String>);
+
+/// Replaces the key with this identifier into the account, with nobody there.
+pub(crate) fn unattended(path: &Path, secrets: SecretArgs, protector: &str) -> Outcome<Replaced> {
+    let (rotation, _) = carry_out(&to_account_of(path, secrets, Some(protector)))?;
+    Ok(replaced(&rotation))
+}
+
+/// Goes on with a rotation that broke off, with nobody there. `None`: somebody else ended it meanwhile, and none is begun that
+/// nobody asked for.
+pub(crate) fn resume(path: &Path, secrets: SecretArgs) -> Outcome<Option<Replaced>> {
+    let arguments = to_account_of(path, secrets, None);
+    let editing = edit::open(path, &arguments.secrets)?;
+    let Some(rotation) = unfinished(&arguments, &editing)? else { return Ok(None) };
+    complete(&arguments, &arguments.places, editing, &rotation)?;
+    Ok(Some(replaced(&rotation)))
+}
+
+fn to_account_of(path: &Path, secrets: SecretArgs, protector: Option<&str>) -> RotateArgs {
+    RotateArgs {
         drive: DriveArgs { drive: path.to_owned() },
         places: vec![Place::Account],
         protector: protector.map(str::to_owned),
         all: false,
         secrets,
-    };
-    let (rotation, _) = carry_out(&arguments)?;
-    Ok((rotation.key.identifier.to_string(), rotation.old.iter().map(Guid::to_string).collect()))
+    }
+}
+
+fn replaced(rotation: &Rotation) -> Replaced {
+    (rotation.key.identifier.to_string(), rotation.old.iter().map(Guid::to_string).collect())
 }
 
 fn carry_out(arguments: &RotateArgs) -> Outcome<(Rotation, Vec<Saved>)> {
@@ -80,12 +99,23 @@ fn carry_out(arguments: &RotateArgs) -> Outcome<(Rotation, Vec<Saved>)> {
         }
         None => begin(arguments, &places, &mut editing)?,
     };
-    prove(path, &rotation.key)?;
-    let saved = save(arguments, &places, &rotation)?;
-    finish(&mut editing, &rotation)?;
-    forget_record(arguments, &rotation.key);
-    note_retired(arguments, &rotation);
+    let saved = complete(arguments, &places, editing, &rotation)?;
     Ok((rotation, saved))
+}
+
+/// What remains once the new key is on the drive.
+fn complete(
+    arguments: &RotateArgs,
+    places: &[Place],
+    mut editing: Editing,
+    rotation: &Rotation,
+) -> Outcome<Vec<Saved>> {
+    prove(&arguments.drive.drive, &rotation.key)?;
+    let saved = save(arguments, places, rotation)?;
+    finish(&mut editing, rotation)?;
+    forget_record(arguments, &rotation.key);
+    note_retired(arguments, rotation);
+    Ok(saved)
 }
 
 /// Tells the account that the old keys are gone from the drive, where this computer saved them.

@@ -275,3 +275,123 @@ fn the_loop_ends_at_a_signal() {
     assert!(child.wait().unwrap().success());
     assert!(std::fs::read_to_string(&out).unwrap().contains("\"stopped\""));
 }
+
+/// A drive and its copy; what `device run` is to open each of them with stands in a list.
+fn list_of(computer: &Computer, name: &str, drives: &[(&Path, Option<&Path>)]) -> String {
+    let line = |(drive, password): &(&Path, Option<&Path>)| {
+        let opener = password.map(|file| format!("\tpassword-file:{}", text(file))).unwrap_or_default();
+        format!("{}{opener}\n", text(drive))
+    };
+    let list: String = drives.iter().map(line).collect();
+    text(&computer.file(name, &list)).to_owned()
+}
+
+#[test]
+fn an_order_is_done_when_no_copy_of_the_drive_has_the_key() {
+    let service = Service::start();
+    let mut owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    let copy = owner.computer.path("copy.img");
+    std::fs::copy(&drive.image, &copy).unwrap();
+    let copied = Drive { image: copy.clone(), key: drive.key.clone(), ..owner.computer.drive("other.img") };
+    assert_eq!(show(&mut owner, &drive, &[])["rotation"]["ordered"], true);
+    let run = |list: &str| owner.computer.run(&["device", "run", "--once", "--drives-file", list]);
+    let open_orders = || owner.computer.run(&["device", "list"]).report()["devices"][0]["open_orders"].clone();
+    // The copy, which nothing opens, comes first: the other one is replaced all the same, and the order stays open.
+    let half =
+        list_of(&owner.computer, "half", &[(&copy, None), (&drive.image, Some(&drive.password)), (&drive.image, None)]);
+    let ran = run(&half);
+    assert_eq!((ran.status, count(&ran, "rotated"), count(&ran, "order_done")), (1, 1, 0), "{ran:?}");
+    assert!(!opens_with_old(&owner.computer, &drive) && opens_with_old(&owner.computer, &copied));
+    assert_eq!(open_orders(), 1);
+    let ran = run(&half);
+    assert_eq!((ran.status, count(&ran, "rotated"), count(&ran, "order_done")), (1, 0, 0), "{ran:?}");
+    let whole = list_of(
+        &owner.computer,
+        "whole",
+        &[(&drive.image, Some(&drive.password)), (&copy, Some(&drive.password)), (&copy, None)],
+    );
+    let ran = run(&whole);
+    assert_eq!((ran.status, count(&ran, "rotated"), count(&ran, "order_done")), (0, 1, 1), "{ran:?}");
+    assert!(!opens_with_old(&owner.computer, &copied));
+    assert_eq!(open_orders(), 0);
+    for drive in [&drive, &copied] {
+        let key = recovery_keys(&owner.computer, drive).remove(0);
+        assert_eq!(listed(&owner.computer, &key)[0]["state"], "live");
+    }
+}
+
+#[test]
+fn what_was_begun_is_ended_and_nothing_begun_that_nobody_ordered() {
+    let mut service = Service::start();
+    let owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    service.kill();
+    let rotate = ["rotate", text(&drive.image), "--password-file", text(&drive.password)];
+    assert_eq!(owner.computer.run(&rotate).status, 1);
+    let both = recovery_keys(&owner.computer, &drive);
+    assert_eq!(both.len(), 2);
+    service.run();
+    // Two names of one file: when the second one's turn comes, the rotation has ended.
+    let other = owner.computer.path("other name.img");
+    std::fs::hard_link(&drive.image, &other).unwrap();
+    let ran = run_once(&owner.computer, &drive, &["--drive", text(&other), "--password-file", text(&drive.password)]);
+    assert_eq!((ran.status, count(&ran, "rotated")), (0, 1), "{ran:?}");
+    let now = recovery_keys(&owner.computer, &drive);
+    assert!(now.len() == 1 && both.contains(&now[0]), "the key that was begun, and no further one: {now:?} {both:?}");
+}
+
+#[test]
+fn a_key_that_waits_is_neither_unknown_nor_sealed_again() {
+    let mut service = Service::start();
+    let owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    service.kill();
+    for _ in 0..3 {
+        let ran = run_once(&owner.computer, &drive, &["--check-now", "--password-file", text(&drive.password)]);
+        assert_eq!((ran.status, count(&ran, "unknown"), count(&ran, "waits")), (2, 0, 1), "{ran:?}");
+        assert_eq!(std::fs::read_dir(owner.computer.path("state/outbox")).unwrap().count(), 1);
+    }
+    service.run();
+    let ran = run_once(&owner.computer, &drive, &["--check-now", "--password-file", text(&drive.password)]);
+    assert_eq!((ran.status, count(&ran, "saved"), count(&ran, "waits")), (0, 1, 0), "{ran:?}");
+    assert_eq!(listed(&owner.computer, &recovery_keys(&owner.computer, &drive)[0]).len(), 1);
+}
+
+#[test]
+fn reports_that_cannot_be_read_end_neither_round_nor_service() {
+    let service = Service::start();
+    let owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    std::fs::create_dir_all(owner.computer.path("state/reports")).unwrap();
+    owner.computer.file("state/reports/a.json", "{");
+    let ran = run_once(&owner.computer, &drive, &["--check-now", "--password-file", text(&drive.password)]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(count(&ran, "failed") > 0 && count(&ran, "saved") == 1 && count(&ran, "held") == 1, "{ran:?}");
+    assert!(ran.failure(1)["error"].as_str().unwrap().contains("something needs you"), "{ran:?}");
+}
+
+/// Where acts are confirmed by mail nobody is asked for the code of an authenticator.
+#[test]
+fn an_approval_asks_for_what_the_account_asks_for() {
+    let service = Service::start();
+    let owner = service.owner();
+    let laptop = service.computer();
+    let link = laptop.path("link.txt");
+    let mut enrolment = laptop.command(&["device", "enrol", "--link", "--name", "laptop", "--link-out", text(&link)]);
+    let mut enrolment = enrolment.stdout(Stdio::null()).spawn().unwrap();
+    wait_for_line(&link);
+    let approve = ["device", "approve", "--link-file", text(&link)];
+    let asked = owner.computer.run(&approve).failure(2);
+    assert!(asked["hint"].as_str().unwrap().contains("KEYHAVEN_CODE"), "{asked}");
+    let session = owner.computer.path("state/session.json");
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&session).unwrap()).unwrap();
+    kept["confirms_by_mail"] = true.into();
+    std::fs::write(&session, serde_json::to_vec(&kept).unwrap()).unwrap();
+    let asked = owner.computer.run(&approve);
+    assert!(asked.status > 0 && !asked.stderr.contains("KEYHAVEN_CODE"), "{asked:?}");
+    enrolment.kill().unwrap();
+    enrolment.wait().unwrap();
+}

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use block_io::FileDisk;
 use fs_view::fat32;
-use fve::{CreateOptions, EncryptionMethod, Filetime, FillProgress, NewVolume, Placement, UnlockedVolume};
+use fve::{CreateOptions, EncryptionMethod, Filetime, FillProgress, Guid, NewVolume, Placement, UnlockedVolume};
 use secret::{RecoveryPassword, SecretString};
 
 use self::plain::{Plain, Wanted};

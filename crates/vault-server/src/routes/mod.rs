@@ -52,12 +52,13 @@ pub(crate) use passkeys::end_enrolment;
 
 /// Every path of the service.
 pub(crate) fn router(app: App) -> Router {
+    let pages = portal::PAGES.iter().fold(Router::new(), |router, path| router.route(path, get(portal::page)));
     all()
         .into_router()
         // Its path has any number of parts, for which a description has no words; C2SP tlog-tiles describes it.
         .route(vault_protocol::log::TILE_ROUTE, get(log::tile))
         // Files for people's browsers, not the interface.
-        .route(portal::PAGE, get(portal::page))
+        .merge(pages)
         .route(portal::FILES, get(portal::asset))
         .fallback(http::nothing_here)
         .method_not_allowed_fallback(http::not_this_way)

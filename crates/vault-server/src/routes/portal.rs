@@ -10,12 +10,13 @@ use web_assets::Page;
 use crate::failure::Failure;
 use crate::http::Path;
 
-/// Where the page is. Its files have addresses relative to it.
-pub(super) const PAGE: &str = "/";
+/// Where the page is: at the service's own address, and at those that a computer shows its owner when it wants to be enrolled.
+/// Its files have addresses relative to it, so all three lie in one folder.
+pub(super) const PAGES: [&str; 3] = ["/", "/device", "/enrol"];
 /// Where its files are.
 pub(super) const FILES: &str = "/assets/{*path}";
 
-/// `GET /`
+/// `GET` of any of [`PAGES`]
 pub(super) async fn page(headers: HeaderMap) -> Result<Response, Failure> {
     file("", &headers)
 }

@@ -77,9 +77,13 @@ async fn notices(app: &App, question: &StatusQuestion) -> Result<(Vec<DeviceNoti
         let head = app.store.audit_head(account).await?;
         return Ok((Vec::new(), u64::try_from(head.seq).unwrap_or(0), false));
     };
-    let after = i64::try_from(after).map_err(|_| Code::RequestInvalid)?;
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = app.store.audit_page(account, after, MAX_AUDIT_PAGE.into()).await?;
-    let last = rows.last().map_or(after, |row| row.link.seq);
+    let last = match rows.last() {
+        Some(row) => row.link.seq,
+        // A device that was told too large a number once would never hear anything again.
+        None => app.store.audit_head(account).await?.seq.min(after),
+    };
     let own = question.device_id.to_string();
     let mut told = Vec::new();
     for row in &rows {

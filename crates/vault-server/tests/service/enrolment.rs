@@ -26,7 +26,9 @@ pub(crate) fn a_device_joins_by_code_and_saves_without_a_session() {
     let laptop = service.computer();
     let enrolment = laptop.client.request_enrolment("laptop").unwrap();
     assert!(laptop.client.poll_enrolment(&enrolment).unwrap().is_none());
-    let device = owner.client().approve_device(&approval(&enrolment, owner.presence())).unwrap();
+    let approved = owner.client().approve_device(&approval(&enrolment, owner.presence())).unwrap();
+    assert_eq!(approved.name, "laptop");
+    let device = approved.device_id;
     assert_eq!(laptop.client.poll_enrolment(&enrolment).unwrap(), Some(device));
     // A lost answer is given again.
     assert_eq!(laptop.client.poll_enrolment(&enrolment).unwrap(), Some(device));

@@ -46,12 +46,16 @@ fn rows_that_are_lost_or_changed_are_stored_anew() {
     if !testkit::programs(&["sqlite3"]) {
         return;
     }
+    let mut replaced = 0;
     for damage in DAMAGES {
         let mut service = Service::start();
         let owner = service.enrolled("ada@example.org");
         let (password, record) = owner.save_one();
         let report = owner.client().check_held().unwrap();
         assert_eq!((report.held, report.resent.len(), report.lost.len()), (1, 0, 0));
+        let state = owner.computer.folder.path().join("state");
+        let receipt = || std::fs::read(state.join(format!("receipts/{}.json", record.record_id))).unwrap();
+        let before = receipt();
         assert!(!owner.client().held_is_due().unwrap());
         service.stop();
         behind_its_back(&service, damage);
@@ -59,6 +63,12 @@ fn rows_that_are_lost_or_changed_are_stored_anew() {
         let report = owner.client().check_held().unwrap();
         assert_eq!(report.resent, [record.record_id], "{damage}: {report:?}");
         assert!(report.lost.is_empty() && report.unasked.is_empty(), "{damage}: {report:?}");
+        // A receipt in whose place there is another one proves what the service had: it is kept.
+        let kept = std::fs::read_dir(state.join("evidence")).into_iter().flatten();
+        let kept: Vec<_> = kept.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        let expected = if receipt() == before { Vec::new() } else { vec![before] };
+        assert!(kept == expected, "{damage}: {}", kept.len());
+        replaced += expected.len();
         assert_eq!(owner.client().check_held().unwrap().held, 1, "{damage}");
         reveals(&owner, &password);
         // The owner is told, under the device's signature.
@@ -70,6 +80,7 @@ fn rows_that_are_lost_or_changed_are_stored_anew() {
         let verified = owner.client().audit_verify().unwrap();
         assert!(verified.problems.is_empty(), "{damage}: {:?}", verified.problems);
     }
+    assert!(replaced > 0, "some are saved anew, with another receipt");
 }
 
 #[test]

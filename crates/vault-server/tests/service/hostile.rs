@@ -121,9 +121,10 @@ fn an_account_key_swapped_during_enrolment_is_found_out() {
 fn a_device_key_swapped_before_the_approval_is_found_out() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
-    for field in ["device_pk", "box_pk", "nonce", "tag_h"] {
+    for field in ["device_pk", "box_pk", "nonce", "name", "tag_h"] {
         let client = lied_to(&service, &owner, "/v1/device/pending", move |answer| match field {
             "device_pk" => flip(&mut answer["device_pk"]["pk"]),
+            "name" => answer["name"] = json!("your own laptop"),
             other => flip(&mut answer[other]),
         });
         let laptop = service.computer();
@@ -215,6 +216,34 @@ fn a_changed_or_shortened_trail_is_found_out() {
     });
     assert_eq!(code_of(client.audit_trail()), Code::LogInconsistent);
     owner.client().audit_trail().unwrap();
+}
+
+#[test]
+fn what_is_said_of_the_trail_at_a_sign_in_moves_no_pin() {
+    let service = Service::start();
+    let owner = service.enrolled("ada@example.org");
+    owner.save_one();
+    let honest = owner.client().audit_trail().unwrap().entries.len() as u64;
+    let pinned = || {
+        let profile = std::fs::read(owner.computer.folder.path().join("state/profile.json")).unwrap();
+        serde_json::from_slice::<Value>(&profile).unwrap()["audit_head"].clone()
+    };
+    let before = pinned();
+    assert_eq!(before["seq"], honest);
+    // A head that nothing leads to, further on.
+    let client = lied_to(&service, &owner, "/v1/login/factor", |answer| {
+        answer["audit_head"]["seq"] = json!(1_000_000);
+        flip(&mut answer["audit_head"]["hash"]);
+    });
+    sign_in(&client, &owner.email, PASSWORD, &owner.fresh_code()).unwrap();
+    assert_eq!(pinned(), before);
+    owner.client().audit_trail().unwrap();
+    assert!(pinned()["seq"].as_u64().unwrap() > honest);
+    // A computer that has seen nothing believes nothing.
+    let phone = service.computer();
+    owner.sign_in(&phone.client).unwrap();
+    let profile = std::fs::read(phone.folder.path().join("state/profile.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&profile).unwrap()["audit_head"]["seq"], 0);
 }
 
 #[test]

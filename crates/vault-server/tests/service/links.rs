@@ -23,7 +23,7 @@ fn a_device_joins_by_link_and_saves() {
     assert!(enrolment.check_code().is_none());
     let link = enrolment.link().unwrap();
     assert!(link.expose().starts_with(&format!("{}/enrol#", service.origin())), "behind # nothing is sent");
-    let device = owner.client().approve_link(&approval(&enrolment, &owner)).unwrap();
+    let device = owner.client().approve_link(&approval(&enrolment, &owner)).unwrap().device_id;
     assert_eq!(laptop.client.poll_enrolment(&enrolment).unwrap(), Some(device));
     let key = key_to_save();
     laptop.client.save(&key).unwrap();
@@ -81,9 +81,10 @@ fn a_link_that_is_wrong_approves_nothing() {
 fn a_device_key_swapped_before_the_approval_is_found_out() {
     let service = Service::start();
     let owner = service.account("ada@example.org");
-    for field in ["device_pk", "box_pk", "nonce", "tag_h"] {
+    for field in ["device_pk", "box_pk", "nonce", "name", "tag_h"] {
         let client = lied_to(&service, &owner, "/v1/device/pending", move |answer| match field {
             "device_pk" => flip(&mut answer["device_pk"]["pk"]),
+            "name" => answer["name"] = json!("your own laptop"),
             other => flip(&mut answer[other]),
         });
         let laptop = service.computer();

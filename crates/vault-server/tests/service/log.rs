@@ -370,6 +370,14 @@ fn false_and_missing_proofs_are_found_out() {
     owner.save_one();
     let report = left_out().audit_verify().unwrap();
     assert_eq!((report.problems.len(), report.pending), (0, 1));
+    // One that calls itself of tomorrow is not young for ever.
+    let dated =
+        lied_to(&service, &owner, routes::AUDIT_PROOFS, |page| drop(page["proofs"].as_array_mut().unwrap().pop()))
+            .with_patience(Duration::from_millis(300))
+            .with_clock(ten_minutes_ago);
+    let report = dated.audit_verify().unwrap();
+    one_problem(&report, "it is not in the service's log");
+    assert_eq!((report.first_bad_entry, report.pending), (Some(report.entries as u64), 0));
     service.clock.advance_ms(61_000);
     sign_in(&service.computer().client, &owner.email, PASSWORD, &owner.fresh_code()).unwrap();
     let hides_all = lied_to(&service, &owner, routes::AUDIT_PROOFS, |page| page["proofs"] = json!([]));
@@ -450,9 +458,117 @@ fn a_release_is_given_out_when_its_entry_cannot_be_looked_for() {
 
 static TOLD: AtomicUsize = AtomicUsize::new(0);
 
-fn in_two_days() -> i64 {
+fn later_by(milliseconds: i64) -> i64 {
     use vault_server::Clock;
-    vault_server::SystemClock.now_ms() + 2 * 24 * 3600 * 1000
+    vault_server::SystemClock.now_ms() + milliseconds
+}
+
+fn ten_minutes_ago() -> i64 {
+    later_by(-600_000)
+}
+
+fn in_two_days() -> i64 {
+    later_by(2 * 24 * 3600 * 1000)
+}
+
+fn in_six_days() -> i64 {
+    later_by(6 * 24 * 3600 * 1000)
+}
+
+#[test]
+fn a_fork_whose_tiles_are_kept_back_is_told_and_kept() {
+    let service = Service::start();
+    let owner = settled(&service, "ada@example.org");
+    let mut forked = leaves(&service);
+    sound(&owner.client().audit_verify().unwrap());
+    forked[1] = [0xBD; 32];
+    for more in [3, 9] {
+        forked.extend(vec![[1; 32]; more]);
+        let log = OtherLog::new(&service, forked.clone());
+        let note = log.note();
+        let answers = Tampering::new(service.transport(), move |_, path, response| {
+            if path == routes::LOG_CHECKPOINT {
+                *response = Response { status: 200, body: note.clone().into_bytes() };
+            } else if path.starts_with("/log/tile/") {
+                response.status = 503;
+            }
+        });
+        let client = Client::new(answers, owners_state(&owner)).telling_log_faults(|error| {
+            assert!(matches!(error, Error::Log { what, .. } if what.contains("connects")), "{error}");
+            TOLD.fetch_add(1, Ordering::SeqCst);
+        });
+        let before = TOLD.load(Ordering::SeqCst);
+        sign_in(&client, &owner.email, PASSWORD, &owner.fresh_code()).unwrap();
+        let client = client.with_clock(in_two_days);
+        assert!(matches!(client.save(&key_to_save()).unwrap(), Outcome::Saved { .. }));
+        assert_eq!(TOLD.load(Ordering::SeqCst), before + 2);
+        assert_ne!(client.audit_verify().unwrap_err().code(), Some(Code::LogInconsistent));
+    }
+    let [kept] = evidence(&owner).try_into().unwrap();
+    let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    assert!(kept["seen"].is_string() && kept["shown"].as_str().unwrap().contains("/log\n"), "{kept}");
+    sound(&owner.client().audit_verify().unwrap());
+}
+
+#[test]
+fn a_log_that_could_not_be_checked_for_days_is_told() {
+    let service = Service::start();
+    let owner = settled(&service, "ada@example.org");
+    let broken: [fn(&mut Response); 2] =
+        [|answer| answer.status = 503, |answer| answer.body = b"<html>please log in to the hotel</html>".to_vec()];
+    for change in broken {
+        let client = |clock| {
+            let answers = Tampering::new(service.transport(), move |_, path, response| {
+                if path == routes::LOG_CHECKPOINT {
+                    change(response);
+                }
+            });
+            let told = |error: &Error| {
+                assert!(matches!(error, Error::LogUnchecked { days: 6.. }), "{error}");
+                TOLD.fetch_add(1, Ordering::SeqCst);
+            };
+            Client::new(answers, owners_state(&owner)).with_clock(clock).telling_log_faults(told)
+        };
+        let before = TOLD.load(Ordering::SeqCst);
+        assert!(matches!(client(in_two_days).save(&key_to_save()).unwrap(), Outcome::Saved { .. }));
+        assert_eq!(TOLD.load(Ordering::SeqCst), before);
+        assert!(matches!(client(in_six_days).save(&key_to_save()).unwrap(), Outcome::Saved { .. }));
+        assert_eq!(TOLD.load(Ordering::SeqCst), before + 1);
+    }
+    assert!(evidence(&owner).is_empty());
+}
+
+/// A pin that another process made while a log was looked at is not written over.
+#[test]
+fn a_log_that_was_pinned_meanwhile_is_compared_the_next_time() {
+    let service = Service::start();
+    let owner = settled(&service, "ada@example.org");
+    let honest = leaves(&service);
+    for shorter in [1, 0] {
+        std::fs::remove_file(owner.computer.folder.path().join("state/log.json")).unwrap();
+        let mut forked = honest.clone();
+        forked[0] = [7; 32];
+        forked.truncate(honest.len() - shorter);
+        let other = OtherLog::new(&service, forked.clone());
+        let (same, done) = (OtherLog::new(&service, honest.clone()), AtomicUsize::new(0));
+        let owner_ref = &owner;
+        let service_ref = &service;
+        let answers = Tampering::new(service.transport(), move |_, path, response| {
+            if path == routes::LOG_CHECKPOINT {
+                *response = Response { status: 200, body: same.note().into_bytes() };
+            } else if path.starts_with(routes::AUDIT_PROOFS) && done.fetch_add(1, Ordering::SeqCst) == 0 {
+                let other = shown(service_ref, owner_ref, other.clone());
+                sign_in(&other, &owner_ref.email, PASSWORD, &owner_ref.fresh_code()).unwrap();
+            }
+        });
+        let client = Client::new(answers, owners_state(&owner)).with_patience(Duration::ZERO);
+        let before = evidence(&owner).len();
+        let report = client.audit_verify().unwrap();
+        assert_eq!(report.evidence.is_some(), shorter == 0, "{shorter}: {:?}", report.problems);
+        // The other's pin stands, so the next look finds it out.
+        one_problem(&owner.client().audit_verify().unwrap(), "does not continue");
+        assert!(evidence(&owner).len() > before);
+    }
 }
 
 #[test]
@@ -491,6 +607,19 @@ fn a_device_proves_its_own_saves_without_a_session() {
     let proof = |change: fn(&mut Value)| lied_to(&service, &owner, "/proof", change);
     let report = proof(|answer| answer["proof"] = json!(null)).verify_receipts().unwrap();
     assert_eq!((report.logged, report.pending), (0, 2));
+    // A place that is owed for two days, and a save that the service forgot.
+    let late = proof(|answer| answer["proof"] = json!(null)).with_clock(in_two_days).verify_receipts().unwrap();
+    assert_eq!((late.pending, late.problems.len()), (0, 2), "{:?}", late.problems);
+    let future = proof(|answer| answer["proof"] = json!(null)).with_clock(|| 0).verify_receipts().unwrap();
+    assert_eq!((future.pending, future.problems.len()), (0, 2), "{:?}", future.problems);
+    let forgets = Tampering::new(service.transport(), |_, path, response| {
+        if path.ends_with("/proof") {
+            response.status = 404;
+            response.body = serde_json::to_vec(&Code::RecordNotFound.problem()).unwrap();
+        }
+    });
+    let report = Client::new(forgets, owners_state(&owner)).verify_receipts().unwrap();
+    assert_eq!((report.others, report.problems.len()), (0, 2), "{:?}", report.problems);
     let moved = proof(|answer| {
         let text = answer["proof"].as_str().unwrap().to_owned();
         let line = text.lines().find(|line| line.starts_with("index ")).unwrap().to_owned();

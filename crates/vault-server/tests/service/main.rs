@@ -27,6 +27,7 @@ mod log;
 mod mail;
 mod main_path;
 mod matrix;
+mod memory;
 mod metrics;
 mod openapi;
 mod orders;

@@ -43,10 +43,13 @@ const OTHERS: [&str; 9] = [
     "x-request-id",
 ];
 
+/// Where the page is: at the service's own address, and at those that a waiting computer names.
+const PAGES: [&str; 3] = ["/", "/device", "/enrol"];
+
 /// Every file that is served, and where.
 fn files() -> Vec<String> {
     let below = web_assets::assets().iter().filter(|asset| asset.path.starts_with("assets/"));
-    std::iter::once("/".to_owned()).chain(below.map(|asset| format!("/{}", asset.path))).collect()
+    PAGES.map(str::to_owned).into_iter().chain(below.map(|asset| format!("/{}", asset.path))).collect()
 }
 
 fn names(head: &str) -> Vec<&str> {
@@ -70,7 +73,7 @@ fn every_file_has_exactly_the_headers_of_the_policy() {
                 assert!(OTHERS.contains(&name) || POLICY.iter().any(|(known, _)| *known == name), "{path}: {name}");
                 assert_eq!(names(&head).iter().filter(|other| **other == name).count(), 1, "{path}: {name} twice");
             }
-            let kept = if path == "/" { "no-cache" } else { "public, max-age=31536000, immutable" };
+            let kept = if PAGES.contains(&path.as_str()) { "no-cache" } else { "public, max-age=31536000, immutable" };
             assert_eq!(header(&head, "cache-control"), kept, "{path}");
         }
     }
@@ -117,6 +120,8 @@ fn what_is_no_file_is_a_problem_like_any_other() {
         "/index.html",
         "/favicon.ico",
         "/.vite/manifest.json",
+        "/enrol/",
+        "/device/x",
     ] {
         let (head, body) = exchange(&service, &format!("GET {path} HTTP/1.1"), b"");
         assert!(head.starts_with("http/1.1 404"), "{path}: {head}");
@@ -149,7 +154,7 @@ fn the_interface_and_its_help_are_as_they_were() {
     let service = Service::start();
     let answer = service.raw(Get, routes::OPENAPI, None, &serde_json::Value::Null);
     let paths = answer.body["paths"].as_object().unwrap();
-    assert!(!paths.keys().any(|path| path == "/" || path.starts_with("/assets")), "files are no interface");
+    assert!(!paths.keys().any(|path| PAGES.contains(&path.as_str()) || path.starts_with("/assets")), "files are no interface");
     let (head, _) = exchange(&service, "GET /v1/server HTTP/1.1", b"");
     assert!(!head.contains("content-security-policy") && !head.contains("etag"), "{head}");
     let (head, _) = exchange(&service, "GET /help/auth.invalid HTTP/1.1", b"");

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::output::{document_text, shown};
 
 /// Priorities of syslog.
 const WARNING: u8 = 4;
@@ -58,11 +59,11 @@ impl Log {
                 line.extend(fields.clone());
             }
             let mut out = io::stdout().lock();
-            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            let _ = writeln!(out, "{}", document_text(&line, false)).and_then(|()| out.flush());
             return;
         }
         // One thing is one line, whatever names of files and errors hold.
-        let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        let text = shown(&text.replace(['\n', '\r', '\t'], " "));
         let mut err = io::stderr().lock();
         let _ = if self.journal {
             writeln!(err, "<{priority}>{text}")

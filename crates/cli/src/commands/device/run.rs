@@ -158,8 +158,17 @@ struct Present {
 
 impl Round<'_> {
     fn run(&mut self, stop: &Receiver<()>) -> Outcome {
-        let steps: [fn(&mut Self) -> Outcome; 6] =
-            [Self::deliver, Self::go_on, Self::orders, Self::report, Self::held, Self::drives];
+        // What waits to be reported goes first: an order whose end the service does not know of is shown again.
+        let steps: [fn(&mut Self) -> Outcome; 8] = [
+            Self::deliver,
+            Self::go_on,
+            Self::report,
+            Self::orders,
+            Self::report,
+            Self::held,
+            Self::drives,
+            Self::report,
+        ];
         for step in steps {
             if stop.try_recv().is_ok() {
                 self.state.stopped = true;
@@ -169,7 +178,7 @@ impl Round<'_> {
                 self.trouble("failed", &failure);
             }
         }
-        self.report()
+        Ok(())
     }
 
     /// A failure that does not end the round.
@@ -209,8 +218,14 @@ impl Round<'_> {
     /// Rotations that broke off come before anything else: their new keys may not be saved.
     fn go_on(&mut self) -> Outcome {
         for present in self.present()? {
-            if present.watched.has_key() && rotate::is_unfinished(&present.volume) {
-                self.rotate(&present, None);
+            if !present.watched.has_key() || !rotate::is_unfinished(&present.volume) {
+                continue;
+            }
+            let (path, secrets) = (&present.watched.path, present.watched.secrets(&self.arguments.account));
+            match rotate::resume(path, secrets) {
+                Ok(Some(replaced)) => self.tell_rotated(path, &replaced),
+                Ok(None) => {}
+                Err(failure) => self.trouble("rotate", &failure),
             }
         }
         Ok(())
@@ -261,6 +276,16 @@ impl Round<'_> {
         if status.new_statement {
             self.log.warn("key_statement", &json!({}), "the account has new keys, signed by the ones known here");
         }
+        if status.trail_jumped {
+            self.state.trouble = true;
+            let text = "the service says of your account's trail what it did not say before: news may have been left out; \
+                        check it with `keyhaven audit verify`";
+            self.log.warn("trail", &json!({}), text);
+        }
+        for id in &status.ended {
+            let text = "an order that ended before is shown again; its end is reported once more";
+            self.log.info("order_reported", &json!({ "order": id.to_string() }), text);
+        }
         for why in &status.refused {
             self.state.trouble = true;
             self.log.warn("order_refused", &json!({ "why": why }), &format!("an order is not carried out: {why}"));
@@ -273,54 +298,76 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// Replaces the key of an order on all drives that have it: copies of a drive have the same one. It is done when none has
+    /// it any longer.
     fn carry_out(&mut self, order: &OrderToDo) -> Outcome {
         let told = |error: Error| explain(&error);
         let id = order.id().to_string();
+        let (mut with_key, mut begun_here, mut had) = (Vec::new(), false, false);
         for present in self.present()? {
-            let mut about = None;
-            for key in &present.keys {
-                if self.client.order_is_about(order, key).map_err(told)? {
-                    about = Some(key.clone());
-                }
-            }
-            let Some(key) = about else {
-                let begun_here = order.begun_on.as_ref() == Some(&present.id);
-                if begun_here {
-                    // The old key went, and the word of it did not get out.
-                    self.client.order_done(order, None).map_err(told)?;
-                    self.log.info("order_done", &json!({ "order": id }), "an order is carried out");
-                    return Ok(());
-                }
-                if self.client.drive_had(&present.id, order.record()).map_err(told)? {
-                    self.client.order_failed(order, "key_gone").map_err(told)?;
-                    self.log.info(
-                        "order_over",
-                        &json!({ "order": id }),
-                        "the key to be replaced is gone from its drive",
-                    );
-                    return Ok(());
-                }
+            if let Some(key) = self.key_of(order, &present.keys)? {
+                with_key.push((present, key));
                 continue;
-            };
-            if !present.watched.has_key() {
-                let hint = "name its password or startup key: `keyhaven device run --help`";
-                return Err(Failure::no(format!("a key of {} is to be replaced", present.watched.path.display()))
-                    .cause("no key to open the drive with is given here")
-                    .hint(hint));
             }
-            if !self.client.begin_order(order, &present.id).map_err(told)? {
-                let text = "an order waits: a key of this drive was replaced within the last day";
-                self.log.info("order_waits", &json!({ "order": id }), text);
-                return Ok(());
-            }
-            if self.rotate(&present, Some(&key)) {
-                let new = self.new_record(&present.watched.path)?;
-                self.client.order_done(order, new).map_err(told)?;
-                self.log.info("order_done", &json!({ "order": id }), "an order is carried out");
-            }
+            begun_here |= order.begun_on.as_ref() == Some(&present.id);
+            had |= self.client.drive_had(&present.id, order.record()).map_err(told)?;
+        }
+        let Some((first, _)) = with_key.iter().find(|(present, _)| present.watched.has_key()).or(with_key.first())
+        else {
+            return self.without_its_key(order, begun_here, had);
+        };
+        if first.watched.has_key() && !self.client.begin_order(order, &first.id).map_err(told)? {
+            let text = "an order waits: a key of this drive was replaced within the last day";
+            self.log.info("order_waits", &json!({ "order": id }), text);
             return Ok(());
         }
-        self.log.debug("order_waits", &json!({ "order": id }), "an order waits for a drive that is not there");
+        let (mut all_done, mut last, mut unopened) = (true, None, None);
+        for (present, key) in &with_key {
+            if present.watched.has_key() {
+                all_done &= self.rotate(present, key);
+                last = Some(&present.watched.path);
+            } else {
+                unopened = Some(&present.watched.path);
+            }
+        }
+        if let Some(path) = unopened {
+            let hint = "name its password or startup key: `keyhaven device run --help`";
+            return Err(Failure::no(format!("a key of {} is to be replaced", path.display()))
+                .cause("no key to open the drive with is given here")
+                .hint(hint));
+        }
+        if let (true, Some(path)) = (all_done, last) {
+            let new = self.new_record(path)?;
+            self.client.order_done(order, new).map_err(told)?;
+            self.log.info("order_done", &json!({ "order": id }), "an order is carried out");
+        }
+        Ok(())
+    }
+
+    /// The key of these that an order is about.
+    fn key_of(&self, order: &OrderToDo, keys: &[String]) -> Outcome<Option<String>> {
+        for key in keys {
+            if self.client.order_is_about(order, key).map_err(|error| explain(&error))? {
+                return Ok(Some(key.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What becomes of an order whose key is on no drive that is there.
+    fn without_its_key(&mut self, order: &OrderToDo, begun_here: bool, had: bool) -> Outcome {
+        let told = |error: Error| explain(&error);
+        let document = json!({ "order": order.id().to_string() });
+        if begun_here {
+            // The old key went, and the word of it did not get out.
+            self.client.order_done(order, None).map_err(told)?;
+            self.log.info("order_done", &document, "an order is carried out");
+        } else if had {
+            self.client.order_failed(order, "key_gone").map_err(told)?;
+            self.log.info("order_over", &document, "the key to be replaced is gone from its drive");
+        } else {
+            self.log.debug("order_waits", &document, "an order waits for a drive that is not there");
+        }
         Ok(())
     }
 
@@ -333,19 +380,16 @@ impl Round<'_> {
         Ok(newest)
     }
 
-    /// Replaces a key, or goes on with what was begun. Whether it is done.
-    fn rotate(&mut self, present: &Present, key: Option<&str>) -> bool {
+    /// Replaces a key. Whether it is done.
+    fn rotate(&mut self, present: &Present, key: &str) -> bool {
         let path = &present.watched.path;
+        // Another name may have led to the same drive, a moment ago.
+        if drive::open(path).is_ok_and(|volume| !recovery_keys(&volume).iter().any(|there| there == key)) {
+            return true;
+        }
         match rotate::unattended(path, present.watched.secrets(&self.arguments.account), key) {
-            Ok((new, old)) => {
-                let document = json!({ "drive": path.display().to_string(), "identifier": new, "removed": old });
-                let text = format!(
-                    "the recovery key of {} is {} now, saved, receipt verified; {} opens it no longer",
-                    path.display(),
-                    new.get(..8).unwrap_or(&new),
-                    old.iter().map(|old| old.get(..8).unwrap_or(old)).collect::<Vec<_>>().join(", ")
-                );
-                self.log.info("rotated", &document, &text);
+            Ok(replaced) => {
+                self.tell_rotated(path, &replaced);
                 true
             }
             Err(failure) => {
@@ -353,6 +397,17 @@ impl Round<'_> {
                 false
             }
         }
+    }
+
+    fn tell_rotated(&self, path: &Path, (new, old): &rotate::Replaced) {
+        let document = json!({ "drive": path.display().to_string(), "identifier": new, "removed": old });
+        let text = format!(
+            "the recovery key of {} is {} now, saved, receipt verified; {} opens it no longer",
+            path.display(),
+            new.get(..8).unwrap_or(new),
+            old.iter().map(|old| old.get(..8).unwrap_or(old)).collect::<Vec<_>>().join(", ")
+        );
+        self.log.info("rotated", &document, &text);
     }
 
     /// Signed notes and reports that wait are sent.
@@ -407,6 +462,7 @@ impl Round<'_> {
         let path = present.watched.path.display().to_string();
         let mut check = self.client.check_drive(&present.id, &present.keys).map_err(told)?;
         if !check.unknown.is_empty() && self.save_unknown(present, &check.unknown) {
+            // Saved, or waiting to be.
             check = self.client.check_drive(&present.id, &present.keys).map_err(told)?;
         }
         for record in &check.missing {
@@ -420,16 +476,20 @@ impl Round<'_> {
             let text = format!("{path}: recovery key {} is not saved by this computer", key.get(..8).unwrap_or(key));
             self.log.warn("unknown", &json!({ "drive": path, "key_id": key }), &text);
         }
+        for key in &check.waiting {
+            let text = format!("{path}: recovery key {} waits here to be saved", key.get(..8).unwrap_or(key));
+            self.log.info("waits", &json!({ "drive": path, "key_id": key }), &text);
+        }
         let document = json!({
             "drive": path, "verified": check.verified.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            "missing": check.missing.len(), "unknown": check.unknown.len(),
+            "missing": check.missing.len(), "unknown": check.unknown.len(), "waiting": check.waiting.len(),
         });
         let text = format!("{path}: {} of {} recovery keys are saved", check.verified.len(), present.keys.len());
         self.log.info("drive", &document, &text);
         Ok(())
     }
 
-    /// Saves keys of a drive that are not saved. Whether one was.
+    /// Saves keys of a drive that are not saved. Whether one was, or waits now.
     fn save_unknown(&mut self, present: &Present, unknown: &[String]) -> bool {
         if !present.watched.has_key() {
             return false;
@@ -448,7 +508,10 @@ impl Round<'_> {
         let (vmk, _) = volume.unwrap_vmk(given.material()).map_err(|error| drive::explain(path, &error))?;
         let mut any = false;
         for (identifier, password) in volume.recovery_passwords(&vmk) {
-            let wanted = unknown.contains(&identifier.to_string());
+            let name = identifier.to_string();
+            // One that waits, or that another process saved meanwhile, is not sealed once more.
+            let wanted =
+                unknown.contains(&name) && self.client.own_record(&name).map_err(|error| explain(&error))?.is_none();
             // One that does not open the drive would be worse than none.
             if !wanted || !volume.unwrap_vmk(&password).is_ok_and(|(_, opened)| opened == identifier) {
                 continue;
@@ -461,7 +524,10 @@ impl Round<'_> {
                     let (document, line) = backup::saved_to_account(&key, record_id, audit_seq);
                     self.log.info("saved", &document, line.trim_end());
                 }
-                Saving::Waiting { why, .. } => self.error("waiting", &why),
+                Saving::Waiting { why, .. } => {
+                    any = true;
+                    self.error("waiting", &why);
+                }
             }
         }
         Ok(any)

@@ -54,13 +54,24 @@ pub(super) fn watched(arguments: &RunArgs) -> Outcome<Vec<Watched>> {
         all.extend(parse(file, &text)?);
     }
     if arguments.all_drives {
-        for path in drives::found_on_host()? {
-            if !all.iter().any(|known| known.path == path) {
-                all.push(Watched { path, opener: Opener::Nothing });
-            }
+        all.extend(drives::found_on_host()?.into_iter().map(|path| Watched { path, opener: Opener::Nothing }));
+    }
+    Ok(each_once(all))
+}
+
+/// One entry for each drive, whatever names lead to it; of several the one that has something to open it with.
+fn each_once(all: Vec<Watched>) -> Vec<Watched> {
+    let place = |watched: &Watched| watched.path.canonicalize().unwrap_or_else(|_| watched.path.clone());
+    let mut once: Vec<(PathBuf, Watched)> = Vec::with_capacity(all.len());
+    for watched in all {
+        let there = place(&watched);
+        match once.iter_mut().find(|(known, _)| *known == there) {
+            None => once.push((there, watched)),
+            Some((_, known)) if !known.has_key() => *known = watched,
+            Some(_) => {}
         }
     }
-    Ok(all)
+    once.into_iter().map(|(_, watched)| watched).collect()
 }
 
 fn parse(file: &Path, text: &str) -> Outcome<Vec<Watched>> {
@@ -88,6 +99,26 @@ fn parse(file: &Path, text: &str) -> Outcome<Vec<Watched>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_drive_is_watched_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (drive, link) = (folder.path().join("stick.img"), folder.path().join("link.img"));
+        std::fs::write(&drive, "").unwrap();
+        std::os::unix::fs::symlink(&drive, &link).unwrap();
+        let entry = |path: &Path, opener: &Opener| Watched { path: path.to_owned(), opener: opener.clone() };
+        let (nothing, file) = (Opener::Nothing, Opener::PasswordFile("pw.txt".into()));
+        for all in [
+            vec![entry(&drive, &file), entry(&link, &nothing), entry(&drive, &nothing)],
+            vec![entry(&link, &nothing), entry(&drive, &file)],
+            vec![entry(&drive, &file)],
+        ] {
+            assert_eq!(each_once(all), [entry(&drive, &file)]);
+        }
+        let absent = [entry(Path::new("/nowhere/a"), &nothing), entry(Path::new("/nowhere/b"), &nothing)];
+        assert_eq!(each_once(absent.to_vec()), absent);
+    }
 
     #[test]
     fn a_list_of_drives() {

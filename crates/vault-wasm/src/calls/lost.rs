@@ -1,0 +1,62 @@
+//! What to do when password or factors are lost.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use vault_client::{Error, LostFactors, Recovery};
+use vault_protocol::problem::Code;
+
+use super::SecretText;
+use crate::engine::{Called, Engine, failed, read};
+use crate::host::Host;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Lost {
+    email: String,
+    kit_code: SecretText,
+    password: SecretText,
+}
+
+/// What is left.
+#[derive(Deserialize)]
+#[serde(tag = "with", rename_all = "lowercase")]
+enum Left {
+    Password {
+        password: SecretText,
+    },
+    #[serde(rename_all = "camelCase")]
+    Kit {
+        kit_code: SecretText,
+        password: SecretText,
+    },
+}
+
+impl<H: Host> Engine<H> {
+    pub(super) fn recover_password(&self, arguments: &str) -> Called {
+        let (lost,): (Lost,) = read(arguments)?;
+        let recovery = Recovery { email: lost.email, kit_code: lost.kit_code.0, password: lost.password.0 };
+        let mut mailed = || self.asks.mailed_code();
+        let mut factor = |wrong: Option<&Error>| self.asks.factor_again(wrong);
+        let mut keep = |kit: &_| self.asks.keep_kit(kit);
+        self.client.recover_password(&recovery, &mut mailed, &mut factor, &mut keep).map_err(failed)?;
+        Ok(Value::Null)
+    }
+
+    pub(super) fn reset_factors(&self, arguments: &str) -> Called {
+        let (email, left, begin): (String, Left, bool) = read(arguments)?;
+        let left = match left {
+            Left::Password { password } => LostFactors::Password(password.0),
+            Left::Kit { kit_code, password } => LostFactors::Kit { code: kit_code.0, new_password: password.0 },
+        };
+        let mut mailed = || self.asks.mailed_code();
+        let mut keep = |kit: &_| self.asks.keep_kit(kit);
+        match self.client.reset_factors(&email, &left, begin, &mut mailed, &mut keep) {
+            Ok(()) => Ok(Value::Null),
+            // That the delay runs is what was wanted.
+            Err(Error::Problem(problem)) if problem.code == Code::RecoverWaiting.code() && problem.at.is_some() => {
+                Ok(json!(problem.at))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}

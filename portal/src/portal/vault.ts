@@ -1,0 +1,3 @@
+// The vault, as the pages use it.
+
+export type * from '../vault/api';

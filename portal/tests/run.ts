@@ -1,0 +1,14 @@
+// Everything that is tried in a browser.
+
+import { after } from 'node:test';
+
+import { closeBrowser } from './harness/browser';
+import './journeys/account';
+import './journeys/devices';
+import './journeys/first';
+import './journeys/hostile';
+import './journeys/lost';
+import './journeys/two-factor';
+import './pages/pages';
+
+after(closeBrowser);

@@ -1,0 +1,81 @@
+//! The vault's client for browsers: compiled, joined to JavaScript, and held to its size.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::inputs::Stamp;
+use super::Node;
+use crate::run::{cargo, succeed};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Largest bundle, code and joint together, as it travels.
+const MOST_BYTES: usize = 400 * 1024;
+/// Crates that it is made of.
+const CRATES: [&str; 7] =
+    ["secret", "fve-format", "key-import", "vault-protocol", "vault-crypto", "vault-client", "vault-wasm"];
+
+/// Where the pages take it from.
+fn package() -> PathBuf {
+    super::folder().join("src/vault/pkg")
+}
+
+/// Builds it where something that it is made of has changed.
+pub(super) fn build(node: &Node) -> Result<()> {
+    let mut stamp = Stamp::of("wasm", env!("CARGO_PKG_VERSION"));
+    for name in CRATES {
+        let folder = crate::root().join("crates").join(name);
+        stamp.folder(&folder.join("src"))?;
+        stamp.files_beside(&folder)?;
+    }
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        stamp.file(&crate::root().join(name))?;
+    }
+    if stamp.is_set() && package().join("vault_bg.wasm").exists() {
+        return Ok(());
+    }
+    println!("portal: building the vault's client for browsers");
+    let built = compile()?;
+    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
+    bindgen.input_path(built).web(true)?.typescript(true).omit_default_module_path(false).out_name("vault");
+    bindgen.remove_name_section(true).remove_producers_section(true);
+    bindgen.generate(package()).context("the joint to JavaScript cannot be made")?;
+    check_size(node)?;
+    stamp.set()
+}
+
+/// The compiled code, before the joint is made.
+fn compile() -> Result<PathBuf> {
+    add_target()?;
+    let folder = crate::root().join("target/wasm");
+    let mut build = cargo(&["build", "--profile", "wasm", "--package", "vault-wasm", "--lib", "--target", TARGET]);
+    succeed(build.arg("--target-dir").arg(&folder))?;
+    Ok(folder.join(TARGET).join("wasm/vault_wasm.wasm"))
+}
+
+/// The standard library for browsers: there, or from where the toolchain came from.
+fn add_target() -> Result<()> {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = output.context("cannot start rustc")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if output.status.success() && folder.exists() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).stdin(Stdio::null()).status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    bail!("the standard library for {TARGET} is missing, and `rustup target add {TARGET}` cannot get it")
+}
+
+fn check_size(node: &Node) -> Result<()> {
+    let script = "const z = require('node:zlib'), f = require('node:fs'); let n = 0; \
+                  for (const p of process.argv.slice(1)) n += z.brotliCompressSync(f.readFileSync(p)).length; console.log(n)";
+    let files = ["vault_bg.wasm", "vault.js"].map(|name| package().join(name));
+    let output = node.node().arg("-e").arg(script).args(&files).output().context("cannot start node")?;
+    let bytes: usize = String::from_utf8_lossy(&output.stdout).trim().parse().context("no size")?;
+    println!("portal: the vault's client is {} KiB compressed (at most {})", bytes.div_ceil(1024), MOST_BYTES / 1024);
+    ensure!(bytes <= MOST_BYTES, "the vault's client for browsers is too large");
+    Ok(())
+}
