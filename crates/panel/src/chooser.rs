@@ -66,7 +66,8 @@ fn places() -> Vec<FolderEntry> {
     let user = std::env::var("USER").unwrap_or_default();
     for above in [PathBuf::from("/media").join(&user), PathBuf::from("/run/media").join(&user), PathBuf::from("/mnt")] {
         let found = std::fs::read_dir(&above).into_iter().flatten().flatten().take(20);
-        places.extend(found.filter_map(|found| entry(found.file_name().to_str()?, &found.path())).filter(|it| it.folder));
+        places
+            .extend(found.filter_map(|found| entry(found.file_name().to_str()?, &found.path())).filter(|it| it.folder));
     }
     places
 }

@@ -72,7 +72,9 @@ fn check(app: &App, request: &Request) -> Result<(), Code> {
     match only(headers, header::HeaderName::from_static("sec-fetch-site"))? {
         None | Some("same-origin" | "none") => Ok(()),
         // A link to the page may stand anywhere: without the token it shows nothing.
-        Some(_) if path == "/" && only(headers, header::HeaderName::from_static("sec-fetch-mode"))? == Some("navigate") => {
+        Some(_)
+            if path == "/" && only(headers, header::HeaderName::from_static("sec-fetch-mode"))? == Some("navigate") =>
+        {
             Ok(())
         }
         Some(_) => Err(Code::Foreign),

@@ -60,7 +60,9 @@ pub(crate) struct Hand {
 
 impl Hand {
     fn is_confirmed(&self) -> bool {
-        self.account.is_some() || self.printed_confirmed || self.files.iter().any(|file| backup::read_back(file, &self.key).is_ok())
+        self.account.is_some()
+            || self.printed_confirmed
+            || self.files.iter().any(|file| backup::read_back(file, &self.key).is_ok())
     }
 
     fn intent(&self) -> Intent {
@@ -323,14 +325,12 @@ impl App {
     /// Saves a key to the account: saved is said only after its receipt was verified.
     pub(crate) fn save_to_account(&self, id: &str) -> Answer<KeyInHand> {
         let client = self.client(None)?;
-        self.hands.with(id, |hand| {
-            match backup::save_to_account(&client, &hand.path, &hand.about, &hand.key, None)? {
-                Saving::Saved { audit_seq, .. } => {
-                    hand.account = Some(audit_seq);
-                    Ok(hand.told())
-                }
-                Saving::Waiting { why, .. } => Err(because(Code::Waiting, backup::not_yet_saved(&why, 1))),
+        self.hands.with(id, |hand| match backup::save_to_account(&client, &hand.path, &hand.about, &hand.key, None)? {
+            Saving::Saved { audit_seq, .. } => {
+                hand.account = Some(audit_seq);
+                Ok(hand.told())
             }
+            Saving::Waiting { why, .. } => Err(because(Code::Waiting, backup::not_yet_saved(&why, 1))),
         })
     }
 
@@ -377,7 +377,13 @@ impl App {
         Ok(())
     }
 
-    fn encrypt(&self, path: &Path, method: EncryptionMethod, password: Option<&SecretString>, key: &Key) -> Answer<Gone> {
+    fn encrypt(
+        &self,
+        path: &Path,
+        method: EncryptionMethod,
+        password: Option<&SecretString>,
+        key: &Key,
+    ) -> Answer<Gone> {
         self.views.lock(&id_of(path));
         if self.jobs.is_busy(&id_of(path)) {
             return Err(Code::Busy.into());

@@ -160,7 +160,9 @@ impl Jobs {
         // What was paused goes on in this one.
         all.retain(|other| locked(&other.told).drive != drive);
         while all.len() >= MOST_ENDED {
-            let Some(oldest) = all.iter().position(|other| !other.is_active()) else { return Err(Code::TooMany.into()) };
+            let Some(oldest) = all.iter().position(|other| !other.is_active()) else {
+                return Err(Code::TooMany.into());
+            };
             all.remove(oldest);
         }
         all.push(Arc::clone(&work));

@@ -25,8 +25,8 @@ use crate::given::{Given, new_password};
 use crate::guard;
 use crate::pages;
 use crate::types::{
-    About, Account, AddKeyFile, AskDownload, AskLink, AskSheet, ChoosePath, ConfirmSheet, Convert, Download,
-    Drive, Drives, Enrol, Enrolling, Enrolment, Enter, Entered, Files, Folder, Gone, Job, Jobs, KeyFileMade, KeyInHand,
+    About, Account, AddKeyFile, AskDownload, AskLink, AskSheet, ChoosePath, ConfirmSheet, Convert, Download, Drive,
+    Drives, Enrol, Enrolling, Enrolment, Enter, Entered, Files, Folder, Gone, Job, Jobs, KeyFileMade, KeyInHand,
     KeyShown, KeysInHand, NewLink, RemoveProtector, SetPassword, ShowFiles, ShowFolder, TakeKey, Unlock, WithSecret,
 };
 use crate::views::{View, absolute};
@@ -262,7 +262,8 @@ async fn set_password(State(app): Panel, Path(id): Id, Asked(asked): Asked<SetPa
     let shown = Arc::clone(&app);
     let changed = changed(app, id, asked.secret, move |editing| {
         let has_one = editing.editor.protectors().iter().any(|it| it.kind() == fve::ProtectorKind::Password);
-        let done = if has_one { editing.editor.change_password(&password) } else { editing.editor.add_password(&password) };
+        let done =
+            if has_one { editing.editor.change_password(&password) } else { editing.editor.add_password(&password) };
         Ok(editing.explained(done.map(drop))?)
     })
     .await?;
@@ -395,4 +396,3 @@ async fn enrol(State(app): Panel, Asked(asked): Asked<Enrol>) -> Answer<Json<Enr
 async fn enrolment(State(app): Panel) -> Answer<Json<Enrolment>> {
     off(move || app.enrolment().map(Json)).await
 }
-

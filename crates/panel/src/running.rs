@@ -42,7 +42,12 @@ impl Place {
     pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
         make_private(folder).map_err(|source| failed(folder, source))?;
         let path = folder.join("panel.lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| failed(&path, source))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|source| failed(&path, source))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { file: folder.join("panel.json"), _lock: lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(Error::Running),

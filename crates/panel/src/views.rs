@@ -95,7 +95,9 @@ fn entry(entry: &Entry) -> FileEntry {
 pub(crate) fn read_failed(error: &fs_view::Error) -> Failure {
     match error {
         fs_view::Error::NotFound { .. } => Failure::no("it is not on the drive").kind(Kind::NotFound).because(error),
-        fs_view::Error::Damaged { .. } => Failure::no("the drive cannot be read there").kind(Kind::Damaged).because(error),
+        fs_view::Error::Damaged { .. } => {
+            Failure::no("the drive cannot be read there").kind(Kind::Damaged).because(error)
+        }
         fs_view::Error::Storage(_) | fs_view::Error::Io(_) => {
             Failure::could_not("the drive cannot be read there").because(error)
         }

@@ -29,10 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "drive-ops",
         &["block-io", "disk-image", "fs-reserve", "fs-view", "fve", "recovery-sheet", "secret", "vault-client"],
     ),
-    (
-        "panel",
-        &["block-io", "disk-image", "drive-ops", "fs-view", "fve", "secret", "vault-client", "web-assets"],
-    ),
+    ("panel", &["block-io", "disk-image", "drive-ops", "fs-view", "fve", "secret", "vault-client", "web-assets"]),
     ("vault-store", &["secret", "vault-protocol"]),
     ("web-assets", &[]),
     ("vault-server", &["secret", "vault-protocol", "vault-store", "web-assets"]),

@@ -55,7 +55,8 @@ pub(crate) fn run(arguments: &UpArgs, json: bool) -> Outcome {
     let (stop, stopped) = oneshot::channel();
     let mut stop = Some(stop);
     signals.then(move || drop(stop.take().map(|stop| stop.send(()))));
-    let runtime = Runtime::new().map_err(|error| Failure::could_not("cannot start the control panel").because(&error))?;
+    let runtime =
+        Runtime::new().map_err(|error| Failure::could_not("cannot start the control panel").because(&error))?;
     runtime.block_on(async {
         let config = Config {
             state: state.clone(),

@@ -79,7 +79,8 @@ impl Running {
     pub(crate) fn entered(state: &Path) -> Self {
         let mut running = Self::start(state);
         let token = running.token();
-        running.session = running.post("/api/enter", &json!({ "token": token })).good()["session"].as_str().unwrap().to_owned();
+        running.session =
+            running.post("/api/enter", &json!({ "token": token })).good()["session"].as_str().unwrap().to_owned();
         running
     }
 
@@ -96,7 +97,8 @@ impl Running {
     /// Sends a request as it is.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -194,7 +196,11 @@ pub(crate) fn plain_image(folder: &Path, name: &str, file_bytes: usize) -> (std:
     std::fs::write(&inside, &content).unwrap();
     run(Command::new("mkfs.fat").args(["-F", "32", "-C"]).arg(&image).arg("98304"));
     run(Command::new("mmd").arg("-i").arg(&image).arg("::/Folder"));
-    run(Command::new("mcopy").arg("-i").arg(&image).arg(&inside).arg("::/Folder/Gr\u{fc}\u{df}e \"1\".bin".replace('"', "'")));
+    run(Command::new("mcopy")
+        .arg("-i")
+        .arg(&image)
+        .arg(&inside)
+        .arg("::/Folder/Gr\u{fc}\u{df}e \"1\".bin".replace('"', "'")));
     (image, content)
 }
 

@@ -3,7 +3,7 @@
 use panel::link_of_running;
 use serde_json::json;
 
-use crate::browser::{Running, plain_image};
+use crate::browser::Running;
 
 #[test]
 fn a_link_works_once_and_nothing_works_without_a_session() {
@@ -45,7 +45,8 @@ fn other_names_and_other_pages_are_refused() {
     let port = host.split(':').nth(1).unwrap();
     let by_name = format!("localhost:{port}");
     let ask = |host: &str, more: &[(&str, &str)], method: &str| {
-        let mut headers = vec![("Host", host), ("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let mut headers =
+            vec![("Host", host), ("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
         headers.extend(more);
         running.send(method, if method == "GET" { "/api/drives" } else { "/api/folder" }, &headers, b"{}")
     };
@@ -61,7 +62,7 @@ fn other_names_and_other_pages_are_refused() {
         assert_eq!(ask(&host, &[("Origin", other)], "POST").code(), "panel.foreign", "{other}");
     }
     assert_eq!(ask(&host, &[], "POST").code(), "panel.foreign", "a change without an origin");
-    assert_eq!(ask(&host, &[("Host", "evil.example")], "GET").status, 400, "two names");
+    assert_eq!(ask(&host, &[("Host", "evil.example")], "GET").code(), "panel.foreign", "two names");
     for site in ["cross-site", "same-site"] {
         assert_eq!(ask(&host, &[("Sec-Fetch-Site", site)], "GET").code(), "panel.foreign", "{site}");
     }
@@ -69,18 +70,19 @@ fn other_names_and_other_pages_are_refused() {
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
     assert!(page.header("access-control-allow-origin").is_none() && page.header("set-cookie").is_none());
     assert_eq!(running.get("/api/drives").header("cache-control"), Some("no-store"));
-    let form = [("Host", host.as_str()), ("Origin", &origin), ("Authorization", &bearer), ("Content-Type", "text/plain")];
+    let form =
+        [("Host", host.as_str()), ("Origin", &origin), ("Authorization", &bearer), ("Content-Type", "text/plain")];
     assert_eq!(running.send("POST", "/api/folder", &form, b"{}").code(), "panel.media_type");
     let large = vec![b' '; 1 << 20];
-    assert_eq!(running.post("/api/folder", &json!({ "path": String::from_utf8(large).unwrap() })).code(), "panel.too_large");
+    assert_eq!(
+        running.post("/api/folder", &json!({ "path": String::from_utf8(large).unwrap() })).code(),
+        "panel.too_large"
+    );
     running.end();
 }
 
 #[test]
 fn paths_lead_nowhere_else() {
-    if !testkit::programs(&["mkfs.fat", "mcopy"]) {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let running = Running::entered(folder.path());
     for path in ["relative.img", "", "../x"] {
