@@ -54,7 +54,12 @@ pub(crate) fn run(arguments: &UpArgs, json: bool) -> Outcome {
     let signals = Signals::watch()?;
     let (stop, stopped) = oneshot::channel();
     let mut stop = Some(stop);
-    signals.then(move || drop(stop.take().map(|stop| stop.send(()))));
+    signals.then(move || {
+        if let Some(stop) = stop.take() {
+            // Nobody waits any longer: it ends already.
+            let _ = stop.send(());
+        }
+    });
     let runtime =
         Runtime::new().map_err(|error| Failure::could_not("cannot start the control panel").because(&error))?;
     runtime.block_on(async {
