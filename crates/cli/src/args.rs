@@ -113,6 +113,9 @@ pub(crate) enum Command {
     /// Run the account service
     #[cfg(feature = "serve")]
     Serve(Box<commands::serve::ServeArgs>),
+    /// Open the control panel for the drives of this computer in the browser
+    #[cfg(feature = "panel")]
+    Up(commands::up::UpArgs),
     /// Write the completions of a shell to standard output
     Completions(commands::completions::CompletionsArgs),
     /// Write manual pages

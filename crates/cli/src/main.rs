@@ -8,20 +8,12 @@ mod account;
 mod args;
 mod commands;
 mod copy;
-mod disk;
 mod drive;
-mod failure;
-mod files;
 mod hardening;
-mod host;
-mod lock;
 mod output;
-mod places;
 mod printed;
 mod progress;
 mod prompt;
-mod recovery_file;
-mod same_drive;
 mod secrets;
 mod signals;
 mod times;
@@ -30,8 +22,10 @@ mod usage;
 use std::process::ExitCode;
 
 use clap::Parser;
+use drive_ops::{disk, failure, files, host, lock, recovery_file};
 
 fn main() -> ExitCode {
+    drive_ops::note::tell_with(output::tell_note);
     hardening::keep_secrets_out_of_core_dumps();
     let arguments = match args::Arguments::try_parse() {
         Ok(arguments) => arguments,

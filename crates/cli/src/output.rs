@@ -2,27 +2,12 @@
 
 use std::io::{self, Write};
 
+pub(crate) use drive_ops::note::note;
+use drive_ops::words::turns;
+pub(crate) use drive_ops::words::{shown, size};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-
-/// A name from a drive or a word of a service, safe for a terminal: control characters and the marks that turn text around are
-/// escaped.
-pub(crate) fn shown(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for letter in name.chars() {
-        if letter.is_control() || turns(letter) {
-            out.extend(letter.escape_unicode());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
-}
-
-fn turns(letter: char) -> bool {
-    matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
 
 /// A text of several lines in the same way: whatever came into it unseen, it stays text.
 fn shown_lines(text: &str) -> String {
@@ -79,30 +64,16 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     }
 }
 
-/// Something a person should know although the command goes on.
-pub(crate) fn note(text: &str) {
+/// Prints a note.
+pub(crate) fn tell_note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "keyhaven: {}", shown_lines(text));
-}
-
-/// A size as people read it, with the exact number of bytes.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    match UNITS.iter().find(|(_, shift)| bytes >> shift > 0) {
-        Some((unit, shift)) => {
-            let tenths = (u128::from(bytes) * 10) >> shift;
-            let (whole, tenth) = (tenths / 10, tenths % 10);
-            if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
-        }
-        None if bytes == 1 => "1 byte".to_owned(),
-        None => format!("{bytes} bytes"),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{document_text, shown, shown_lines, size};
+    use super::{document_text, shown, shown_lines};
 
     #[test]
     fn names_cannot_drive_the_terminal() {
@@ -117,14 +88,5 @@ mod tests {
             assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']) && text.contains('Ü'), "{text}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), document);
         }
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(1), "1 byte");
-        assert_eq!(size(511), "511 bytes");
-        assert_eq!(size(1024), "1 KiB");
-        assert_eq!(size(65_994_752), "62.9 MiB");
-        assert_eq!(size(4 << 40), "4 TiB");
     }
 }

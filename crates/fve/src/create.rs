@@ -139,6 +139,20 @@ impl<D: BlockWrite> NewVolume<D> {
     /// # Errors
     /// As [`Self::begin`]; [`Error::BadSize`] also for any other sector size.
     pub fn begin_with_sectors(storage: D, options: &CreateOptions, sector_bytes: u32) -> Result<Self, Error> {
+        Self::begin_as(storage, options, sector_bytes, random_guid())
+    }
+
+    /// As [`Self::begin_with_sectors`], with the identifier that the recovery-password protector gets: known before anything is
+    /// written, so that the recovery password can be saved with it first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_as(
+        storage: D,
+        options: &CreateOptions,
+        sector_bytes: u32,
+        recovery_identifier: Guid,
+    ) -> Result<Self, Error> {
         let placement = options.placement.clone();
         let bad_size = |reason| Error::BadSize { found_bytes: placement.volume_bytes, reason };
         if !matches!(sector_bytes, 512 | 4096) {
@@ -153,7 +167,6 @@ impl<D: BlockWrite> NewVolume<D> {
         }
         let vmk = Vmk::random();
         let fvek = Fvek::random(options.method)?;
-        let recovery_identifier = random_guid();
         let block = metadata_block(options, sector_bytes, &vmk, &fvek, recovery_identifier)?;
         let ground = Ground {
             layout: VolumeLayout::Fixed,
@@ -384,7 +397,9 @@ fn virtualization(placement: &Placement, sector_bytes: u32) -> Virtualization {
     }
 }
 
-pub(crate) fn random_guid() -> Guid {
+/// A new identifier, of a protector for instance.
+#[must_use]
+pub fn random_guid() -> Guid {
     Guid::from_random(random_array())
 }
 

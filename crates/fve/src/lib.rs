@@ -34,7 +34,7 @@ mod volume;
 mod wrapping;
 
 pub use copies::{CopyHealth, MetadataCopy};
-pub use create::{CreateOptions, FillProgress, NewVolume, Placement};
+pub use create::{CreateOptions, FillProgress, NewVolume, Placement, random_guid};
 pub use edit::{Holder, MasterKey, MetadataEditor, Remaining, Unsuspended};
 pub use error::Error;
 pub use fve_format::{

@@ -26,6 +26,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("vault-crypto", &["secret", "vault-protocol"]),
     ("vault-client", &["secret", "vault-crypto", "vault-protocol"]),
     ("vault-wasm", &["fve-format", "key-import", "secret", "vault-client", "vault-crypto", "vault-protocol"]),
+    (
+        "drive-ops",
+        &["block-io", "disk-image", "fs-reserve", "fs-view", "fve", "recovery-sheet", "secret", "vault-client"],
+    ),
+    ("panel", &["block-io", "disk-image", "drive-ops", "fs-view", "fve", "secret", "vault-client", "web-assets"]),
     ("vault-store", &["secret", "vault-protocol"]),
     ("web-assets", &[]),
     ("vault-server", &["secret", "vault-protocol", "vault-store", "web-assets"]),
@@ -34,15 +39,15 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "block-io",
             "disk-image",
+            "drive-ops",
             "export",
             "export-fuse",
             "export-nbd",
             "export-webdav",
-            "fs-reserve",
             "fs-view",
             "fve",
             "key-import",
-            "recovery-sheet",
+            "panel",
             "secret",
             "vault-client",
             "vault-protocol",
@@ -53,7 +58,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("portal", &[]),
 ];
 /// Imports that must be optional, so that only a named feature brings them in.
-const OPTIONAL: [(&str, &str); 6] = [
+const OPTIONAL: [(&str, &str); 7] = [
+    ("keyhaven", "panel"),
     ("keyhaven", "vault-server"),
     ("keyhaven", "vault-store"),
     ("keyhaven", "export"),

@@ -1,7 +1,6 @@
 //! The account on this computer: where its state lies, which service it is at, who is before the screen.
 
 mod backup_codes;
-mod explain;
 mod kept;
 mod kit;
 mod mailed_code;
@@ -11,22 +10,19 @@ mod totp;
 use std::path::PathBuf;
 
 use clap::Args;
-use etcetera::BaseStrategy;
-use vault_client::{Client, Delivery, HttpTransport, State};
+use drive_ops::account::state_folder;
+use vault_client::Delivery;
 
 pub(crate) use backup_codes::keep_backup_codes;
-pub(crate) use explain::explain;
+pub(crate) use drive_ops::account::{HttpClient, explain};
 pub(crate) use kept::{KeptFile, may_have_happened};
 pub(crate) use kit::{keep_kit, kit_code};
 pub(crate) use mailed_code::mailed_code;
 pub(crate) use person::{Person, PersonArgs};
 pub(crate) use totp::{picture, show_totp};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output;
-
-/// A client over HTTP.
-pub(crate) type HttpClient = Client<HttpTransport>;
 
 /// Which account service, and where this computer keeps what it knows about the account.
 #[derive(Debug, Clone, Args)]
@@ -55,34 +51,11 @@ impl AccountArgs {
 
     /// The client, without delivering anything.
     pub(crate) fn client(&self) -> Outcome<HttpClient> {
-        let state = State::new(self.folder()?);
-        let known = state.server_address().map_err(|error| explain(&error))?;
-        let address = match (self.server.as_ref().filter(|address| !address.is_empty()), known) {
-            (Some(asked), _) => asked.clone(),
-            (None, Some(known)) => known,
-            (None, None) => {
-                return Err(Failure::could_not("this computer does not know any account service yet")
-                    .hint("name it with --server or KEYHAVEN_SERVER, for instance https://keys.example.org"));
-            }
-        };
-        let transport = HttpTransport::new(&address)
-            .map_err(|error| Failure::could_not("the address of the account service cannot be used").because(&error))?;
-        Ok(Client::new(transport, state)
+        let client = drive_ops::account::client(self.server.as_deref(), state_folder(self.state.as_deref())?)?;
+        Ok(client
             .telling_backup_codes(tell_backup_codes)
             .telling_log_faults(tell_log_fault)
             .asking_for_mailed_codes(|| mailed_code(None).inspect_err(|failure| output::note(&failure.error)).ok()))
-    }
-
-    fn folder(&self) -> Outcome<PathBuf> {
-        if let Some(folder) = self.state.as_ref().filter(|folder| !folder.as_os_str().is_empty()) {
-            return Ok(folder.clone());
-        }
-        let strategy = etcetera::choose_base_strategy().map_err(|error| {
-            Failure::could_not("there is no home folder to keep the account's state in")
-                .because(&error)
-                .hint("name a folder with --state or KEYHAVEN_STATE")
-        })?;
-        Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("keyhaven"))
     }
 }
 

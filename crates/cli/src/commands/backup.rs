@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fve::{EncryptionMethod, Filetime, Guid, ProtectorKind, VolumeLayout};
-use secret::RecoveryPassword;
+pub(crate) use drive_ops::backup::{About, Key, not_yet_saved, place_for, refuse_on_drive};
+use drive_ops::backup::{Page, recovery_keys, write_file};
 use serde_json::{Value, json};
-use vault_client::{Error, KeyToSave, Meta, Outcome as Saving, RecordId};
+use vault_client::{Outcome as Saving, RecordId};
 
-use crate::account::{AccountArgs, explain};
+use crate::account::AccountArgs;
 use crate::drive::{self, DriveArgs, Locked};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::secrets::SecretArgs;
-use crate::{files, output, printed, recovery_file, same_drive};
+use crate::{files, output, printed};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven backup usb-stick.img --to account\n\n\
@@ -55,15 +55,10 @@ pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
 /// Report and text for a key that was saved.
 pub(crate) type Saved = (Value, String);
 
-/// A recovery password that opens the drive.
-pub(crate) struct Key {
-    pub(crate) identifier: Guid,
-    pub(crate) password: RecoveryPassword,
-}
-
 pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
     let volume = drive::open(&arguments.drive.drive)?;
-    let keys = recovery_keys(arguments, &volume)?;
+    let given = arguments.secrets.resolve(&volume)?;
+    let keys = recovery_keys(&arguments.drive.drive, &volume, given.material(), given.recovery_password())?;
     let (mut done, mut text, mut failure) = (Vec::new(), String::new(), None);
     for place in &arguments.places {
         for key in &keys {
@@ -95,40 +90,6 @@ pub(crate) fn run(arguments: &BackupArgs, json: bool) -> Outcome {
     failure.map_or(Ok(()), Err)
 }
 
-/// All recovery passwords of the drive, each tried on it: a key that does not open it would be worse than none.
-fn recovery_keys(arguments: &BackupArgs, volume: &Locked) -> Outcome<Vec<Key>> {
-    let path = &arguments.drive.drive;
-    let given = arguments.secrets.resolve(volume)?;
-    let (vmk, opened_with) = volume.unwrap_vmk(given.material()).map_err(|error| drive::explain(path, &error))?;
-    let mut keys: Vec<Key> = Vec::new();
-    if let Some(password) = given.recovery_password() {
-        keys.push(Key { identifier: opened_with, password: password.clone() });
-    }
-    for (identifier, password) in volume.recovery_passwords(&vmk) {
-        if keys.iter().any(|key| key.identifier == identifier) {
-            continue;
-        }
-        match volume.unwrap_vmk(&password) {
-            Ok((_, opened)) if opened == identifier => keys.push(Key { identifier, password }),
-            _ => output::note(&format!(
-                "warning: the stored copy of recovery key {{{identifier}}} does not open the drive; left out"
-            )),
-        }
-    }
-    if keys.is_empty() {
-        let has_one = drive::kinds(volume).contains(&ProtectorKind::RecoveryPassword);
-        let failure = Failure::no(format!("{} has no recovery key that can be read", path.display()));
-        return Err(if has_one {
-            failure
-                .cause("the drive does not hold a readable copy of its recovery key")
-                .hint("unlock it with the recovery key itself: --recovery-password-file")
-        } else {
-            failure.cause("the drive has no recovery-password protector")
-        });
-    }
-    Ok(keys)
-}
-
 fn to_account(arguments: &BackupArgs, volume: &Locked, key: &Key) -> Outcome<Saved> {
     let about = About::of(volume, key.identifier);
     match save_to_account(arguments.secrets.account(), &arguments.drive.drive, &about, key, None)? {
@@ -146,9 +107,7 @@ pub(crate) fn save_to_account(
     key: &Key,
     in_place_of: Option<RecordId>,
 ) -> Outcome<Saving> {
-    let client = account.client()?;
-    let to_save = KeyToSave { password: key.password.clone(), meta: meta(path, about, key) };
-    client.save_in_place_of(&to_save, in_place_of).map_err(|error| explain(&error))
+    drive_ops::backup::save_to_account(&account.client()?, path, about, key, in_place_of)
 }
 
 /// Report and text for a key that the account has.
@@ -163,65 +122,8 @@ pub(crate) fn saved_to_account(key: &Key, record_id: RecordId, audit_seq: u64) -
     (document, line)
 }
 
-/// What to say when sealed keys wait in the outbox.
-pub(crate) fn not_yet_saved(why: &Error, count: usize) -> Failure {
-    let cause = explain(why);
-    let what = if count == 1 { "the key is".to_owned() } else { format!("{count} keys are") };
-    let mut text = cause.error.clone();
-    if let Some(deeper) = &cause.cause {
-        text = format!("{text}: {deeper}");
-    }
-    let next = cause.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-    let mut failure = Failure::could_not(format!("{what} not yet saved to the account")).cause(text).hint(format!(
-        "nothing is lost: it waits on this computer, sealed, and the next run delivers it (`keyhaven keys deliver`){next}"
-    ));
-    failure.code = cause.code;
-    failure
-}
-
-/// What is told of a drive beside its key.
-pub(crate) struct About {
-    pub(crate) is_removable: bool,
-    pub(crate) description: Option<String>,
-    pub(crate) method: EncryptionMethod,
-    pub(crate) volume_bytes: u64,
-    /// When the protector was made.
-    pub(crate) created: Option<Filetime>,
-}
-
-impl About {
-    /// Of a drive that has the protector with this identifier.
-    pub(crate) fn of(volume: &Locked, identifier: Guid) -> Self {
-        let protector = volume.protectors().into_iter().find(|protector| protector.identifier == identifier);
-        Self {
-            is_removable: volume.header().layout == VolumeLayout::ToGo,
-            description: volume.description(),
-            method: volume.metadata().method,
-            volume_bytes: volume.volume_bytes(),
-            created: protector.map(|protector| protector.modified),
-        }
-    }
-}
-
-fn meta(path: &Path, about: &About, key: &Key) -> Meta {
-    Meta {
-        key_id: key.identifier.to_string(),
-        volume_type: if about.is_removable { "removable" } else { "fixed" }.to_owned(),
-        mount: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        label: about.description.clone().unwrap_or_default(),
-        computer: crate::host::name(),
-        os: std::env::consts::OS.to_owned(),
-        method: about.method.to_string(),
-        protector_created: about.created.map(|created| created.to_string()),
-        source: "drive".to_owned(),
-        client: concat!("keyhaven/", env!("CARGO_PKG_VERSION")).to_owned(),
-    }
-}
-
 pub(crate) fn to_file(drive: &Path, path: &Path, key: &Key) -> Outcome<Saved> {
-    let path = place_for(drive, path, key, "TXT")?;
-    files::write_new_private(&path, &recovery_file::encode(&key.identifier.to_string(), &key.password))?;
-    Ok(saved_to_file(&path, key))
+    write_file(drive, path, key).map(|path| saved_to_file(&path, key))
 }
 
 /// Report and text for a key that is in a file.
@@ -238,28 +140,9 @@ pub(crate) fn to_page(
     (paper, key_as_qr): (printed::PaperSize, bool),
 ) -> Outcome<Saved> {
     let path = place_for(drive, path, key, "pdf")?;
-    let page = printed::Page { drive, about, identifier: key.identifier, password: &key.password, paper, key_as_qr };
+    let page = Page { drive, about, key, paper: paper.paper(), key_as_qr };
     files::write_new_private(&path, &page.render()?)?;
     Ok(written("print", &path, key, "Print it, keep the page away from the drive it opens, and delete the file."))
-}
-
-/// A folder gets the file name that Windows uses. A place on the drive that the key opens is refused: behind the lock it is
-/// of no use.
-pub(crate) fn place_for(drive: &Path, path: &Path, key: &Key, extension: &str) -> Outcome<PathBuf> {
-    let name = || format!("BitLocker Recovery Key {}.{extension}", key.identifier);
-    let path = if path.is_dir() { path.join(name()) } else { path.to_owned() };
-    refuse_on_drive(drive, &path)?;
-    Ok(path)
-}
-
-/// Refuses a place on the drive that the key opens.
-pub(crate) fn refuse_on_drive(drive: &Path, path: &Path) -> Outcome {
-    if same_drive::lies_on(path, drive) {
-        return Err(Failure::no(format!("{} lies on the drive that this key opens", path.display()))
-            .cause("when the drive is locked, a key on it is out of reach")
-            .hint("choose a place on another drive, or `--to account`, or print the page"));
-    }
-    Ok(())
 }
 
 fn written(to: &str, path: &Path, key: &Key, advice: &str) -> Saved {

@@ -1,27 +1,21 @@
 //! Conversion in place: `keyhaven decrypt --in-place`, `keyhaven resume`, `keyhaven pause`.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use block_io::{BlockRead, BlockWrite};
+use block_io::BlockWrite;
 use clap::Args;
-use disk_image::DiskImage;
-use fs_reserve::FileSystem;
-use fve::convert::{
-    BATCH_BYTES, ConversionProgress, Converter, DecryptOptions, Direction, FsWrite, Outcome as End, Step, journal_bytes,
-};
-use fve::{KeyMaterial, UnlockOptions};
+pub(crate) use drive_ops::convert::{advice, explain, hold, open, state};
+use drive_ops::convert::{begin_decrypting, percent, stopped};
+use fve::convert::{ConversionProgress, Converter, Direction, Outcome as End, Step};
 use serde_json::{Value, json};
 
 use crate::drive::{self, DriveArgs, Locked};
 use crate::failure::{Failure, Outcome};
-use crate::lock::{Alone, Lock};
-use crate::places::without;
 use crate::secrets::SecretArgs;
 use crate::signals::Signals;
-use crate::{disk, output, progress};
+use crate::{output, progress};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven resume /dev/sdb1 --recovery-password-file key.txt\n\n\
@@ -44,20 +38,6 @@ pub(crate) struct PauseArgs {
     drive: DriveArgs,
 }
 
-/// What keeps everybody else away while a drive is converted.
-pub(crate) struct Held {
-    _lock: Lock,
-    _alone: Alone,
-}
-
-pub(crate) fn hold(path: &Path) -> Outcome<Held> {
-    Ok(Held { _lock: Lock::take(path, true)?, _alone: Alone::take(path)? })
-}
-
-pub(crate) fn open(path: &Path) -> Outcome<Locked> {
-    disk::open_volume(path, DiskImage::open_writable)
-}
-
 /// Decrypts a drive where it lies, or goes on or back to that.
 pub(crate) fn decrypt(path: &Path, secrets: &SecretArgs, json: bool) -> Outcome {
     let _held = hold(path)?;
@@ -66,74 +46,10 @@ pub(crate) fn decrypt(path: &Path, secrets: &SecretArgs, json: bool) -> Outcome 
         return go_on(path, volume, secrets, Direction::Decrypt, json);
     }
     let given = secrets.resolve(&volume)?;
-    let (journal, writes) = free_places(path, &volume, given.material())?;
-    let options = DecryptOptions { journal, writes, batch_bytes: BATCH_BYTES };
     // Before anything is written that a signal must not break off.
     let signals = Signals::watch()?;
-    let converter = Converter::decrypt(volume, given.material(), &options).map_err(|error| explain(path, &error))?;
+    let converter = begin_decrypting(path, volume, given.material())?;
     run(path, converter, Direction::Decrypt, &signals, json)
-}
-
-/// A place for the journal in the file system inside, and the writes that give it BitLocker's places back, where it has marked
-/// them as bad; Windows gives them to hidden files, which stay.
-fn free_places(path: &Path, volume: &Locked, material: &dyn KeyMaterial) -> Outcome<(Range<u64>, Vec<FsWrite>)> {
-    let reserved = volume.reserved_region();
-    let own = volume.own_places();
-    // Opened once more: what is unlocked belongs to the view of its files.
-    let (plain, _) =
-        open(path)?.unlock(material, UnlockOptions::default()).map_err(|error| drive::explain(path, &error))?;
-    let found = FileSystem::open(&plain).and_then(|inside| {
-        let writes = match inside.release(&own) {
-            Ok(writes) => writes,
-            Err(fs_reserve::Error::NotReserved { .. }) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let writes = for_engine(writes);
-        Ok((journal_place(&inside, &own, &writes, BATCH_BYTES)?, writes))
-    });
-    match (found, reserved) {
-        (Ok(found), _) => Ok(found),
-        // No file system that is understood, or one that may not be changed: nothing in it changes then.
-        (Err(_), Some(reserved)) => Ok((reserved, Vec::new())),
-        (Err(error), None) => Err(Failure::no(format!("{} cannot be decrypted in place", path.display()))
-            .because(&error)
-            .hint("`keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file")),
-    }
-}
-
-/// Changes of a file system as the engine takes them.
-pub(crate) fn for_engine(writes: Vec<fs_reserve::Write>) -> Vec<FsWrite> {
-    writes.into_iter().map(|write| FsWrite { offset_bytes: write.offset_bytes, bytes: write.bytes }).collect()
-}
-
-/// Free space of the file system for the journal, outside `taken`: as much as batches of this size need, or else as much as
-/// there is in one piece.
-pub(crate) fn journal_place<D: BlockRead>(
-    inside: &FileSystem<D>,
-    taken: &[Range<u64>],
-    writes: &[FsWrite],
-    batch_bytes: u32,
-) -> Result<Range<u64>, fs_reserve::Error> {
-    let bytes: u64 = writes.iter().map(|write| write.bytes.len() as u64).sum();
-    let wanted = journal_bytes(batch_bytes, writes.len(), bytes);
-    let mut best: Range<u64> = 0..0;
-    for run in inside.free_runs(64)? {
-        for part in without(&[run], taken) {
-            let start = part.start.next_multiple_of(4096);
-            let end = part.end.min(start.saturating_add(wanted));
-            if end > start && end - start > best.end - best.start {
-                best = start..end - end % 4096;
-            }
-        }
-        if best.end - best.start == wanted {
-            break;
-        }
-    }
-    let least = journal_bytes(4096, writes.len(), bytes);
-    match best.end - best.start {
-        found if found >= least => Ok(best),
-        largest_bytes => Err(fs_reserve::Error::NotEnoughSpace { needed_bytes: least, largest_bytes }),
-    }
 }
 
 pub(crate) fn run_resume(arguments: &ResumeArgs, json: bool) -> Outcome {
@@ -202,30 +118,6 @@ pub(crate) fn run<D: BlockWrite>(
     }
 }
 
-/// The state of a drive that is being converted, in words.
-pub(crate) fn state(conversion: &ConversionProgress) -> String {
-    let percent = percent(conversion);
-    match (conversion.step, conversion.direction) {
-        (Step::Restoring, _) => "decrypted in place; the last steps are missing".to_owned(),
-        (Step::Finishing, _) => "encrypted in place; the last steps are missing".to_owned(),
-        (_, Direction::Encrypt) => format!("being encrypted in place, {percent} % of it is encrypted"),
-        (_, Direction::Decrypt) => format!("being decrypted in place, {percent} % of it is still encrypted"),
-    }
-}
-
-/// What to do about it.
-pub(crate) fn advice(name: &str, conversion: &ConversionProgress) -> String {
-    match (conversion.step, conversion.direction) {
-        (Step::Restoring, _) => format!("`keyhaven resume {name}` ends it; no key is needed"),
-        (_, Direction::Encrypt) => {
-            format!("`keyhaven resume {name}` goes on, `keyhaven decrypt {name} --in-place` goes back")
-        }
-        (_, Direction::Decrypt) => {
-            format!("`keyhaven resume {name}` goes on, `keyhaven resume {name} --turn-round` goes back")
-        }
-    }
-}
-
 pub(crate) fn document(conversion: &ConversionProgress) -> Value {
     json!({
         "direction": if conversion.direction == Direction::Encrypt { "encrypting" } else { "decrypting" },
@@ -239,36 +131,6 @@ pub(crate) fn document(conversion: &ConversionProgress) -> Value {
         "total_bytes": conversion.total_bytes,
         "encrypted_percent": percent(conversion),
     })
-}
-
-/// Rounded down: 100 only when all is encrypted.
-fn percent(conversion: &ConversionProgress) -> u64 {
-    let part = u128::from(conversion.encrypted_bytes) * 100;
-    u64::try_from(part.checked_div(u128::from(conversion.total_bytes)).unwrap_or(100)).unwrap_or(100)
-}
-
-pub(crate) fn explain(path: &Path, error: &fve::Error) -> Failure {
-    match error {
-        fve::Error::CannotConvert(reason) => {
-            Failure::no(format!("{} cannot be converted in place", path.display())).cause(*reason)
-        }
-        fve::Error::BadPlace { .. } => Failure::no(format!("{} cannot be converted in place", path.display()))
-            .because(error)
-            .hint("nothing was changed; `keyhaven decrypt DRIVE --output FILE` writes the plain volume to a file"),
-        _ => drive::explain(path, error),
-    }
-}
-
-/// It began, and could not go on.
-fn stopped(path: &Path, error: &fve::Error) -> Failure {
-    let name = path.display();
-    match error {
-        fve::Error::CannotConvert(_) => explain(path, error),
-        _ => Failure::could_not(format!("the conversion of {name} had to stop")).because(error).hint(format!(
-            "nothing is lost: what was done is written down on the drive, which can be read meanwhile; `keyhaven resume \
-             {name}` goes on once the drive works again. If it is failing, make an image of it first"
-        )),
-    }
 }
 
 pub(crate) fn run_pause(arguments: &PauseArgs, json: bool) -> Outcome {

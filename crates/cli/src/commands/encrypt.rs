@@ -4,14 +4,11 @@
 //! drive touched.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use block_io::BlockRead;
 use clap::Args;
-use disk_image::DiskImage;
-use fs_reserve::{Error as SpaceError, FileSystem, Unclean};
-use fve::convert::{BATCH_BYTES, Converter, Direction, EncryptOptions, Places};
-use fve::{CreateOptions, Filetime, Placement, Volume};
+use drive_ops::backup::read_back;
+use drive_ops::encrypt::{Found, look, plan};
+use fve::convert::{Converter, Direction, EncryptOptions};
 use secret::RecoveryPassword;
 use serde_json::json;
 use vault_client::Outcome as Saving;
@@ -21,12 +18,12 @@ use super::backup::{self, About, Key, Place, Saved, parse_place};
 use super::convert;
 use super::create::Method;
 use super::info::key_id;
-use crate::drive::{self, Disk, DriveArgs};
+use crate::drive::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::printed::PaperSize;
 use crate::secrets::SecretArgs;
 use crate::signals::Signals;
-use crate::{disk, host, output, places, prompt, recovery_file, secrets};
+use crate::{output, prompt, secrets};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven encrypt /dev/sdb1 --to account\n\n\
@@ -67,22 +64,15 @@ pub(crate) struct EncryptArgs {
 pub(crate) fn run(arguments: &EncryptArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
     let held = convert::hold(path)?;
-    let storage = disk::open_plain(path, DiskImage::open_writable)?;
-    match Volume::open(&storage) {
-        Err(fve::Error::NotBitLocker { .. }) => {}
-        Ok(volume) if volume.in_place_conversion().is_some() => {
-            drop(volume);
+    let storage = match look(path)? {
+        Found::Plain(storage) => storage,
+        Found::HalfWay => {
             return convert::go_on(path, convert::open(path)?, &arguments.secrets, Direction::Encrypt, json);
         }
-        Ok(_) => {
-            return Err(Failure::no(format!("{} is a BitLocker drive already", path.display()))
-                .hint(format!("`keyhaven info {}` tells its state", path.display())));
-        }
-        Err(error) => return Err(drive::explain(path, &error)),
-    }
+    };
     let password = arguments.new_password_file.as_deref().map(secrets::password_from).transpose()?;
     let key_password = RecoveryPassword::random();
-    let mut options = plan(arguments, &storage, &key_password)?;
+    let mut options = plan(path, &storage, arguments.method.plain(), &key_password)?;
     options.volume.password = password;
     if arguments.dry_run {
         let text = format!("{} can be encrypted in place; nothing was changed.\n", path.display());
@@ -97,50 +87,6 @@ pub(crate) fn run(arguments: &EncryptArgs, json: bool) -> Outcome {
     let ended = convert::run(path, converter, Direction::Encrypt, &signals, json);
     drop(held);
     ended
-}
-
-/// Where everything goes, and what changes in the file system. Nothing is written.
-fn plan(arguments: &EncryptArgs, storage: &Disk, key: &RecoveryPassword) -> Outcome<EncryptOptions> {
-    let path = &arguments.drive.drive;
-    let cannot = |error: &SpaceError| unusable(path, error);
-    let inside = FileSystem::open(storage).map_err(|error| cannot(&error))?;
-    inside.check_clean().map_err(|error| cannot(&error))?;
-    let sector_bytes = file_system_sector(storage).map_err(|error| drive::explain(path, &error.into()))?;
-    let stored = storage.geometry().length_bytes;
-    let volume_bytes = stored - stored % u64::from(sector_bytes.max(1));
-    let usual = Placement::choose(volume_bytes, inside.cluster_bytes().max(4096), 0)
-        .map_err(|error| Failure::no(format!("{} is too small to be encrypted", path.display())).because(&error))?;
-    let found = places::find(&inside, &usual).map_err(|error| cannot(&error))?;
-    let writes = convert::for_engine(inside.reserve(&found.ranges()).map_err(|error| cannot(&error))?);
-    let placement = found.placement(volume_bytes);
-    let journal =
-        convert::journal_place(&inside, &found.ranges(), &writes, BATCH_BYTES).map_err(|error| cannot(&error))?;
-    let now = Filetime::from_system_time_ms(SystemTime::now());
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let volume = CreateOptions {
-        method: arguments.method.plain(),
-        description: format!("{} {name} {}", host::name_for_description(), &now.to_string()[..10]),
-        now,
-        recovery_password: key.clone(),
-        password: None,
-        placement: placement.clone(),
-    };
-    let places = Places {
-        metadata_offsets: placement.metadata_offsets,
-        header_offset_bytes: placement.header_offset_bytes,
-        journal,
-    };
-    Ok(EncryptOptions::new(volume, sector_bytes, &places, writes))
-}
-
-/// The sector size that the boot sector names; exFAT writes it as a power of two.
-fn file_system_sector(storage: &Disk) -> Result<u32, block_io::Error> {
-    let mut sector = [0; 512];
-    storage.read_exact_at(0, &mut sector)?;
-    Ok(match &sector[3..11] {
-        b"EXFAT   " => 1_u32.checked_shl(sector[0x6C].into()).unwrap_or(0),
-        _ => u16::from_le_bytes([sector[0x0B], sector[0x0C]]).into(),
-    })
 }
 
 /// Saves the key wherever was asked, and makes sure that it is there.
@@ -240,16 +186,6 @@ fn save_to(
     }
 }
 
-/// What the file says now must be the key.
-fn read_back(file: &Path, key: &Key) -> Outcome {
-    let text = secrets::read_secret_file(file)?;
-    match recovery_file::find_password(&recovery_file::decode_for_digits(&text)) {
-        Ok(read) if read == key.password => Ok(()),
-        _ => Err(Failure::could_not(format!("{} does not read back as it was written", file.display()))
-            .hint("choose another place")),
-    }
-}
-
 /// Asks for what only the printed page, or the file, tells: a file that lies on this computer alone is not paper yet.
 fn on_paper(key: &Key) -> Outcome {
     output::note(
@@ -264,26 +200,4 @@ fn on_paper(key: &Key) -> Outcome {
         return Ok(());
     }
     Err(Failure::no("these are not the last six digits of the key").hint("look at the page again, then start anew"))
-}
-
-fn unusable(path: &Path, error: &SpaceError) -> Failure {
-    let failure = Failure::no(format!("{} cannot be encrypted in place", path.display())).because(error);
-    match error {
-        SpaceError::NotClean(Unclean::Hibernated { .. } | Unclean::FastStartup { .. }) => failure.hint(
-            "nothing was changed; start Windows and shut it down fully (hold Shift while choosing Shut down), then try again",
-        ),
-        SpaceError::NotClean(_) => failure.hint(
-            "nothing was changed; unmount the drive cleanly, or check it first (`chkdsk` on Windows, `ntfsfix`, `fsck.fat` or \
-             `fsck.exfat` here)",
-        ),
-        SpaceError::NotEnoughSpace { .. } => {
-            failure.hint("nothing was changed; BitLocker's own data needs some free space in one piece: make some room")
-        }
-        SpaceError::FileSystem(fs_view::Error::Unknown { .. }) => failure.hint(
-            "nothing was changed; NTFS, exFAT and FAT drives can be encrypted where they lie. For others, `keyhaven create` \
-             makes an empty encrypted drive",
-        ),
-        SpaceError::Storage(_) => Failure::could_not(format!("cannot read {}", path.display())).because(error),
-        _ => failure.hint("nothing was changed; check the drive first (`chkdsk` on Windows)"),
-    }
 }

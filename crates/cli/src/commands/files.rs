@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+pub(crate) use drive_ops::words::shown;
 use fs_view::{Entry, Error, FileSystem, Problem};
 
 use crate::drive::{self, UnlockArgs, Unlocked};
 use crate::failure::{Failure, Outcome};
 use crate::output;
-pub(crate) use crate::output::shown;
 
 /// The files of an unlocked drive.
 pub(crate) type Drive = FileSystem<Unlocked>;

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use block_io::BlockRead;
 use clap::Args;
-use fve::{BackupInfo, EncryptionMethod, Guid, KeyProtector, ProtectorKind, Value, Volume, VolumeLayout, VolumeState};
+use drive_ops::info::{backup, can_be_used, explanation, is_supported, layout_name};
+pub(crate) use drive_ops::info::{key_id, name, state_name};
+use fve::{KeyProtector, VolumeLayout};
 use serde_json::json;
 
 use super::convert;
@@ -25,39 +26,6 @@ pub(crate) fn run(arguments: &InfoArgs, json: bool) -> Outcome {
     let path = &arguments.drive.drive;
     let volume = drive::open(path)?;
     output::report(json, &document(path, &volume), &text(path, &volume))
-}
-
-/// The first eight characters of an identifier: what a locked PC shows as "key ID".
-pub(crate) fn key_id(identifier: Guid) -> String {
-    identifier.to_string()[..8].to_owned()
-}
-
-fn layout_name(layout: VolumeLayout) -> &'static str {
-    match layout {
-        VolumeLayout::Fixed => "fixed drive",
-        VolumeLayout::ToGo => "BitLocker To Go",
-        VolumeLayout::Vista => "Windows Vista",
-    }
-}
-
-/// State in words: now, on the way to, and an encrypt-on-write conversion that only the volume header tells.
-pub(crate) fn state_name<D: BlockRead>(volume: &Volume<D>) -> String {
-    let (now, next) = volume.state();
-    let converting = volume.header().encrypt_on_write.is_some();
-    let suspended = drive::kinds(volume).contains(&ProtectorKind::ClearKey);
-    if let Some(conversion) = volume.in_place_conversion() {
-        return convert::state(&conversion);
-    }
-    let mut name = match (now, next) {
-        _ if volume.is_decrypted() => "decrypted".to_owned(),
-        _ if converting => "encrypt-on-write conversion under way".to_owned(),
-        (now, next) if now == next => now.to_string(),
-        (now, next) => format!("{now}, on the way to {next}"),
-    };
-    if suspended && now != VolumeState::Decrypted {
-        name.push_str(", protection suspended");
-    }
-    name
 }
 
 fn document(path: &Path, volume: &Locked) -> serde_json::Value {
@@ -106,35 +74,6 @@ pub(crate) fn protector_document(protector: &KeyProtector) -> serde_json::Value 
         "backed_up": backup(protector).map(|backup| json!({
             "at": backup.backed_up.to_string(), "method": backup.method,
         })),
-    })
-}
-
-fn is_supported(method: EncryptionMethod) -> bool {
-    !matches!(method, EncryptionMethod::Unknown(_))
-}
-
-/// Kinds that this program can unlock with; the others need the PC they belong to.
-fn can_be_used(kind: ProtectorKind) -> bool {
-    matches!(
-        kind,
-        ProtectorKind::RecoveryPassword
-            | ProtectorKind::Password
-            | ProtectorKind::ExternalKey
-            | ProtectorKind::ClearKey
-    )
-}
-
-pub(crate) fn name(protector: &KeyProtector) -> Option<String> {
-    protector.entries.iter().find_map(|entry| match entry.value() {
-        Ok(Value::Unicode(name)) => Some(name),
-        _ => None,
-    })
-}
-
-fn backup(protector: &KeyProtector) -> Option<BackupInfo> {
-    protector.entries.iter().find_map(|entry| match entry.value() {
-        Ok(Value::BackupInfo(backup)) => Some(backup),
-        _ => None,
     })
 }
 
@@ -209,27 +148,6 @@ fn text(path: &Path, volume: &Locked) -> String {
         let _ = writeln!(out, "  one that cannot be read    {name}\n    it is left as it is");
     }
     out
-}
-
-/// What a person must know about a protector, where its name alone does not tell.
-fn explanation(protector: &KeyProtector) -> Option<&'static str> {
-    Some(match protector.kind() {
-        ProtectorKind::ClearKey => "anyone can open this drive: its key lies in the clear",
-        ProtectorKind::Tpm => "opens only in the PC it belongs to, by itself; not supported here",
-        ProtectorKind::TpmAndPin => "opens only in the PC it belongs to, with its PIN; not supported here",
-        ProtectorKind::TpmAndStartupKey => "opens only in the PC it belongs to, with its .BEK file; not supported here",
-        ProtectorKind::TpmPinAndStartupKey => {
-            "opens only in the PC it belongs to, with its PIN and .BEK file; not supported here"
-        }
-        ProtectorKind::PublicKey => {
-            "opens with the smart card or the private key of its certificate; not supported here"
-        }
-        ProtectorKind::Unknown(_) => "not known to this program and not supported here; it is left as it is",
-        ProtectorKind::ExternalKey if name(protector).is_none() => {
-            "a key file without a name: made for a PC that unlocks this drive by itself, or by an older Windows"
-        }
-        _ => return None,
-    })
 }
 
 pub(crate) fn protector_line(protector: &KeyProtector) -> String {

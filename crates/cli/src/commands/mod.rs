@@ -42,6 +42,8 @@ pub(crate) mod suspend;
 pub(crate) mod tar;
 pub(crate) mod tree;
 mod two_factor;
+#[cfg(feature = "panel")]
+pub(crate) mod up;
 pub(crate) mod verify;
 
 use crate::args::{Arguments, Command};
@@ -84,6 +86,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Audit { command } => audit::run(&command, json),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => serve::run(&arguments, json),
+        #[cfg(feature = "panel")]
+        Command::Up(arguments) => up::run(&arguments, json),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments, json),
     }

@@ -13,22 +13,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fve::{Guid, KeyProtector, ProtectorKind, Remaining};
-use secret::RecoveryPassword;
+pub(crate) use drive_ops::rotate::is_unfinished;
+use drive_ops::rotate::{Rotation, begun, finish, prove};
+use fve::{Guid, ProtectorKind};
 use serde_json::json;
 use vault_client::{Error, Outcome as Saving, RecordId, Standing};
 
 use super::backup::{self, About, Key, Place, Saved, parse_place};
 use super::edit::{self, Editing};
-use super::info::{key_id, name};
+use super::info::key_id;
 use crate::account::{HttpClient, explain};
-use crate::drive::{self, DriveArgs, Locked};
+use crate::drive::{self, DriveArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::secrets::{self, SecretArgs};
-
-/// Starts the name of a recovery key that is to replace others; their identifiers follow.
-const REPLACES: &str = "Keyhaven: replaces ";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven rotate usb-stick.img --password-file pw.txt\n\n\
@@ -51,13 +49,6 @@ pub(crate) struct RotateArgs {
     secrets: SecretArgs,
 }
 
-/// A rotation under way: the new key is on the drive.
-struct Rotation {
-    key: Key,
-    old: Vec<Guid>,
-    resumed: bool,
-}
-
 pub(crate) fn run(arguments: &RotateArgs, json: bool) -> Outcome {
     let (rotation, saved) = carry_out(arguments)?;
     tell(&arguments.drive.drive, &rotation, &saved, json)
@@ -69,7 +60,7 @@ pub(crate) type Replaced = (String, Vec<String>);
 /// Replaces the key with this identifier into the account, with nobody there.
 pub(crate) fn unattended(path: &Path, secrets: SecretArgs, protector: &str) -> Outcome<Replaced> {
     let (rotation, _) = carry_out(&to_account_of(path, secrets, Some(protector)))?;
-    Ok(rotation.replaced())
+    Ok(replaced(&rotation))
 }
 
 /// Goes on with a rotation that broke off, with nobody there. `None`: somebody else ended it meanwhile, and none is begun that
@@ -79,7 +70,7 @@ pub(crate) fn resume(path: &Path, secrets: SecretArgs) -> Outcome<Option<Replace
     let editing = edit::open(path, &arguments.secrets)?;
     let Some(rotation) = unfinished(&arguments, &editing)? else { return Ok(None) };
     complete(&arguments, &arguments.places, editing, &rotation)?;
-    Ok(Some(rotation.replaced()))
+    Ok(Some(replaced(&rotation)))
 }
 
 fn to_account_of(path: &Path, secrets: SecretArgs, protector: Option<&str>) -> RotateArgs {
@@ -92,15 +83,8 @@ fn to_account_of(path: &Path, secrets: SecretArgs, protector: Option<&str>) -> R
     }
 }
 
-impl Rotation {
-    fn replaced(&self) -> Replaced {
-        (self.key.identifier.to_string(), self.old.iter().map(Guid::to_string).collect())
-    }
-}
-
-/// Whether a rotation of the drive broke off: the new key is there, and one that it replaces.
-pub(crate) fn is_unfinished(volume: &Locked) -> bool {
-    begun(&volume.protectors()).is_some()
+fn replaced(rotation: &Rotation) -> Replaced {
+    (rotation.key.identifier.to_string(), rotation.old.iter().map(Guid::to_string).collect())
 }
 
 fn carry_out(arguments: &RotateArgs) -> Outcome<(Rotation, Vec<Saved>)> {
@@ -128,9 +112,7 @@ fn complete(
 ) -> Outcome<Vec<Saved>> {
     prove(&arguments.drive.drive, &rotation.key)?;
     let saved = save(arguments, places, rotation)?;
-    let finished = finish(&mut editing, rotation);
-    editing.explained(finished)?;
-    editing.commit()?;
+    finish(&mut editing, rotation)?;
     forget_record(arguments, &rotation.key);
     note_retired(arguments, rotation);
     Ok(saved)
@@ -142,20 +124,15 @@ fn note_retired(arguments: &RotateArgs, rotation: &Rotation) {
     if !client.is_enrolled().unwrap_or(false) {
         return;
     }
-    let noted = rotation.old.iter().try_for_each(|old| match client.own_record(&old.to_string())? {
-        Some(record) => client.note_retired(record, &old.to_string()),
-        None => Ok(()),
-    });
     // The key is replaced and saved all the same; a note that waits goes with the next call.
-    if let Err(error) = noted.and_then(|()| client.deliver_reports().map(|_| ())) {
+    if let Err(error) = drive_ops::rotate::note_retired(&client, &rotation.old) {
         output::note(&format!("warning: the account was not told that the old key is gone from the drive: {error}"));
     }
 }
 
 /// A rotation that was begun and not finished, by the names on the drive.
 fn unfinished(arguments: &RotateArgs, editing: &Editing) -> Outcome<Option<Rotation>> {
-    let protectors = editing.editor.protectors();
-    let Some((identifier, old)) = begun(&protectors) else { return Ok(None) };
+    let Some((identifier, old)) = begun(&editing.editor.protectors()) else { return Ok(None) };
     let path = &arguments.drive.drive;
     if let Some(text) = &arguments.protector
         && !old.contains(&editing.find(text)?.identifier)
@@ -165,33 +142,7 @@ fn unfinished(arguments: &RotateArgs, editing: &Editing) -> Outcome<Option<Rotat
             .cause(format!("recovery key {} is to replace {}", key_id(identifier), listed.join(", ")))
             .hint(format!("finish it first: `keyhaven rotate {}`", path.display())));
     }
-    let passwords = editing.editor.recovery_passwords();
-    let found = passwords.into_iter().find(|(found, _)| *found == identifier);
-    let (identifier, password) = found.ok_or_else(|| {
-        Failure::no("an unfinished rotation cannot go on: its new recovery key cannot be read from the drive").hint(
-            format!(
-                "remove it (`keyhaven protectors remove {} {}`) and run this again",
-                path.display(),
-                key_id(identifier)
-            ),
-        )
-    })?;
-    Ok(Some(Rotation { key: Key { identifier, password }, old, resumed: true }))
-}
-
-/// The new key of a rotation that was begun, and those it replaces that are still there.
-fn begun(protectors: &[KeyProtector]) -> Option<(Guid, Vec<Guid>)> {
-    protectors.iter().filter(|it| it.kind() == ProtectorKind::RecoveryPassword).find_map(|protector| {
-        let named = name(protector)?;
-        let listed = named.strip_prefix(REPLACES)?.split(", ").filter_map(|text| text.parse::<Guid>().ok());
-        let still_there = |old: &Guid| *old != protector.identifier && is_recovery_password(protectors, *old);
-        let old: Vec<Guid> = listed.filter(still_there).collect();
-        (!old.is_empty()).then_some((protector.identifier, old))
-    })
-}
-
-fn is_recovery_password(protectors: &[KeyProtector], identifier: Guid) -> bool {
-    protectors.iter().any(|it| it.identifier == identifier && it.kind() == ProtectorKind::RecoveryPassword)
+    drive_ops::rotate::unfinished(path, editing)
 }
 
 /// Puts the new key onto the drive, once everything is known to be there that saving needs.
@@ -200,12 +151,7 @@ fn begin(arguments: &RotateArgs, places: &[Place], editing: &mut Editing) -> Out
     for place in places {
         check_place(arguments, place)?;
     }
-    let listed: Vec<String> = old.iter().map(Guid::to_string).collect();
-    let password = RecoveryPassword::random();
-    let added = editing.editor.add_recovery_password(&password, Some(&format!("{REPLACES}{}", listed.join(", "))));
-    let identifier = editing.explained(added)?;
-    editing.commit()?;
-    Ok(Rotation { key: Key { identifier, password }, old, resumed: false })
+    drive_ops::rotate::begin(editing, old)
 }
 
 /// Which recovery keys go. Of several one must be named: others may be somebody else's, in a directory for instance.
@@ -268,19 +214,6 @@ fn not_to_a_page(arguments: &RotateArgs) -> Failure {
     Failure::could_not("a new recovery key is saved to the account or to a file")
         .cause("a page is safe only when it is printed, and the old key would be gone by then")
         .hint(format!("print it afterwards: `keyhaven backup {} --to print:PATH.pdf`", arguments.drive.drive.display()))
-}
-
-/// Reads the drive again and opens it with the new key: nothing else shows that it works.
-fn prove(path: &Path, key: &Key) -> Outcome {
-    let volume = drive::open(path)?;
-    match volume.unwrap_vmk(&key.password) {
-        Ok((_, opened)) if opened == key.identifier => Ok(()),
-        Ok(_) => Err(Failure::no("the new recovery key opens another key protector than its own")
-            .hint("nothing was removed; check the drive")),
-        Err(error) => {
-            Err(drive::explain(path, &error).hint("nothing was removed; the old recovery key opens the drive"))
-        }
-    }
 }
 
 /// Saves the new key in all places; the old one stays when one of them fails.
@@ -389,12 +322,6 @@ fn forget_record(arguments: &RotateArgs, key: &Key) {
     if let Ok(client) = arguments.secrets.account().client() {
         let _ = fs::remove_file(record_file(&client, key));
     }
-}
-
-/// The old keys go, and the note on the new one that they should.
-fn finish(editing: &mut Editing, rotation: &Rotation) -> Result<(), fve::Error> {
-    editing.editor.rename(rotation.key.identifier, None)?;
-    rotation.old.iter().try_for_each(|old| editing.editor.remove(*old, Remaining::PersonsKey))
 }
 
 fn tell(path: &Path, rotation: &Rotation, saved: &[Saved], json: bool) -> Outcome {

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::names::Rules;
+use drive_ops::names::Rules;
 
 /// A file that must not exist yet; no link is followed to it.
 pub(super) fn create(path: &Path) -> io::Result<File> {

@@ -13,7 +13,6 @@ mod check;
 mod existing;
 mod finish;
 mod host;
-mod names;
 mod outcome;
 mod plan;
 mod queue;
@@ -24,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use block_io::BlockRead;
+use drive_ops::names;
 use fs_view::FileSystem;
 
 use self::outcome::Outcomes;

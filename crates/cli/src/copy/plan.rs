@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use block_io::BlockRead;
+use drive_ops::names::{self, Names, Rules};
 use fs_view::{Entry, EntryKind, Error, FileSystem, Visited};
 
-use super::names::{Names, Rules};
 use super::report::{Link, Renamed, Report};
-use super::{Refusal, host, names};
+use super::{Refusal, host};
 
 /// A file that is to be copied.
 #[derive(Debug, Clone)]

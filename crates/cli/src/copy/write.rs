@@ -16,7 +16,9 @@ use super::outcome::Outcomes;
 use super::plan::{Item, Plan};
 use super::queue::{Buffers, CHUNK_BYTES, Job};
 use super::report::Shared;
-use super::{Options, host, names};
+use drive_ops::names;
+
+use super::{Options, host};
 use crate::progress::FilesBar;
 
 /// Unfinished files of at least this size are kept when something goes wrong.

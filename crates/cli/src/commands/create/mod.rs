@@ -1,27 +1,18 @@
 //! `keyhaven create`: a new, empty BitLocker volume in an image file or on a block device.
-//!
-//! Order: the start of a device is wiped, then everything is written, and the volume header last. Until then there is
-//! nothing that looks like a volume.
 
 mod add;
-mod plain;
-mod target;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
-use block_io::{BlockRead, FileDisk};
+use block_io::BlockRead;
 use clap::{Args, ValueEnum};
-use fs_view::fat32;
-use fve::{CreateOptions, EncryptionMethod, Filetime, NewVolume, Placement};
+use drive_ops::create::{FileSystem, Making, NewDrive, Plan, Target};
+use fve::EncryptionMethod;
 use secret::{RecoveryPassword, SecretString};
 use serde_json::json;
 
-use self::plain::{Plain, Wanted};
-use self::target::Target;
 use crate::failure::{Failure, Outcome};
-use crate::{host, lock, output, progress, recovery_file, secrets};
+use crate::{lock, output, progress, prompt, recovery_file, secrets};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven create safe.img --size 256M --filesystem fat32 --recovery-out key.txt\n\n\
@@ -43,8 +34,8 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "BYTES")]
     sector_size: Option<u32>,
     /// File system inside; NTFS and exFAT need mkntfs and mkfs.exfat
-    #[arg(long, value_enum, default_value_t = FileSystem::Fat32)]
-    filesystem: FileSystem,
+    #[arg(long, value_enum, default_value_t = Inside::Fat32)]
+    filesystem: Inside,
     /// Name of the volume: at most 11 characters, 32 on NTFS
     #[arg(long, value_name = "NAME", default_value = "KEYHAVEN")]
     label: String,
@@ -84,11 +75,22 @@ pub(crate) enum Method {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FileSystem {
+enum Inside {
     Fat32,
     Ntfs,
     Exfat,
     None,
+}
+
+impl Inside {
+    fn file_system(self) -> FileSystem {
+        match self {
+            Self::Fat32 => FileSystem::Fat32,
+            Self::Ntfs => FileSystem::Ntfs,
+            Self::Exfat => FileSystem::Exfat,
+            Self::None => FileSystem::None,
+        }
+    }
 }
 
 impl Method {
@@ -113,62 +115,101 @@ impl Method {
     }
 }
 
-/// Everything that is decided before anything is written.
-struct Plan<'a> {
-    arguments: &'a CreateArgs,
-    method: EncryptionMethod,
-    volume_bytes: u64,
-    sector_bytes: u32,
-    placement: Placement,
-    plain: Option<Plain>,
-}
-
 pub(crate) fn run(arguments: &CreateArgs, json: bool) -> Outcome {
     let method = arguments.method.on_disk(arguments.diffuser).ok_or_else(|| {
         Failure::could_not("--diffuser goes with AES-CBC alone").hint("choose --method aes-cbc-128 or aes-cbc-256")
     })?;
-    if !arguments.add.is_empty() && arguments.filesystem != FileSystem::Fat32 {
+    if !arguments.add.is_empty() && arguments.filesystem != Inside::Fat32 {
         return Err(Failure::could_not("--add needs a file system that can be written here")
             .hint("use `--filesystem fat32`, or mount the new volume and copy the files"));
     }
-    check_label(arguments)?;
     let on_device = lock::is_device(&arguments.file);
     let device = if on_device { Some(Target::open_device(&arguments.file)?) } else { None };
-    let volume_bytes = volume_bytes(arguments, device.as_ref())?;
     let sector_bytes = sector_bytes(arguments, device.as_ref())?;
-    check_added(arguments, volume_bytes)?;
+    let drive = NewDrive {
+        file: arguments.file.clone(),
+        volume_bytes: volume_bytes(arguments, device.as_ref())?,
+        sector_bytes,
+        hidden_sectors: device.as_ref().map_or(0, |device| device.hidden_sectors(sector_bytes)),
+        method,
+        file_system: arguments.filesystem.file_system(),
+        label: arguments.label.clone(),
+        used_space_only: arguments.used_space_only,
+    };
+    drive.check_label()?;
+    check_added(arguments, drive.volume_bytes)?;
     match &device {
-        Some(device) => device.confirm(arguments.overwrite, arguments.yes)?,
+        Some(device) => confirm(device, arguments.overwrite, arguments.yes)?,
         // What would be refused later is refused before the work.
-        None if arguments.file.symlink_metadata().is_ok() => drop(Target::create(&arguments.file, volume_bytes)?),
+        None if arguments.file.symlink_metadata().is_ok() => drop(Target::create(&arguments.file, drive.volume_bytes)?),
         None => {}
     }
     let password = arguments.password_file.as_deref().map(secrets::password_from).transpose()?;
-    let hidden_sectors = device.as_ref().map_or(0, |device| device.hidden_sectors(sector_bytes));
-    let (placement, plain) = file_system(arguments, volume_bytes, sector_bytes, hidden_sectors)?;
-    let plan = Plan { arguments, method, volume_bytes, sector_bytes, placement, plain };
+    let plan = drive.plan()?;
     let target = match device {
         Some(device) => device,
-        None => Target::create(&arguments.file, volume_bytes)?,
+        None => Target::create(&arguments.file, plan.drive.volume_bytes)?,
     };
     let recovery = RecoveryPassword::random();
-    let made = make(&plan, &target, &recovery, password);
-    let identifier = made.inspect_err(|_| target.give_up())?;
-    tell(&plan, &identifier, &recovery, json)
+    let identifier = make(arguments, &plan, &target, &recovery, password)?;
+    tell(arguments, &plan.drive, &identifier, &recovery, json)
 }
 
-fn check_label(arguments: &CreateArgs) -> Outcome {
-    let limit = match arguments.filesystem {
-        FileSystem::None => return Ok(()),
-        FileSystem::Ntfs => 32,
-        FileSystem::Fat32 | FileSystem::Exfat => 11,
-    };
-    let label = &arguments.label;
-    if label.encode_utf16().count() > limit || label.contains(char::is_control) {
-        return Err(Failure::could_not(format!("{label:?} cannot be the name of a volume"))
-            .cause(format!("it has more than {limit} characters, or some that cannot be shown")));
+/// Refuses to destroy what is on a device, unless that was asked for, and asks before anything is lost.
+fn confirm(device: &Target, overwrite: bool, yes: bool) -> Outcome {
+    let name = device.path.display();
+    let content = device.content();
+    if let (Some(content), false) = (&content, overwrite) {
+        return Err(Failure::no(format!("{name} is not empty"))
+            .cause(format!("it holds {content}"))
+            .hint("if nothing on it is needed any more, say so with --overwrite"));
+    }
+    if yes {
+        return Ok(());
+    }
+    let content = content.map(|content| format!(", {content}")).unwrap_or_default();
+    let size = output::size(device.length_bytes());
+    let question = format!("everything on {name} ({size}{content}) will be lost; type yes to go on");
+    let answer = prompt::line(&question)
+        .map_err(|failure| failure.hint("without a terminal, --yes says that everything on it may be lost"))?;
+    if answer != "yes" {
+        return Err(Failure::no(format!("{name} was left as it is")).cause("the answer was not yes"));
     }
     Ok(())
+}
+
+fn make(
+    arguments: &CreateArgs,
+    plan: &Plan,
+    target: &Target,
+    recovery: &RecoveryPassword,
+    password: Option<SecretString>,
+) -> Outcome<String> {
+    let bar =
+        if arguments.used_space_only { None } else { Some(progress::bytes(plan.drive.volume_bytes, "encrypting")) };
+    let mut written = false;
+    let making = Making {
+        identifier: fve::random_guid(),
+        before: &mut |identifier| {
+            save_recovery(arguments, identifier, recovery)?;
+            written = true;
+            Ok(())
+        },
+        progress: &mut |done, total| {
+            let Some(bar) = &bar else { return };
+            bar.set_position(done);
+            if done == total {
+                bar.finish_and_clear();
+            }
+        },
+        add: &mut |volume| arguments.add.iter().try_for_each(|path| add::add(volume, path, "")),
+    };
+    let made = plan.make(target, recovery, password, making);
+    // A file that was there before is somebody else's.
+    if let (Err(_), Some(path), true) = (&made, &arguments.recovery_out, written) {
+        let _ = std::fs::remove_file(path);
+    }
+    made
 }
 
 fn volume_bytes(arguments: &CreateArgs, device: Option<&Target>) -> Outcome<u64> {
@@ -207,140 +248,6 @@ fn check_added(arguments: &CreateArgs, volume_bytes: u64) -> Outcome {
     Ok(())
 }
 
-/// Where BitLocker's structures go, out of the way of the file system's own; and the file system, where another program
-/// makes it.
-fn file_system(
-    arguments: &CreateArgs,
-    volume_bytes: u64,
-    sector_bytes: u32,
-    hidden_sectors: u32,
-) -> Outcome<(Placement, Option<Plain>)> {
-    let bad = |error: &dyn std::error::Error| {
-        Failure::no(format!("a volume of {} cannot be made", output::size(volume_bytes))).because(error)
-    };
-    if !volume_bytes.is_multiple_of(sector_bytes.into()) {
-        return Err(Failure::no(format!("a volume of {volume_bytes} bytes cannot be made"))
-            .cause(format!("it is not a multiple of {sector_bytes} bytes, the sector size")));
-    }
-    let (cluster_bytes, first_free) = match arguments.filesystem {
-        FileSystem::None => (4096, 0),
-        FileSystem::Fat32 => {
-            let plan = fat32::plan_with_sectors(volume_bytes, sector_bytes)
-                .map_err(|error| bad(&error).hint("choose another size, or `--filesystem none` for an empty volume"))?;
-            (u64::from(plan.cluster_bytes), plan.data_start_bytes)
-        }
-        file_system @ (FileSystem::Ntfs | FileSystem::Exfat) => {
-            let wanted = Wanted { file_system, volume_bytes, sector_bytes, hidden_sectors, label: &arguments.label };
-            let plain = Plain::make(&folder_of(&arguments.file), &wanted)?;
-            return Ok((plain.placement().clone(), Some(plain)));
-        }
-    };
-    let placement = Placement::choose(volume_bytes, cluster_bytes, first_free).map_err(|error| bad(&error))?;
-    Ok((placement, None))
-}
-
-/// Where temporary files go: beside a new file, because there is room for it; no device has files beside it.
-fn folder_of(file: &Path) -> PathBuf {
-    if lock::is_device(file) {
-        return std::env::temp_dir();
-    }
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Fills the storage and puts the file system in; gives the identifier of the recovery key.
-fn make(
-    plan: &Plan<'_>,
-    target: &Target,
-    recovery: &RecoveryPassword,
-    password: Option<SecretString>,
-) -> Outcome<String> {
-    let arguments = plan.arguments;
-    let now = Filetime::from_system_time_ms(SystemTime::now());
-    let options = CreateOptions {
-        method: plan.method,
-        description: format!("{} {} {}", host::name_for_description(), arguments.label, &now.to_string()[..10]),
-        now,
-        recovery_password: recovery.clone(),
-        password,
-        placement: plan.placement.clone(),
-    };
-    let failed = |error: &fve::Error| {
-        let failure = Failure::could_not(format!("cannot write {}", arguments.file.display())).because(error);
-        if is_full(error) {
-            failure.hint("free some space or choose another place, then run it again")
-        } else {
-            failure
-        }
-    };
-    let new =
-        NewVolume::begin_with_sectors(&target.disk, &options, plan.sector_bytes).map_err(|error| failed(&error))?;
-    let identifier = new.recovery_identifier().to_string();
-    // Before the volume is there: a key without a volume does no harm.
-    save_recovery(arguments, &identifier, recovery)?;
-    let made = fill(plan, target, &new).and_then(|()| new.finish().map_err(|error| failed(&error)));
-    made.inspect_err(|_| {
-        if let Some(path) = &arguments.recovery_out {
-            let _ = std::fs::remove_file(path);
-        }
-    })?;
-    Ok(identifier)
-}
-
-/// Everything but the metadata and the volume header.
-fn fill(plan: &Plan<'_>, target: &Target, new: &NewVolume<&FileDisk>) -> Outcome {
-    let arguments = plan.arguments;
-    let failed = |error: &dyn std::error::Error, full| {
-        let failure = Failure::could_not(format!("cannot write {}", arguments.file.display())).because(error);
-        if full { failure.hint("free some space or choose another place, then run it again") } else { failure }
-    };
-    target.wipe_start().map_err(|error| failed(&error, false))?;
-    if !arguments.used_space_only {
-        let bar = progress::bytes(plan.volume_bytes, "encrypting");
-        new.fill(host::workers(), &mut |done, _| bar.set_position(done))
-            .map_err(|error| failed(&error, is_full(&error)))?;
-        bar.finish_and_clear();
-    }
-    if let Some(plain) = &plan.plain {
-        return plain.copy_to(new.volume(), !arguments.used_space_only);
-    }
-    if arguments.filesystem == FileSystem::Fat32 {
-        let format = fat32::Format {
-            label: &arguments.label,
-            reserved: &plan.placement.reserved(),
-            sector_bytes: plan.sector_bytes,
-            hidden_sectors: target.hidden_sectors(plan.sector_bytes),
-        };
-        fat32::format_with(new.volume(), &format).map_err(|error| no_file_system(arguments, &error))?;
-        for path in &arguments.add {
-            add::add(new.volume(), path, "")?;
-        }
-    }
-    Ok(())
-}
-
-fn no_file_system(arguments: &CreateArgs, error: &fs_view::Error) -> Failure {
-    match error {
-        fs_view::Error::BadLabel => {
-            Failure::could_not(format!("{:?} cannot be the name of a volume", arguments.label)).because(error)
-        }
-        _ => Failure::could_not(format!("cannot put a file system into {}", arguments.file.display())).because(error),
-    }
-}
-
-fn is_full(error: &fve::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// The size as people write it: a number with K, M, G or T (powers of 1024), or plain bytes.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i']);
@@ -361,23 +268,28 @@ fn save_recovery(arguments: &CreateArgs, identifier: &str, recovery: &RecoveryPa
     crate::files::write_new_private(path, &recovery_file::encode(identifier, recovery))
 }
 
-fn tell(plan: &Plan<'_>, identifier: &str, recovery: &RecoveryPassword, json: bool) -> Outcome {
-    let arguments = plan.arguments;
+fn tell(
+    arguments: &CreateArgs,
+    drive: &NewDrive,
+    identifier: &str,
+    recovery: &RecoveryPassword,
+    json: bool,
+) -> Outcome {
     let name = arguments.file.display();
     let digits: SecretString = recovery.to_text();
     let shown = arguments.recovery_out.is_none();
     let document = json!({
         "drive": name.to_string(),
-        "bytes": plan.volume_bytes,
-        "method": plan.method.to_string(),
-        "sector_bytes": plan.sector_bytes,
+        "bytes": drive.volume_bytes,
+        "method": drive.method.to_string(),
+        "sector_bytes": drive.sector_bytes,
         "filesystem": arguments.filesystem.to_possible_value().map(|value| value.get_name().to_owned()),
         "recovery_identifier": identifier,
         "key_id": &identifier[..8],
         "recovery_key": shown.then(|| digits.expose()),
         "recovery_out": arguments.recovery_out.as_ref().map(|path| path.display().to_string()),
     });
-    let size = output::size(plan.volume_bytes);
+    let size = output::size(drive.volume_bytes);
     let mut text = format!("{name}: new BitLocker volume of {size}\n  key ID {}\n", &identifier[..8]);
     match &arguments.recovery_out {
         Some(path) => text.push_str(&format!("  recovery key written to {}\n", path.display())),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use block_io::{BlockRead, BlockWrite, FileDisk};
+use drive_ops::same_drive;
 use fve::salvage::{Ended, Pass, RescueMap, RescueOptions, Status, rescue};
 
 use super::locate::Place;
@@ -16,7 +17,7 @@ use crate::commands::decrypt::{refuse, write_with_holes};
 use crate::failure::{Failure, Outcome};
 use crate::lock::Lock;
 use crate::signals::Signals;
-use crate::{host, output, progress, same_drive};
+use crate::{host, output, progress};
 
 /// How often the map is written meanwhile, each time behind a flush of the output.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
