@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::inputs::Stamp;
 use super::Node;
+use super::inputs::Stamp;
 use crate::run::{cargo, succeed};
 
 const TARGET: &str = "wasm32-unknown-unknown";

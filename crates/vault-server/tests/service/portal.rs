@@ -154,7 +154,10 @@ fn the_interface_and_its_help_are_as_they_were() {
     let service = Service::start();
     let answer = service.raw(Get, routes::OPENAPI, None, &serde_json::Value::Null);
     let paths = answer.body["paths"].as_object().unwrap();
-    assert!(!paths.keys().any(|path| PAGES.contains(&path.as_str()) || path.starts_with("/assets")), "files are no interface");
+    assert!(
+        !paths.keys().any(|path| PAGES.contains(&path.as_str()) || path.starts_with("/assets")),
+        "files are no interface"
+    );
     let (head, _) = exchange(&service, "GET /v1/server HTTP/1.1", b"");
     assert!(!head.contains("content-security-policy") && !head.contains("etag"), "{head}");
     let (head, _) = exchange(&service, "GET /help/auth.invalid HTTP/1.1", b"");
