@@ -82,6 +82,10 @@ export class Running {
     return undefined;
   }
 
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null;
+  }
+
   /** What it wrote to standard error. */
   get errors(): string {
     return this.#errors;

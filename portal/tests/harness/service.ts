@@ -2,6 +2,7 @@
 // clock that can be moved.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -251,11 +252,14 @@ export class Computer {
     spawnSync('mkfifo', [codes]);
     const files = ['--kit-out', this.path('kit.txt'), '--totp-secret-out', link, '--code-file', codes];
     const running = this.start(['account', 'sign-up', '--email', email, ...files], secrets);
+    const limit = Date.now() + 60_000;
     while (!existsSync(link) || !readFileSync(link, 'utf8').endsWith('\n')) {
+      if (running.hasEnded || Date.now() > limit) throw new Error(`no sign-up: ${running.errors}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     const phone = Authenticator.scan(readLine(link), this.#service);
-    writeFileSync(codes, `${phone.twoCodes().join('\n')}\n`);
+    // Not at once: nothing in this process may stand still until the program reads.
+    await writeFile(codes, `${phone.twoCodes().join('\n')}\n`);
     await running.next();
     await running.ended();
     return { phone, kit: readFileSync(this.path('kit.txt'), 'utf8') };
