@@ -3,12 +3,14 @@
 //!
 //! What such a statement costs is mostly its beginning and end, and the flush: saves that share them cost a fraction.
 
+use std::io;
+use std::sync::Arc;
+
 use sqlx::{PgPool, Row};
 
 use super::PostgresStore;
 use super::gather::Gather;
 use super::saves::Look;
-use crate::transaction::may_try_again;
 use crate::{ChainHead, Error, Link, NewRecord, SaveSealer, Saved};
 
 /// Statements of a kind that are under way at once. With more the groups are smaller, and nothing is gained.
@@ -84,7 +86,7 @@ SELECT account_id FROM head";
 #[derive(Debug, Clone)]
 pub(super) struct Saves {
     looks: Gather<Question, Option<Look>>,
-    writes: Gather<Write, bool>,
+    writes: Gather<Write, Result<bool, Arc<sqlx::Error>>>,
 }
 
 impl Saves {
@@ -98,7 +100,11 @@ impl Saves {
 }
 
 impl PostgresStore {
-    /// `None`: it is not the usual case, or met others of this account too often, or it is not known what became of it.
+    /// `None`: nothing was done, since it is not the usual case, or met others of this account too often.
+    ///
+    /// # Errors
+    /// A refusal, or [`Error::Database`] when it is not known what became of it. It is not tried again here: whoever asked is told
+    /// at once, and may ask for the receipt, which waits until the database confirms it.
     pub(super) async fn save_at_once(&self, new: &NewRecord, seal: SaveSealer<'_>) -> Result<Option<Saved>, Error> {
         for _ in 0..LOOKS {
             let Some(Some(mut look)) = self.saves.looks.ask(Question::of(new)).await else { return Ok(None) };
@@ -114,9 +120,10 @@ impl PostgresStore {
                 return Ok(None);
             }
             match self.saves.writes.ask(Write::of(new, &look, link, &receipt)).await {
-                Some(true) => return Ok(Some(Saved::New(receipt))),
-                Some(false) => {}
-                None => return Ok(None),
+                Some(Ok(true)) => return Ok(Some(Saved::New(receipt))),
+                Some(Ok(false)) => {}
+                Some(Err(cause)) => return Err(Error::Database(sqlx::Error::Io(io::Error::other(cause)))),
+                None => return Err(Error::Closed),
             }
         }
         Ok(None)
@@ -248,55 +255,58 @@ impl Write {
     }
 }
 
-/// Whether each was written. Fewer answers than writes: what became of the rest is not known.
-async fn write_all(pool: PgPool, writes: Vec<Write>) -> Vec<bool> {
-    let mut done = vec![false; writes.len()];
+/// Whether each was written. An error: what became of it is not known.
+async fn write_all(pool: PgPool, writes: Vec<Write>) -> Vec<Result<bool, Arc<sqlx::Error>>> {
+    let mut done: Vec<_> = writes.iter().map(|_| Ok(false)).collect();
     // One save of an account at a time: a second one would follow a head that the first moves. In the order of accounts, so that
     // groups do not wait for one another in a circle.
     let mut group: Vec<(usize, &Write)> = writes.iter().enumerate().collect();
     group.sort_by(|(_, one), (_, other)| one.account.cmp(&other.account));
     group.dedup_by(|(_, later), (_, first)| later.account == first.account);
     match write_group(&pool, &group).await {
-        Ok(written) => mark(&mut done, &group, &written),
-        // One of them met another transaction, or cannot be: each alone, so that it is known which.
+        // One of them met another transaction, or cannot be: each alone, so that it is known which. Refused again, it is looked at
+        // again, goes step by step, and meets the error there if it is one.
         Err(error) if was_refused(&error) => {
             for one in group.chunks(1) {
                 match write_group(&pool, one).await {
-                    Ok(written) => mark(&mut done, one, &written),
-                    // Looked at again, it goes step by step, and meets the error there if it is one.
                     Err(error) if was_refused(&error) => {}
-                    Err(_) => return Vec::new(),
+                    written => mark(&mut done, one, written),
                 }
             }
         }
-        Err(_) => return Vec::new(),
+        written => mark(&mut done, &group, written),
     }
     done
 }
 
 /// Whether the database said that nothing was done.
-fn was_refused(error: &Error) -> bool {
-    may_try_again(error, 0)
-        || matches!(error, Error::Database(sqlx::Error::Database(cause))
-            // Class 08 and 57 are about the connection and the server, 40003 tells that the outcome is not known.
-            if cause.code().is_some_and(|code| !code.starts_with("08") && !code.starts_with("57") && code != "40003"))
+fn was_refused(error: &sqlx::Error) -> bool {
+    // Class 08 and 57 are about the connection and the server, 40003 tells that the outcome is not known.
+    error
+        .as_database_error()
+        .and_then(|cause| cause.code())
+        .is_some_and(|code| !code.starts_with("08") && !code.starts_with("57") && code != "40003")
 }
 
-fn mark(done: &mut [bool], group: &[(usize, &Write)], written: &[Vec<u8>]) {
+fn mark(
+    done: &mut [Result<bool, Arc<sqlx::Error>>],
+    group: &[(usize, &Write)],
+    written: Result<Vec<Vec<u8>>, sqlx::Error>,
+) {
+    let written = written.map_err(Arc::new);
     for (place, write) in group {
         if let Some(done) = done.get_mut(*place) {
-            *done = written.contains(&write.account);
+            *done = written.as_ref().map(|accounts| accounts.contains(&write.account)).map_err(Arc::clone);
         }
     }
 }
 
 /// Accounts whose save was written.
-async fn write_group(pool: &PgPool, group: &[(usize, &Write)]) -> Result<Vec<Vec<u8>>, Error> {
+async fn write_group(pool: &PgPool, group: &[(usize, &Write)]) -> Result<Vec<Vec<u8>>, sqlx::Error> {
     let rows: Vec<&Write> = group.iter().map(|(_, write)| *write).collect();
     let query = bind_columns!(sqlx::query(WRITE), rows;
         account, id, author, kind, header, meta, secret, signature, body_sha256, supersedes, received_at, seq, prev, hash,
         body, receipt, device, device_seq, live_before, live, bucket, window, new_bucket, new_window, scope, scope_id,
         full, prefix);
-    let rows = query.fetch_all(pool).await?;
-    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    query.fetch_all(pool).await?.iter().map(|row| row.try_get(0)).collect()
 }
