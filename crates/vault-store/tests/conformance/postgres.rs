@@ -284,32 +284,52 @@ async fn what_a_transaction_read_still_holds_when_it_commits() {
     assert_eq!(store.records_page(owner, None, 10).await.unwrap().len(), 1);
 }
 
+const CUT_ALL: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+   WHERE datname = current_database() AND application_name = 'keyhaven'";
+
 #[tokio::test]
 async fn a_connection_lost_half_way_changes_nothing() {
     let Some(database) = database() else { return };
-    let database = Arc::new(database);
     let store = PostgresStore::open(&database.url()).await.unwrap();
     let owner = fixture::owner(&store, 1).await;
-    let cut = {
-        let database = database.clone();
-        Once::new(move || {
-            let all = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-                       WHERE datname = current_database() AND application_name = 'keyhaven'";
-            assert_ne!(database.sql(all).unwrap(), "0");
-        })
-    };
-    let seal = |head: &ChainHead| {
-        cut.run();
-        fixture::seal(head)
-    };
-    let error = store.save_record(&fixture::new_record(owner, 1), &seal).await.expect_err("the connection is gone");
+    // Somebody else holds the head of the chain, so that the save waits in its middle.
+    let mut other = sqlx::PgConnection::connect(&database.url()).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("SELECT * FROM audit_heads FOR UPDATE").execute(&mut *held).await.unwrap();
+    let new = fixture::new_record(owner, 1);
+    let mut save = Box::pin(store.save_record(&new, &fixture::seal));
+    tokio::time::timeout(Duration::from_millis(500), &mut save).await.expect_err("it waits for the head of the chain");
+    assert_ne!(database.sql(CUT_ALL).unwrap(), "0");
+    let error = save.await.expect_err("the connection is gone");
     assert!(matches!(error, Error::Database(_)), "{error}");
+    held.rollback().await.unwrap();
     assert!(store.records_page(owner, None, 10).await.unwrap().is_empty());
     assert_eq!(store.audit_head(owner).await.unwrap().seq, 1);
     // The next ones get new connections.
     for n in 1..=3 {
         fixture::save(&store, owner, n).await;
     }
+}
+
+/// Connections that are lost while nothing is under way are not noticed.
+#[tokio::test]
+async fn a_connection_lost_between_two_statements_is_replaced() {
+    let Some(database) = database() else { return };
+    let database = Arc::new(database);
+    let store = PostgresStore::open(&database.url()).await.unwrap();
+    let owner = fixture::owner(&store, 1).await;
+    let cut = {
+        let database = database.clone();
+        Once::new(move || assert_ne!(database.sql(CUT_ALL).unwrap(), "0"))
+    };
+    let seal = |head: &ChainHead| {
+        cut.run();
+        fixture::seal(head)
+    };
+    let saved = store.save_record(&fixture::new_record(owner, 1), &seal).await.unwrap();
+    assert!(matches!(saved, Saved::New(_)));
+    assert_eq!(store.records_page(owner, None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.audit_head(owner).await.unwrap().seq, 2);
 }
 
 /// A caller that goes away in the middle holds nobody up.
