@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type CDPSession, type Page } from 'playwright-core';
 
 import { needed } from './programs';
 
@@ -144,28 +144,33 @@ export async function profile(look: Look, watch: Watch): Promise<BrowserContext>
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+const sessions = new WeakMap<Page, Promise<CDPSession>>();
+
+/** The page's own session of the browser's tools. It stays: the end of any session takes the page's virtual authenticators away. */
+function tools(page: Page): Promise<CDPSession> {
+  const known = sessions.get(page) ?? page.context().newCDPSession(page);
+  sessions.set(page, known);
+  return known;
+}
+
 /** What keeps people out: none. */
 export async function checkAccessible(page: Page, where: string): Promise<void> {
-  const devtools = await page.context().newCDPSession(page);
-  try {
-    const evaluate = async (expression: string): Promise<unknown> => {
-      const { result, exceptionDetails } = await devtools.send('Runtime.evaluate', {
-        expression,
-        awaitPromise: true,
-        returnByValue: true,
-        allowUnsafeEvalBlockedByCSP: true,
-      });
-      if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-      return result.value;
-    };
-    if ((await evaluate("typeof axe")) === 'undefined') await evaluate(`${AXE}; 0`);
-    const found = (await evaluate(`axe.run(document, { resultTypes: ['violations'] }).then((found) =>
-      found.violations.map((one) => one.id + ': ' + one.help + '\\n' +
-        one.nodes.map((node) => '    ' + node.html.slice(0, 200) + ' ' + (node.failureSummary ?? '')).join('\\n')))`)) as string[];
-    assert.deepEqual(found, [], where);
-  } finally {
-    await devtools.detach();
-  }
+  const devtools = await tools(page);
+  const evaluate = async (expression: string): Promise<unknown> => {
+    const { result, exceptionDetails } = await devtools.send('Runtime.evaluate', {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+      allowUnsafeEvalBlockedByCSP: true,
+    });
+    if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  };
+  if ((await evaluate("typeof axe")) === 'undefined') await evaluate(`${AXE}; 0`);
+  const found = (await evaluate(`axe.run(document, { resultTypes: ['violations'] }).then((found) =>
+    found.violations.map((one) => one.id + ': ' + one.help + '\\n' +
+      one.nodes.map((node) => '    ' + node.html.slice(0, 200) + ' ' + (node.failureSummary ?? '')).join('\\n')))`)) as string[];
+  assert.deepEqual(found, [], where);
 }
 
 /** What is wider than the window. */
@@ -183,7 +188,7 @@ export async function checkWidth(page: Page, where: string): Promise<void> {
 
 /** Adds an authenticator to a page: a passkey provider without a person in front of it. */
 export async function addAuthenticator(page: Page, prf: boolean): Promise<void> {
-  const devtools = await page.context().newCDPSession(page);
+  const devtools = await tools(page);
   await devtools.send('WebAuthn.enable');
   await devtools.send('WebAuthn.addVirtualAuthenticator', {
     options: {

@@ -1,7 +1,7 @@
 // The real program, run as a person or an operator runs it.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** The program under test. */
 export const PROGRAM = needed('KEYHAVEN_PROGRAM');
@@ -48,9 +48,14 @@ export class Running {
   #text = '';
   #errors = '';
   readonly #ended: Promise<number | null>;
+  readonly #log: string | undefined;
 
-  constructor(args: string[], environment: NodeJS.ProcessEnv) {
-    this.#child = spawn(PROGRAM, args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
+  /** `log`: a file for standard error. A pipe that nobody empties, while another program is waited for, would stop the program. */
+  constructor(args: string[], environment: NodeJS.ProcessEnv, log?: string) {
+    const errors = log === undefined ? 'pipe' : openSync(log, 'a');
+    this.#log = log;
+    this.#child = spawn(PROGRAM, args, { env: environment, stdio: ['pipe', 'pipe', errors] });
+    if (typeof errors === 'number') closeSync(errors);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#text += text));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#errors += text));
     this.#ended = new Promise((resolve) => this.#child.on('exit', resolve));
@@ -63,7 +68,7 @@ export class Running {
       const document = this.#take();
       if (document !== undefined) return document;
       if (this.#child.exitCode !== null || Date.now() > end) {
-        throw new Error(`keyhaven reported nothing more: ${this.#text}\n${this.#errors}`);
+        throw new Error(`keyhaven reported nothing more: ${this.#text}\n${this.errors}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -88,7 +93,7 @@ export class Running {
 
   /** What it wrote to standard error. */
   get errors(): string {
-    return this.#errors;
+    return this.#log === undefined ? this.#errors : readFileSync(this.#log, 'utf8');
   }
 
   /** Waits until it ends by itself. */

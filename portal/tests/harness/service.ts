@@ -65,7 +65,7 @@ export class Service {
 
   async run(): Promise<void> {
     const place = ['--listen', `127.0.0.1:${this.port}`, '--origin', this.origin, '--json'];
-    this.#running = new Running(['serve', ...place, ...this.#place(), ...this.#flags], this.environment({}));
+    this.#running = new Running(['serve', ...place, ...this.#place(), ...this.#flags], this.environment({}), join(this.folder, 'log'));
     await this.#running.next();
   }
 
@@ -88,9 +88,9 @@ export class Service {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** What it logged so far. */
+  /** What it logged so far, since its first start. */
   get log(): string {
-    return this.#running?.errors ?? '';
+    return readFileSync(join(this.folder, 'log'), 'utf8');
   }
 
   /** Environment of programs that live at the service's time. */
@@ -235,6 +235,15 @@ export class Computer {
     const password = /\d{6}(-\d{6}){7}/.exec(readFileSync(key, 'utf8').replaceAll('\0', ''))?.[0];
     if (password === undefined) throw new Error('no key was written');
     return { image, secret, id: made.key_id, password };
+  }
+
+  /** As `report`, for work that takes long: other journeys go on meanwhile. */
+  async finish(args: string[]): Promise<any> {
+    const running = this.start(args);
+    const document = await running.next(120_000);
+    const status = await running.ended();
+    if (status !== 0) throw new Error(`keyhaven ${args.join(' ')}: status ${status}\n${running.errors}`);
+    return document;
   }
 
   /** Saves the key of a drive to the account, as this computer may. */

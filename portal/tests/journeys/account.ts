@@ -99,7 +99,7 @@ describe('account', () => {
     const keys: Key[] = Array.from({ length: 500 }, (_, n) => newKey(`one of many, ${n}`));
     const computer = service.computer('dee');
     const { phone } = await computer.signUp(email, PASSWORD);
-    computer.report(['keys', 'import', computer.file('keys.csv', tableOf(keys))]);
+    await computer.finish(['keys', 'import', computer.file('keys.csv', tableOf(keys))]);
     const visit = await Visit.open(service, { look: PHONE });
     await visit.signIn(email, phone);
     await visit.page.locator('ul.rows a.line').nth(499).waitFor();

@@ -40,10 +40,10 @@ impl PersonArgs {
         }
         let codes = match &self.code_file {
             Some(path) if path.as_os_str() == "-" => Codes::Lines(Box::new(BufReader::new(stdin()))),
+            // Not opened yet: a pipe would hold everything up until somebody writes codes, which they may only know later.
             Some(path) => {
-                let file = File::open(path)
-                    .map_err(|error| Failure::could_not(format!("cannot read {}", path.display())).because(&error))?;
-                Codes::Lines(Box::new(BufReader::new(file.take(4096))))
+                path.metadata().map_err(|error| unreadable(path, &error))?;
+                Codes::File(path.clone())
             }
             None => match secrets::variable(CODE_VARIABLE)? {
                 Some(code) => Codes::Once(Some(code)),
@@ -54,8 +54,13 @@ impl PersonArgs {
     }
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::could_not(format!("cannot read {}", path.display())).because(error)
+}
+
 /// Where codes come from.
 enum Codes {
+    File(PathBuf),
     Lines(Box<dyn BufRead>),
     Once(Option<SecretString>),
     Terminal,
@@ -126,7 +131,12 @@ impl Person {
 
     /// The next one-time code.
     pub(crate) fn code(&mut self, question: &str) -> Outcome<SecretString> {
+        if let Codes::File(path) = &self.codes {
+            let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+            self.codes = Codes::Lines(Box::new(BufReader::new(file.take(4096))));
+        }
         match &mut self.codes {
+            Codes::File(path) => Err(Failure::could_not(format!("{} is not open", path.display()))),
             Codes::Terminal => prompt::secret(question)
                 .map_err(|failure| failure.hint(format!("use --code-file or set {CODE_VARIABLE}"))),
             Codes::Once(code) => code
