@@ -15,6 +15,13 @@ export type FactorKind = "passkey" | "totp";
 
 type Codes = readonly [string, string];
 
+/** A name that no factor has: whoever replaces a lost phone has not removed the old one yet. */
+function freeName(usual: string, taken: readonly string[]): string {
+  let name = usual;
+  for (let n = 2; taken.includes(name); n += 1) name = `${usual} ${n}`;
+  return name;
+}
+
 /** Adds a factor of one kind, and says when it is done. */
 export function NewFactor(props: {
   readonly kind: FactorKind;
@@ -22,12 +29,13 @@ export function NewFactor(props: {
   readonly confirm: boolean;
   /** A password typed a moment ago: with it a new passkey can open the vault, too. */
   readonly password?: string | undefined;
-  readonly label?: string;
+  /** Names of the factors that are there. */
+  readonly taken: readonly string[];
   readonly onDone: (kind: FactorKind) => void;
   readonly onCancel: () => void;
 }): JSX.Element {
   const { kind } = props;
-  const [label, setLabel] = useState(props.label ?? t(kind === "passkey" ? "factor.passkey.label" : "factor.totp.label"));
+  const [label, setLabel] = useState(() => freeName(t(kind === "passkey" ? "factor.passkey.label" : "factor.totp.label"), props.taken));
   const [wrongLabel, setWrongLabel] = useState<string>();
   const [question, askCodes] = useAsk<{ totp: NewTotp; wrong: unknown }, Codes | null>(null);
   const work = useWork();
@@ -171,6 +179,8 @@ function TotpCodes(props: { readonly question: Question<{ totp: NewTotp; wrong: 
 export function ChooseFactor(props: {
   readonly confirm: boolean;
   readonly password?: string | undefined;
+  /** Names of the factors that are there. */
+  readonly taken?: readonly string[];
   readonly onDone: (kind: FactorKind) => void;
   readonly onCancel?: () => void;
 }): JSX.Element {
@@ -182,6 +192,7 @@ export function ChooseFactor(props: {
         kind={kind}
         confirm={props.confirm}
         password={props.password}
+        taken={props.taken ?? []}
         onDone={props.onDone}
         onCancel={() => setKind(null)}
       />

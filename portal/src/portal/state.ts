@@ -3,7 +3,7 @@
 import { type Signal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import type { Failure } from "../ui";
+import { type Failure, go, to } from "../ui";
 import type { Holds } from "./holds";
 import type { Account, AuditEntry, Device, FactorList, SavedKey, Service, SignedIn, Vault, Wait } from "./vault";
 
@@ -92,6 +92,8 @@ export function leave(why: "expired" | "signed-out"): void {
   forgetAll();
   session.value = null;
   ended.value = why;
+  // Who signed out is done here; whoever is out because time passed comes back to where they were.
+  if (why === "signed-out") go(to(), true);
 }
 
 /** What is told about an error. One that ends the session ends it here, too. */

@@ -60,7 +60,8 @@ scope.onmessage = async ({ data }) => {
     mailbox = data.mailbox;
     try {
       await init();
-      vault = new Vault(data.origin, data.kept);
+      // A path of a proxy is where requests go, and no part of who the service is.
+      vault = new Vault(new URL(data.origin).origin, data.kept);
       scope.postMessage({ kind: "ready" });
     } catch (error) {
       scope.postMessage({ kind: "broken", cause: String(error) });

@@ -163,9 +163,9 @@ export class Service {
     throw new Error(`no mail ${subject}; there are: ${subjects.join(', ')}`);
   }
 
-  /** The newest code that was mailed. */
+  /** A code that was mailed and not asked for before. */
   async mailedCode(): Promise<string> {
-    const mail = await this.mail(/code/i);
+    const mail = await this.mail(/^Your Keyhaven code$/);
     const code = /^\s*(\d{6})\s*$/m.exec(mail.text)?.[1];
     if (code === undefined) throw new Error(`no code in ${mail.text}`);
     return code;

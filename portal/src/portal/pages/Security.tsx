@@ -173,7 +173,12 @@ function All(props: { readonly account: Account; readonly list: FactorList; read
       </Section>
       {open === "add" && (
         <Dialog title={t("factors.add")} onClose={close}>
-          <ChooseFactor confirm={list.addNeedsStepUp} onDone={() => finish(t("factors.added"))} onCancel={close} />
+          <ChooseFactor
+            confirm={list.addNeedsStepUp}
+            taken={list.factors.map((factor) => factor.label)}
+            onDone={() => finish(t("factors.added"))}
+            onCancel={close}
+          />
         </Dialog>
       )}
       {open === "password" && <ChangePassword email={props.account.email} onClose={close} onDone={() => finish(t("password.changed"))} />}
@@ -499,6 +504,7 @@ export function AddFactor(props: { readonly must?: "backup" | "reset" | undefine
         <div class="card">
           <ChooseFactor
             confirm={list.value.addNeedsStepUp}
+            taken={list.value.factors.map((factor) => factor.label)}
             onDone={() => {
               if (now !== null) session.value = { ...now, mustAddFactor: false };
               setDone(true);
