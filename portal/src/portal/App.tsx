@@ -13,7 +13,7 @@ import { Keys } from "./pages/Keys";
 import { CancelByMail, Lost, LostAll, LostPassword, LostPhone, Reset } from "./pages/Lost";
 import { OneKey } from "./pages/OneKey";
 import { Save } from "./pages/Save";
-import { AddFactor, Security, TwoFactor } from "./pages/Security";
+import { AddFactor, FactorAdded, Security, TwoFactor } from "./pages/Security";
 import { StartOver } from "./pages/StartOver";
 import { SignIn } from "./pages/SignIn";
 import { SignUp } from "./pages/SignUp";
@@ -92,6 +92,7 @@ function inside(path: readonly string[]): Page {
     case "security/*":
       if (second === "two-factor") return { title: t("two_factor.title"), body: <TwoFactor /> };
       if (second === "add-factor") return { title: t("factors.add"), body: <AddFactor /> };
+      if (second === "factor-added") return { title: t("factors.added.title"), body: <FactorAdded /> };
       return { title: t("not_found.title"), body: <NotFound /> };
     case "activity":
       return { title: t("activity.title"), body: <Activity /> };

@@ -137,6 +137,12 @@ export class Visit {
     const { hands } = this;
     await hands.press('factor.totp.choose');
     await hands.press('factor.totp.show');
+    return this.scan();
+  }
+
+  /** Scans the picture that is shown, and types two codes. */
+  async scan(): Promise<Authenticator> {
+    const { hands } = this;
     await hands.sees('factor.totp.scan');
     await this.sees('factor.totp.qr');
     await hands.unfold('factor.totp.by_hand');

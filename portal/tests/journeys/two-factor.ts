@@ -51,7 +51,11 @@ describe('two-factor', () => {
 
     await hands.goes('security/add-factor');
     await hands.reaches('factors.add');
-    const next = await visit.addPhone();
+    await hands.press('factor.totp.choose');
+    await hands.type('confirm.password', PASSWORD);
+    await hands.press('ui.next');
+    await hands.type('mail.code', await service.mailedCode());
+    const next = await visit.scan();
     await hands.reaches('factors.added.title');
     await hands.goes('security');
     await hands.sees('two_factor.on');

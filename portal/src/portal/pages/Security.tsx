@@ -19,6 +19,7 @@ import {
   Trouble,
   Waiting,
   When,
+  go,
 } from "../../ui";
 import { useAsk } from "../ask";
 import { BackupCodes } from "../BackupCodes";
@@ -472,26 +473,7 @@ export function TwoFactor(): JSX.Element {
 /** A page of its own for the factor that has to be added: after a backup code, after a reset, or to turn two-factor on. */
 export function AddFactor(props: { readonly must?: "backup" | "reset" | undefined }): JSX.Element {
   const list = useRead(factors);
-  const [done, setDone] = useState(false);
   const now = session.value;
-  if (done)
-    return (
-      <>
-        <PageHead title={t("factors.added.title")} />
-        <div class="stack">
-          <Notice kind="good" live="status">
-            {t("factors.added")}
-          </Notice>
-          <p>{t("factors.added.next")}</p>
-          <div class="buttons">
-            <LinkButton kind="main" href={to("security")}>
-              {t("security.title")}
-            </LinkButton>
-            <LinkButton href={to("keys")}>{t("keys.title")}</LinkButton>
-          </div>
-        </div>
-      </>
-    );
   return (
     <>
       <PageHead
@@ -506,13 +488,35 @@ export function AddFactor(props: { readonly must?: "backup" | "reset" | undefine
             confirm={list.value.addNeedsStepUp}
             taken={list.value.factors.map((factor) => factor.label)}
             onDone={() => {
+              // First where to: the whole account opens with the next line.
+              go(to("security", "factor-added"), true);
               if (now !== null) session.value = { ...now, mustAddFactor: false };
-              setDone(true);
               changed();
             }}
           />
         </div>
       )}
+    </>
+  );
+}
+
+/** What comes after it. */
+export function FactorAdded(): JSX.Element {
+  return (
+    <>
+      <PageHead title={t("factors.added.title")} />
+      <div class="stack">
+        <Notice kind="good" live="status">
+          {t("factors.added")}
+        </Notice>
+        <p>{t("factors.added.next")}</p>
+        <div class="buttons">
+          <LinkButton kind="main" href={to("security")}>
+            {t("security.title")}
+          </LinkButton>
+          <LinkButton href={to("keys")}>{t("keys.title")}</LinkButton>
+        </div>
+      </div>
     </>
   );
 }
