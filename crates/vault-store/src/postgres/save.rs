@@ -18,7 +18,7 @@ const HANDS: usize = 2;
 /// Looks at one account before a save goes step by step: its devices may save at the same time.
 const LOOKS: usize = 4;
 
-/// See [`super::saves::LOOK`] for one save; `n` is the place among those that are asked about. `known` is counted: of `EXISTS`, the
+/// What a save has to know, for all that wait; `n` is the place among those that are asked about. `known` is counted: of `EXISTS`, the
 /// planner makes one reading of the whole index.
 const LOOK: &str = "SELECT i.n, h.seq, h.hash, h.live,
    (SELECT body_sha256 FROM records WHERE account_id = i.account_id AND id = i.id) AS stored,
