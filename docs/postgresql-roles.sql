@@ -35,7 +35,7 @@ REVOKE DELETE ON accounts, key_statements, audit_heads FROM vault_app;
 -- An entry gets its place in the global log later, once; a trigger sees to that.
 GRANT UPDATE (log_index) ON audit TO vault_app;
 -- What may be purged is not the service's to say, and neither is which schema this is.
-REVOKE INSERT, UPDATE, DELETE ON purge_window, _sqlx_migrations FROM vault_app;
+REVOKE INSERT, UPDATE, DELETE ON purge_window, purged, _sqlx_migrations FROM vault_app;
 
 -- What deletes records after their hold ended. It reads no ciphertext, no password record and no factor.
 GRANT SELECT, INSERT, DELETE ON purge_window TO vault_purge;
@@ -43,6 +43,15 @@ GRANT SELECT, DELETE ON record_state, record_index TO vault_purge;
 GRANT SELECT (account_id, record_id, audit_seq), DELETE ON receipts TO vault_purge;
 GRANT SELECT (account_id, record_id), DELETE ON record_copies, record_notes TO vault_purge;
 GRANT SELECT (account_id, id, supersedes, received_at), DELETE ON records TO vault_purge;
--- Every purge is an entry of the account's chain.
+GRANT SELECT (account_id, record_id), DELETE ON orders TO vault_purge;
+GRANT SELECT, INSERT ON purged TO vault_purge;
+-- It ends the delay itself: nobody else says that it is over.
+GRANT SELECT, UPDATE (state, ended_at, session_hash) ON waits TO vault_purge;
+-- With an account goes what opens it; the account's address becomes free.
+GRANT SELECT (id, state, epoch), UPDATE (state, email_norm, opaque_record, off_at, epoch) ON accounts TO vault_purge;
+GRANT SELECT (account_id), DELETE ON
+  slots, factors, backup_codes, sessions, grants, device_codes, devices, key_statements TO vault_purge;
+-- Every purge is an entry of the account's chain, and its owner is told.
 GRANT SELECT, INSERT ON audit TO vault_purge;
 GRANT SELECT, UPDATE ON audit_heads TO vault_purge;
+GRANT SELECT (id), INSERT ON outbox_mail TO vault_purge;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 
 /// Flags whose values may hold a password or a token.
-const UNSHOWN: [&str; 3] = ["--database", "--smtp", "--key-command"];
+const UNSHOWN: [&str; 4] = ["--database", "--purge-database", "--smtp", "--key-command"];
 
 /// The same refusal without the value of such a flag.
 pub(crate) fn without_secrets(mut error: clap::Error) -> clap::Error {

@@ -36,6 +36,25 @@ pub struct AuditTrail {
     pub(crate) head: AuditHead,
 }
 
+impl AuditTrail {
+    /// How many records of each author were deleted, by the identifier of the author.
+    pub(crate) fn deletions_by_author(&self) -> BTreeMap<String, usize> {
+        let mut saved_by: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut deleted: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in self.entries.iter().filter(|entry| entry.outcome == "done") {
+            if entry.action == action::SAVE {
+                saved_by.insert(&entry.target, &entry.actor.id);
+            } else if entry.action == action::DELETE_DONE
+                // Removed, so that a second entry about the same record explains nothing more.
+                && let Some(author) = saved_by.remove(entry.target.as_str())
+            {
+                *deleted.entry(author.to_owned()).or_default() += 1;
+            }
+        }
+        deleted
+    }
+}
+
 /// What `audit verify` found. Empty `problems`: everything fits.
 #[derive(Debug, Clone, Default)]
 pub struct AuditReport {
@@ -474,7 +493,7 @@ fn check_records(bundle: &AuditBundle, entries: &[AuditEntry], pins: &Pins<'_>, 
         let listed = bundle.records.iter().any(|view| view.record_id.to_string() == entry.target);
         // What the owner deleted is gone, and told so.
         let mut later = entries.iter().skip(place + 1);
-        if !listed && !later.any(|later| later.action.starts_with("delete") && later.target == entry.target) {
+        if !listed && !later.any(|later| later.action == action::DELETE_DONE && later.target == entry.target) {
             report.problem(Some(entry.seq), format!("record {} was saved and is not listed", entry.target));
         }
     }

@@ -80,7 +80,8 @@ pub struct DeviceSummary {
     pub seen_at: Option<Millis>,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
-    /// Numbers of saves up to its newest one that are not among the account's records. `None`: not looked for.
+    /// Numbers of saves up to its newest one that are not among the account's records, unless the owner had that many of them deleted.
+    /// `None`: not looked for.
     pub gaps: Option<Vec<u64>>,
     /// Rotation orders that wait for it.
     pub open_orders: u64,
@@ -417,11 +418,23 @@ impl<T: Transport> Client<T> {
                 found.entry(save.author_id).or_default().insert(save.seq);
             }
         }
+        let mut deleted: Option<BTreeMap<String, usize>> = None;
         for device in &mut devices {
             let there = found.remove(&device.device_id.into()).unwrap_or_default();
             // The newest number is the service's word, and a record may be newer than that word.
             let newest = device.last_seq.max(there.last().copied().unwrap_or(0));
-            device.gaps = Some((1..=newest).filter(|seq| !there.contains(seq)).take(MAX_GAPS).collect());
+            let mut gaps: Vec<u64> = (1..=newest).filter(|seq| !there.contains(seq)).take(MAX_GAPS).collect();
+            if !gaps.is_empty() {
+                if deleted.is_none() {
+                    deleted = Some(self.audit_trail()?.deletions_by_author());
+                }
+                let explained = deleted.as_ref().and_then(|all| all.get(&device.device_id.to_string()));
+                // Which numbers they had is not known any more, only how many there were.
+                if explained.is_some_and(|explained| gaps.len() <= *explained) {
+                    gaps.clear();
+                }
+            }
+            device.gaps = Some(gaps);
         }
         Ok(devices)
     }

@@ -5,6 +5,7 @@
 use secret::{RecoveryPassword, SecretBytes};
 use vault_crypto::record::{Draft, Meta, SecretRef, seal};
 use vault_protocol::messages::SaveAnswer;
+use vault_protocol::problem::Code;
 use vault_protocol::record::{AuthorKind, Save};
 use vault_protocol::{AccountId, PublicKey, RecordId, Signed, routes, verify};
 
@@ -216,6 +217,10 @@ impl<T: Transport> Client<T> {
                     delivery.saved.push((item.record_id, audit_seq));
                     unreachable = 0;
                 }
+                // It was delivered once, its receipt is here, and the program ended before it took the item out.
+                Err(why) if why.is(Code::RecordDeleted) && self.has_receipt(item.record_id)? => {
+                    self.state.remove(&outbox_name(item.record_id))?;
+                }
                 Err(why) => {
                     unreachable = if matches!(why, Error::Transport(_)) { unreachable + 1 } else { 0 };
                     delivery.waiting.push((item.record_id, why));
@@ -230,6 +235,10 @@ impl<T: Transport> Client<T> {
         Ok(delivery)
     }
 
+    fn has_receipt(&self, record_id: RecordId) -> Result<bool, Error> {
+        Ok(self.state.read::<Signed>(&receipt_name(record_id))?.is_some())
+    }
+
     /// What a device sent stays here, sealed, so that it can be sent again should the service lose it.
     fn keep_envelope(&self, item: &OutboxItem) -> Result<(), Error> {
         let save: Save =
@@ -237,7 +246,7 @@ impl<T: Transport> Client<T> {
         if save.author_id == save.account_id.into() {
             return Ok(());
         }
-        let envelope = Envelope { request: item.request.clone(), retired: false };
+        let envelope = Envelope { request: item.request.clone(), retired: false, deleted: false };
         self.state.write(&envelope_name(item.record_id), &envelope)
     }
 

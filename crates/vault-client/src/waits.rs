@@ -1,9 +1,10 @@
-//! The delays before weighty changes: begin the end of two-factor, see what runs, cancel.
+//! The delays before weighty changes: begin the end of two-factor or a deletion, see what runs, cancel.
 
 use vault_protocol::messages::{
-    FactorsOffRequest, OFF_TARGET, Purpose, WaitBegun, WaitCancelRequest, WaitList, WaitView,
+    ACCOUNT_TARGET, AccountDeleteRequest, FactorsOffRequest, OFF_TARGET, Purpose, RecordDeleteRequest, WaitBegun,
+    WaitCancelRequest, WaitList, WaitView,
 };
-use vault_protocol::{WaitId, routes};
+use vault_protocol::{RecordId, WaitId, routes};
 
 use crate::{Client, Confirm, Error, Transport};
 
@@ -17,6 +18,33 @@ impl<T: Transport> Client<T> {
         let grant = self.step_up(Purpose::Factors, OFF_TARGET, presence)?.grant;
         let owner = self.owner()?;
         self.post(routes::FACTORS_OFF, Some(owner.token()), &FactorsOffRequest { grant })
+    }
+
+    /// Begins the delay after which a record is deleted for good; gives when that is. Until then it stays as it is, can be released,
+    /// and the deletion can be cancelled.
+    ///
+    /// # Errors
+    /// `record.not_found`, `wait.no_mail`; [`Error`].
+    pub fn begin_delete_record<'a>(
+        &self,
+        record: RecordId,
+        presence: impl Into<Confirm<'a>>,
+    ) -> Result<WaitBegun, Error> {
+        let grant = self.step_up(Purpose::Delete, &record.to_string(), presence)?.grant;
+        let owner = self.owner()?;
+        let path = routes::with_id(routes::RECORD_DELETE, &record.to_string());
+        self.post(&path, Some(owner.token()), &RecordDeleteRequest { grant })
+    }
+
+    /// Begins the delay after which the account is deleted with every record; gives when that is. Until then everything goes on, and
+    /// the deletion can be cancelled.
+    ///
+    /// # Errors
+    /// `wait.no_mail`; [`Error`].
+    pub fn begin_delete_account<'a>(&self, presence: impl Into<Confirm<'a>>) -> Result<WaitBegun, Error> {
+        let grant = self.step_up(Purpose::Delete, ACCOUNT_TARGET, presence)?.grant;
+        let owner = self.owner()?;
+        self.post(routes::ACCOUNT_DELETE, Some(owner.token()), &AccountDeleteRequest { grant })
     }
 
     /// The delays that run.

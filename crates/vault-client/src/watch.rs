@@ -39,6 +39,9 @@ pub(crate) struct Envelope {
     /// Its key was removed from the drive by this device.
     #[serde(default)]
     pub(crate) retired: bool,
+    /// The service says that the owner had the record deleted. The envelope stays here, sealed: that is the service's word.
+    #[serde(default)]
+    pub(crate) deleted: bool,
 }
 
 /// What is remembered between calls.
@@ -90,6 +93,8 @@ pub struct HeldReport {
     pub held: usize,
     /// Not held as saved, and sent again: there is a verified receipt, and now they are held.
     pub resent: Vec<RecordId>,
+    /// Deleted by the owner, as the service says: not asked about again, and not saved again by itself.
+    pub deleted: Vec<RecordId>,
     /// Not held as saved, and not taken again either.
     pub lost: Vec<(RecordId, Error)>,
     /// Could not be asked about.
@@ -105,6 +110,8 @@ pub struct DriveCheck {
     pub missing: Vec<RecordId>,
     /// Key protectors of the drive that wait here, sealed, to be saved.
     pub waiting: Vec<String>,
+    /// Key protectors of the drive whose records the owner had deleted.
+    pub deleted: Vec<String>,
     /// Key protectors of the drive that this device did not save.
     pub unknown: Vec<String>,
 }
@@ -221,9 +228,13 @@ impl<T: Transport> Client<T> {
         let _lock = self.state.lock()?;
         let device = self.device()?;
         let mut report = HeldReport::default();
-        for (record_id, envelope) in self.envelopes()? {
+        for (record_id, envelope) in self.envelopes()?.into_iter().filter(|(_, envelope)| !envelope.deleted) {
             match self.is_held(&device, record_id, &envelope.request) {
                 Ok(true) => report.held += 1,
+                Err(error) if error.is(Code::RecordDeleted) => {
+                    self.state.write(&envelope_name(record_id), &Envelope { deleted: true, ..envelope })?;
+                    report.deleted.push(record_id);
+                }
                 Ok(false) => match self.send_again(&device, record_id, &envelope.request) {
                     Ok(()) => report.resent.push(record_id),
                     Err(error) if passes(&error) => report.unasked.push((record_id, error)),
@@ -320,7 +331,8 @@ impl<T: Transport> Client<T> {
         let device = self.device()?;
         let wanted = device.index.entry(key_id).full;
         let mut found: Option<(u64, RecordId)> = None;
-        let sent = self.envelopes()?.into_iter().map(|(_, envelope)| envelope.request);
+        let there = self.envelopes()?.into_iter().filter(|(_, envelope)| !envelope.deleted);
+        let sent = there.map(|(_, envelope)| envelope.request);
         let waiting = self.state.outbox()?.into_iter().map(|item| item.request);
         for save in sent.chain(waiting).filter_map(|request| parsed(&request)) {
             let own = save.author_id == device.file.device_id.into();
@@ -359,6 +371,7 @@ impl<T: Transport> Client<T> {
             let saved = envelopes.iter().filter(|(_, envelope)| index_of(&envelope.request) == Some(key_index));
             let newest = saved.max_by_key(|(_, envelope)| parsed(&envelope.request).map_or(0, |save| save.seq));
             match newest {
+                Some((_, envelope)) if envelope.deleted => check.deleted.push(key_id.clone()),
                 Some((record_id, _)) => {
                     file.records.insert(*record_id, false);
                     self.note(&device, Some(*record_id), key_index, Finding::Verified)?;
@@ -373,7 +386,8 @@ impl<T: Transport> Client<T> {
             .filter_map(|(_, envelope)| serde_json::from_slice::<Header>(&envelope.request.header).ok()?.supersedes)
             .collect();
         let there: Vec<RecordId> = check.verified.iter().map(|(_, record)| *record).collect();
-        file.records.retain(|record, _| !envelopes.iter().any(|(id, envelope)| id == record && envelope.retired));
+        let over = |envelope: &Envelope| envelope.retired || envelope.deleted;
+        file.records.retain(|record, _| !envelopes.iter().any(|(id, envelope)| id == record && over(envelope)));
         for (record_id, missed) in file.records.iter_mut().filter(|(record, _)| !there.contains(record)) {
             let envelope = envelopes.iter().find(|(id, _)| id == record_id);
             let Some(key_index) = envelope.and_then(|(_, envelope)| index_of(&envelope.request)) else { continue };
@@ -539,7 +553,7 @@ fn passes(error: &Error) -> bool {
 }
 
 fn is_final(code: &str) -> bool {
-    let over = [Code::OrderOver, Code::RecordNotFound, Code::RequestInvalid, Code::RecordSignature, Code::NotFound];
+    let over = [Code::OrderOver, Code::RecordNotFound, Code::RecordDeleted, Code::RequestInvalid, Code::RecordSignature, Code::NotFound];
     Code::parse(code).is_some_and(|code| over.contains(&code))
 }
 

@@ -98,6 +98,14 @@ pub mod action {
     pub const RESET_LAPSED: &str = "recover_reset_lapsed";
     /// A delay was cancelled, and with it what it delayed.
     pub const WAIT_CANCELLED: &str = "recover_cancelled";
+    /// The owner had the delay begun after which a record, or the account, is deleted.
+    pub const DELETE_BEGUN: &str = "delete_begun";
+    /// The owner was reminded of a deletion that is near.
+    pub const DELETE_NEAR: &str = "delete_near";
+    /// A record was deleted for good; without a target, the account with all of its records.
+    pub const DELETE_DONE: &str = "delete_done";
+    /// A deletion does not happen: what announced it could not be sent.
+    pub const DELETE_LAPSED: &str = "delete_lapsed";
     /// A new emergency kit was made; the one before is void.
     pub const KIT_REPLACED: &str = "kit_replaced";
     /// A step-up was confirmed.

@@ -126,6 +126,8 @@ catalogue! {
     RecoverNoSlot = "recover.no_slot", 409, "nothing is left that opens the saved keys",
         "begin a new generation, and save the keys again from each computer that still starts";
     WaitOver = "wait.over", 409, "there is no such delay, or it is over already", "look at the account";
+    WaitNoMail = "wait.no_mail", 409, "the service sends no mail, so a deletion could not be announced to you",
+        "ask whoever runs the service to have it send mail";
     StepupRequired = "stepup.required", 403, "this needs a fresh second factor", "confirm with a new code";
     StepupGrantUsed = "stepup.grant_used", 409, "the confirmation was used already or is too old", "confirm again";
     DeviceCodeExpired = "device.code_expired", 400, "the enrolment code has expired or is not known",
@@ -155,6 +157,8 @@ catalogue! {
         "do not use it; compare it with the key ID on the PC";
     SaveNotDurable = "save.not_durable", 503, "the service could not confirm that the key is stored",
         "nothing was lost: the sealed key waits here and is sent again";
+    RecordDeleted = "record.deleted", 410, "the owner of the account had this record deleted",
+        "save the key once more if it is still wanted: it becomes a new record";
     RevealReason = "reveal.reason", 422, "the reason is missing or unknown", "choose a reason";
     RevealLimit = "reveal.limit", 429, "too many keys were released in a short time", "wait and try again later";
     RevealSlotFailed = "reveal.slot_failed", 0, "the vault could not be opened this way",

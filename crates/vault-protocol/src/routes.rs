@@ -67,6 +67,8 @@ pub const BACKUP_CODES_FINISH: &str = "/v1/factors/backup-codes/finish";
 pub const FACTOR_REMOVE: &str = "/v1/factors/{id}/remove";
 /// `POST`: begin the delay after which no second factor is asked for.
 pub const FACTORS_OFF: &str = "/v1/factors/off";
+/// `POST`: begin the delay after which the account is deleted.
+pub const ACCOUNT_DELETE: &str = "/v1/account/delete";
 /// `GET`: the safety delays that run.
 pub const WAITS: &str = "/v1/waits";
 /// `POST`, by a session or with the code of a mail: cancel one.
@@ -113,6 +115,8 @@ pub const ORDER_REPORT: &str = "/v1/orders/{id}/report";
 pub const RECORDS: &str = "/v1/records";
 /// `PUT`: save a record.
 pub const RECORD: &str = "/v1/records/{id}";
+/// `POST`: begin the delay after which the record is deleted.
+pub const RECORD_DELETE: &str = "/v1/records/{id}/delete";
 /// `POST`: release a record.
 pub const REVEAL: &str = "/v1/records/{id}/reveal";
 /// `POST`: release several records at once.

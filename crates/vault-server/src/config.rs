@@ -16,6 +16,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database when it is not the file in the data folder.
     pub database: Option<DatabaseUrl>,
+    /// The same database in the name of the role that may delete records; `None`: the service deletes in its own name.
+    pub purge_database: Option<DatabaseUrl>,
     /// The server's secrets; `None` is `server.keys` in the data folder. Belongs on another medium than the backups of
     /// the database: both together allow guessing passwords.
     pub key_file: Option<PathBuf>,
@@ -46,6 +48,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             database: None,
+            purge_database: None,
             key_file: None,
             key_command: None,
             origin: None,

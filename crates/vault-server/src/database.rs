@@ -19,7 +19,13 @@ impl Database {
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         Ok(match &config.database {
             None => Self::File(SqliteStore::open(&config.database_file()).await?),
-            Some(url) => Self::Postgres(PostgresStore::open(url.expose()).await?),
+            Some(url) => {
+                let store = PostgresStore::open(url.expose()).await?;
+                Self::Postgres(match &config.purge_database {
+                    None => store,
+                    Some(purger) => store.purging_as(purger.expose()).await?,
+                })
+            }
         })
     }
 

@@ -82,6 +82,15 @@ pub(crate) struct Delay {
     pub(crate) code: Zeroizing<String>,
 }
 
+/// What a deletion is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// One saved key.
+    Key,
+    /// The account with everything in it.
+    Account,
+}
+
 /// What is told.
 pub(crate) enum Event {
     /// Somebody says the password is lost; the code goes to the address only.
@@ -106,6 +115,14 @@ pub(crate) enum Event {
     ResetDone,
     /// Nobody finished it.
     ResetLapsed,
+    /// A deletion was asked for.
+    DeletionBegun(Delay, Deleted),
+    /// It is near.
+    DeletionNear(Delay, Deleted),
+    /// It happened.
+    DeletionDone(Deleted),
+    /// It could not be announced, so it does not happen.
+    DeletionLapsed,
     /// A delay was cancelled.
     DelayCancelled,
     /// There is a new kit.
@@ -200,6 +217,23 @@ fn about_delay(what: &str, delay: &Delay) -> Zeroizing<String> {
     with_code(&format!("{what}\n\n{CANCEL_WITH}"), &delay.code, THEN_PASSWORD)
 }
 
+/// A deletion that is to happen; `near` for the reminder.
+fn deletion(delay: &Delay, what: Deleted, near: bool) -> (&'static str, Zeroizing<String>) {
+    let (subject, what) = match what {
+        Deleted::Key => ("A saved recovery key is to be deleted", "a saved recovery key be deleted"),
+        Deleted::Account => {
+            ("Your account is to be deleted", "the account be deleted, and every recovery key in it")
+        }
+    };
+    let still = if near { " This was asked for some time ago and still stands." } else { "" };
+    let text = format!(
+        "Somebody who is signed in to your account, with a fresh second factor, asked that {what}. This\nhappens on {}.{still} Until \
+         then everything is kept, and it can be cancelled.",
+        utc(delay.at)
+    );
+    (subject, about_delay(&text, delay))
+}
+
 impl Event {
     /// Whether it brings a code that is typed soon or never.
     pub(crate) fn is_code(&self) -> bool {
@@ -274,6 +308,23 @@ impl Event {
                 );
                 return ("The reset of your second factors can be finished", about_delay(&what, delay));
             }
+            Self::DeletionBegun(delay, what) => return deletion(delay, *what, false),
+            Self::DeletionNear(delay, what) => return deletion(delay, *what, true),
+            Self::DeletionDone(Deleted::Account) => {
+                let text = "Your account and every recovery key in it were deleted, as was asked for before. This is the\n\
+                    last message about it. Your drives are as they were.\n";
+                return ("Your account was deleted", Zeroizing::new(text.to_owned()));
+            }
+            Self::DeletionDone(Deleted::Key) => (
+                "A saved recovery key was deleted",
+                "A saved recovery key was deleted, as was asked for. If a drive still has this key, save it once more before you need\n\
+                 it: `keyhaven backup DRIVE --to account`.",
+            ),
+            Self::DeletionLapsed => (
+                "Nothing was deleted",
+                "A deletion that had been asked for does not happen: the message that announces it could not be sent to you. Everything\n\
+                 is kept.",
+            ),
             Self::OffLapsed => (
                 "Your account goes on asking for a second factor",
                 "Your account was about to stop asking for a second factor. The message that announces this could not be sent to you\n\
@@ -422,6 +473,13 @@ mod tests {
             (Event::OffLapsed, false),
             (Event::ResetDone, false),
             (Event::ResetLapsed, false),
+            (Event::DeletionBegun(delay(), Deleted::Key), true),
+            (Event::DeletionBegun(delay(), Deleted::Account), true),
+            (Event::DeletionNear(delay(), Deleted::Key), true),
+            (Event::DeletionNear(delay(), Deleted::Account), true),
+            (Event::DeletionDone(Deleted::Key), false),
+            (Event::DeletionDone(Deleted::Account), false),
+            (Event::DeletionLapsed, false),
             (Event::DelayCancelled, false),
             (Event::KitReplaced, false),
             (Event::RecoveryProven, false),

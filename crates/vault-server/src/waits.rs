@@ -18,11 +18,13 @@ use crate::audit::Act;
 use crate::clock::{DAY, HOUR};
 use crate::failure::Failure;
 use crate::http::Caller;
-use crate::notices::{Delay, Event};
+use crate::notices::{Delay, Deleted, Event};
 use crate::routes::normalise_email;
 
 /// How often the owner is reminded of a reset.
 const REMINDER: Millis = DAY;
+/// How long before a deletion the owner is reminded of it.
+const NOTICE_OF_DELETION: Millis = 3 * DAY;
 /// How long a reset can be finished once its delay is over.
 const GRACE: Millis = 7 * DAY;
 /// The window of the limit on resets.
@@ -35,6 +37,8 @@ const GROUP: usize = 4;
 pub(crate) struct Beginning<'a> {
     pub(crate) account: &'a Account,
     pub(crate) kind: WaitKind,
+    /// On what, where it is on less than the account.
+    pub(crate) target: String,
     pub(crate) by: WaitBegunBy,
     pub(crate) grant: Option<GrantUse>,
     pub(crate) ceremony: Option<(CeremonyId, &'static str)>,
@@ -78,11 +82,11 @@ pub(crate) fn cancel_hash(typed: &str) -> Option<Digest> {
 
 /// Begins a delay, with `act` and a notice of it; or gives the one of this kind that runs already.
 pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Result<WaitBegun, Failure> {
+    let Beginning { account, kind, target, by, grant, ceremony } = beginning;
     if !app.sends_notices() {
-        return Err(Code::FactorNoMail.into());
+        return Err(if is_deletion(kind) { Code::WaitNoMail } else { Code::FactorNoMail }.into());
     }
-    let Beginning { account, kind, by, grant, ceremony } = beginning;
-    if let Some(wait) = running(app, account, kind).await? {
+    if let Some(wait) = running(app, account, kind, &target).await? {
         if let Some(grant) = &grant {
             app.store.spend_grant(grant).await?;
         }
@@ -94,21 +98,25 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
         id: WaitId::new(),
         account_id: account.id,
         kind,
-        target: String::new(),
+        target,
         begun_by: by,
         begun_at,
         due_at,
-        next_at: if kind == WaitKind::Reset { due_at.min(begun_at + REMINDER) } else { due_at },
+        next_at: first_look(kind, begun_at, due_at),
     };
+    let delay = app.delay(&wait, due_at);
     let event = match kind {
-        WaitKind::Off => Event::OffBegun(app.delay(&wait, due_at)),
-        _ => Event::ResetBegun(app.delay(&wait, due_at), by == WaitBegunBy::Operator),
+        WaitKind::Off => Event::OffBegun(delay),
+        WaitKind::Reset => Event::ResetBegun(delay, by == WaitBegunBy::Operator),
+        WaitKind::DeleteRecord => Event::DeletionBegun(delay, Deleted::Key),
+        WaitKind::DeleteAccount => Event::DeletionBegun(delay, Deleted::Account),
     };
     let mail = match kind {
-        WaitKind::Off => app.announcement(account, &event, &wait)?,
-        _ => app.notice(account, &event)?,
+        // A reset ends by an act of its person; the others happen by themselves, and only if they were announced.
+        WaitKind::Reset => app.notice(account, &event)?,
+        _ => app.announcement(account, &event, &wait)?,
     };
-    let act = act.on(wait.id).telling(mail);
+    let act = on(act, &wait).telling(mail);
     let limit = (kind == WaitKind::Reset).then(|| (begun_at - MONTH, app.limits().resets_per_month));
     let new = NewWait {
         cancel_hash: cancel_hash(&app.cancel_code(wait.id)).ok_or(crate::failure::Fault::Made("a code"))?,
@@ -121,12 +129,12 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
     match app.store.begin_wait(&new, &|head| act.link(head)).await {
         Ok(()) => Ok(WaitBegun { wait_id: new.wait.id, due_at }),
         // Another request was faster; the delay that runs is the answer to both.
-        Err(vault_store::Error::Refused(Refusal::WaitRuns)) => match running(app, account, kind).await? {
+        Err(vault_store::Error::Refused(Refusal::WaitRuns)) => match running(app, account, kind, &new.wait.target).await? {
             Some(wait) => Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at }),
             None => Err(Code::ServerBusy.into()),
         },
         // Two-factor went off meanwhile: there is nothing to delay.
-        Err(vault_store::Error::Refused(Refusal::NotFound)) => Err(Code::WaitOver.into()),
+        Err(vault_store::Error::Refused(Refusal::NotFound)) if kind != WaitKind::DeleteRecord => Err(Code::WaitOver.into()),
         Err(vault_store::Error::Refused(Refusal::WaitQuota)) => Err(Failure::Wait(Code::LimitRate, MONTH)),
         Err(error) => Err(error.into()),
     }
@@ -139,18 +147,48 @@ pub(crate) async fn begin_by_operator(app: &App, email: &str) -> Result<Option<M
     let Some(account) = account else { return Ok(None) };
     let act = Act::by_operator(app.now(), audit::action::RESET_BEGUN);
     let (kind, by) = (WaitKind::Reset, WaitBegunBy::Operator);
-    let beginning = Beginning { account: &account, kind, by, grant: None, ceremony: None };
+    let beginning = Beginning { account: &account, kind, target: String::new(), by, grant: None, ceremony: None };
     Ok(Some(begin(app, beginning, act).await?.due_at))
 }
 
-/// The account's delay of this kind, when one runs.
-pub(crate) async fn running(app: &App, account: &Account, kind: WaitKind) -> Result<Option<Wait>, Failure> {
-    Ok(app.store.waits(account.id).await?.into_iter().find(|wait| wait.kind == kind))
+/// The account's delay of this kind on this target, when one runs.
+pub(crate) async fn running(
+    app: &App,
+    account: &Account,
+    kind: WaitKind,
+    target: &str,
+) -> Result<Option<Wait>, Failure> {
+    Ok(app.store.waits(account.id).await?.into_iter().find(|wait| wait.kind == kind && wait.target == target))
+}
+
+fn is_deletion(kind: WaitKind) -> bool {
+    matches!(kind, WaitKind::DeleteRecord | WaitKind::DeleteAccount)
+}
+
+/// When the service looks at a delay for the first time.
+fn first_look(kind: WaitKind, begun_at: Millis, due_at: Millis) -> Millis {
+    match kind {
+        WaitKind::Off => due_at,
+        WaitKind::Reset => due_at.min(begun_at + REMINDER),
+        WaitKind::DeleteRecord | WaitKind::DeleteAccount if due_at - begun_at > NOTICE_OF_DELETION => {
+            due_at - NOTICE_OF_DELETION
+        }
+        WaitKind::DeleteRecord | WaitKind::DeleteAccount => due_at,
+    }
+}
+
+/// What an entry about a delay names: the delay, or what is deleted; nothing where that is the account.
+fn on(act: Act, wait: &Wait) -> Act {
+    match wait.kind {
+        WaitKind::DeleteRecord => act.on(&wait.target),
+        WaitKind::DeleteAccount => act,
+        WaitKind::Off | WaitKind::Reset => act.on(wait.id),
+    }
 }
 
 /// Cancels a delay; the owner is told.
 pub(crate) async fn cancel(app: &App, wait: &Wait, act: Act) -> Result<(), Failure> {
-    let act = act.on(wait.id).telling(app.notice_to(wait.account_id, &Event::DelayCancelled).await?);
+    let act = on(act, wait).telling(app.notice_to(wait.account_id, &Event::DelayCancelled).await?);
     Ok(app.store.cancel_wait(wait, app.now(), &|head| act.link(head)).await?)
 }
 
@@ -175,7 +213,7 @@ pub(crate) async fn settled(app: &App, account: Account) -> Result<Account, Fail
     if !account.two_factor || account.off_at.is_none_or(|off_at| off_at > app.now()) {
         return Ok(account);
     }
-    if let Some(wait) = running(app, &account, WaitKind::Off).await? {
+    if let Some(wait) = running(app, &account, WaitKind::Off, "").await? {
         look_at(app, &wait).await?;
     }
     Ok(app.store.account(account.id).await?.ok_or(Code::AuthInvalid)?)
@@ -223,8 +261,34 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
             let act = by_service(app, wait, audit::action::RESET_LAPSED, &Event::ResetLapsed).await?;
             app.store.lapse_wait(wait, now, &|head| act.link(head)).await
         }
-        _ => Ok(()),
+        WaitKind::DeleteRecord => return deletion(app, wait, Deleted::Key).await,
+        WaitKind::DeleteAccount => return deletion(app, wait, Deleted::Account).await,
+        WaitKind::Off => Ok(()),
     };
+    ended(done)
+}
+
+/// What the deletion of a record or an account wants now.
+async fn deletion(app: &App, wait: &Wait, what: Deleted) -> Result<(), Failure> {
+    let now = app.now();
+    if now < wait.due_at {
+        let event = Event::DeletionNear(app.delay(wait, wait.due_at), what);
+        let act = by_service(app, wait, audit::action::DELETE_NEAR, &event).await?;
+        return ended(app.store.attended(wait, wait.due_at, &|head| act.link(head)).await);
+    }
+    let act = by_service(app, wait, audit::action::DELETE_DONE, &Event::DeletionDone(what)).await?;
+    ended(match app.store.finish_deletion(wait, now, &|head| act.link(head)).await {
+        // Who was not told of it could not cancel it.
+        Err(vault_store::Error::Refused(Refusal::Unannounced)) => {
+            let act = by_service(app, wait, audit::action::DELETE_LAPSED, &Event::DeletionLapsed).await?;
+            app.store.lapse_wait(wait, now, &|head| act.link(head)).await
+        }
+        done => done,
+    })
+}
+
+/// That another process was faster is no failure.
+fn ended(done: Result<(), vault_store::Error>) -> Result<(), Failure> {
     match done {
         Ok(()) | Err(vault_store::Error::Refused(Refusal::Wait)) => Ok(()),
         Err(error) => Err(error.into()),
@@ -233,5 +297,5 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
 
 async fn by_service(app: &App, wait: &Wait, action: &'static str, event: &Event) -> Result<Act, Failure> {
     let mail = app.notice_to(wait.account_id, event).await?;
-    Ok(Act::by_service(app.now(), action).on(wait.id).telling(mail))
+    Ok(on(Act::by_service(app.now(), action), wait).telling(mail))
 }

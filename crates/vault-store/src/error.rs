@@ -84,6 +84,9 @@ pub enum Refusal {
     /// What the passkey derives was seen outside its client: it opens no vault any more.
     #[error("what the passkey derives was seen")]
     PasskeyLeaked,
+    /// The owner had the record deleted.
+    #[error("the owner had the record deleted")]
+    Purged,
     /// The record exists with other content.
     #[error("the record exists with other content")]
     IdConflict,

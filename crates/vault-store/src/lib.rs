@@ -24,6 +24,7 @@ mod audit;
 mod backup_codes;
 mod ceremonies;
 mod counters;
+mod deletions;
 mod devices;
 mod error;
 mod factors;
@@ -48,6 +49,7 @@ pub use audit::{Audit, AuditRow, ChainHead, Link, LinkMaker};
 pub use backup_codes::{BackupCodeUse, BackupCodes, ReplaceBackupCodes};
 pub use ceremonies::{Ceremonies, Ceremony};
 pub use counters::Counters;
+pub use deletions::Deletions;
 pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceKey, DeviceState, Devices};
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
@@ -81,6 +83,7 @@ pub trait Store:
     + BackupCodes
     + Ceremonies
     + Counters
+    + Deletions
     + Devices
     + Factors
     + Grants
@@ -104,6 +107,7 @@ impl<T> Store for T where
         + BackupCodes
         + Ceremonies
         + Counters
+        + Deletions
         + Devices
         + Factors
         + Grants

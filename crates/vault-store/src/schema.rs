@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     step!(9, "0009_outbox_mail"),
     step!(10, "0010_devices_next"),
     step!(11, "0011_counts"),
+    step!(12, "0012_purged"),
 ];
 
 /// For SQLite.

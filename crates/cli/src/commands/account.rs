@@ -33,6 +33,8 @@ pub(crate) enum AccountCommand {
     /// Whether the account asks for a second factor, and what is about to change
     #[command(subcommand)]
     TwoFactor(super::two_factor::TwoFactorCommand),
+    /// Delete the account with every saved key for good, after 30 days that are announced
+    Delete(super::delete_account::DeleteArgs),
     /// Sign out; this computer can still save keys
     #[command(after_help = "Example: keyhaven account sign-out")]
     SignOut(ShowArgs),
@@ -130,6 +132,7 @@ pub(crate) fn run(command: &AccountCommand, json: bool) -> Outcome {
         AccountCommand::ResetFactors(arguments) => super::reset_factors::run(arguments, json),
         AccountCommand::Cancel(arguments) => super::two_factor::cancel(arguments, json),
         AccountCommand::TwoFactor(command) => super::two_factor::run(command, json),
+        AccountCommand::Delete(arguments) => super::delete_account::run(arguments, json),
         AccountCommand::SignOut(arguments) => sign_out(arguments, json),
         AccountCommand::Show(arguments) => show(arguments, json),
     }

@@ -1,8 +1,10 @@
 //! `keyhaven keys`: the saved recovery keys.
 
+mod delete;
 mod export;
 mod import;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,12 +13,12 @@ use clap::{Args, Subcommand};
 use fve::{ExternalKeyFile, Filetime, Guid};
 use secret::SecretBytes;
 use serde_json::json;
-use vault_client::{Afterwards, Finding, Ordered, REVEAL_REASONS, RecordSummary, RevealedSecret, Secret};
+use vault_client::{Afterwards, Finding, Ordered, REVEAL_REASONS, RecordSummary, RevealedSecret, Secret, wait_kind};
 use vault_protocol::record::{KIND_EXTERNAL_KEY, KIND_RECOVERY_PASSWORD};
 use zeroize::Zeroizing;
 
 use super::files::shown;
-use crate::account::{AccountArgs, PersonArgs, explain};
+use crate::account::{AccountArgs, HttpClient, PersonArgs, explain};
 use crate::failure::{Failure, Outcome};
 use crate::times::time;
 use crate::{files, output, recovery_file};
@@ -31,6 +33,8 @@ pub(crate) enum KeysCommand {
     Deliver(DeliverArgs),
     /// Import keys that other tools and services wrote: saved files, manage-bde output, JSON, LDIF, CSV, pasted pages
     Import(import::ImportArgs),
+    /// Delete a saved key for good, after 30 days that are announced; the drive is not changed
+    Delete(delete::DeleteArgs),
     /// Write all keys to a file encrypted with age; needs the password and fresh codes
     Export(export::ExportArgs),
 }
@@ -82,6 +86,7 @@ pub(crate) fn run(command: &KeysCommand, json: bool) -> Outcome {
         KeysCommand::Show(arguments) => show(arguments, json),
         KeysCommand::Deliver(arguments) => deliver(arguments, json),
         KeysCommand::Import(arguments) => import::run(arguments, json),
+        KeysCommand::Delete(arguments) => delete::run(arguments, json),
         KeysCommand::Export(arguments) => export::run(arguments, json),
     }
 }
@@ -96,10 +101,38 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
     if let Some(key_id) = arguments.key_id.as_ref().filter(|_| records.is_empty()) {
         return Err(none_found(key_id));
     }
-    let document = json!({ "keys": records.iter().map(document).collect::<Vec<_>>() });
-    let text: String =
-        if records.is_empty() { "No keys are saved yet.\n".to_owned() } else { records.iter().map(line).collect() };
+    let deletions = deletions(&client)?;
+    let documents = records.iter().map(|record| {
+        let mut document = document(record);
+        document["delete_at"] = json!(deletions.get(&record.record_id.to_string()).copied().map(time));
+        document
+    });
+    let document = json!({ "keys": documents.collect::<Vec<_>>() });
+    let mut text = String::new();
+    for record in &records {
+        text.push_str(&line(record));
+        if let Some(at) = deletions.get(&record.record_id.to_string()) {
+            text.push_str(&format!("  will be deleted {}, unless `keyhaven keys delete KEY_ID --undo`\n", time(*at)));
+        }
+    }
+    if records.is_empty() {
+        text.push_str("No keys are saved yet.\n");
+    }
     output::report(json, &document, &text)
+}
+
+/// When records are to be deleted, by their identifiers.
+fn deletions(client: &HttpClient) -> Outcome<BTreeMap<String, i64>> {
+    let waits = client.waits().map_err(|error| explain(&error))?;
+    let deletions = waits.into_iter().filter(|wait| wait.kind == wait_kind::DELETE_RECORD);
+    Ok(deletions.map(|wait| (wait.target, wait.due_at)).collect())
+}
+
+/// How a key is called in a sentence.
+fn name_of(record: &RecordSummary) -> String {
+    let Some(meta) = &record.meta else { return format!("record {}", record.record_id) };
+    let label = if meta.label.is_empty() { &meta.mount } else { &meta.label };
+    format!("key {} ({})", shown(meta.key_id.get(..8).unwrap_or(&meta.key_id)), shown(label))
 }
 
 fn none_found(key_id: &str) -> Failure {

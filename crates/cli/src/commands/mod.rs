@@ -9,6 +9,7 @@ pub(crate) mod convert;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
+mod delete_account;
 pub(crate) mod device;
 pub(crate) mod drives;
 mod edit;

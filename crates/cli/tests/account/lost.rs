@@ -93,6 +93,36 @@ fn two_factor_that_is_to_go_off_is_told_and_cancelled() {
 }
 
 #[test]
+fn a_key_and_the_account_are_to_be_deleted_and_kept_after_all() {
+    let service = Service::with_notices();
+    let mut owner = service.enrolled();
+    let drive = owner.computer.drive("stick.img");
+    owner.computer.backup(&drive).report();
+    let keys = owner.computer.run(&["keys", "list"]).report();
+    let key_id = keys["keys"][0]["key_id"].as_str().unwrap().to_owned();
+    let listed = |owner: &Owner| owner.computer.run(&["keys", "list"]).report()["keys"][0]["delete_at"].clone();
+    // Without a terminal it has to be said that it is meant.
+    owner.computer.run(&["keys", "delete", &key_id]).failure(2);
+    owner.computer.run(&["account", "delete"]).failure(2);
+    assert!(listed(&owner).is_null());
+    let code = owner.phone.fresh_code();
+    let begun = owner.computer.with_code(&code, &["keys", "delete", &key_id, "--yes"]).report();
+    assert!(begun["delete_at"].is_string() && begun["more_of_this_key"] == 0);
+    assert_eq!(listed(&owner), begun["delete_at"]);
+    notice(&service.notices(), "A saved recovery key is to be deleted");
+    assert_eq!(owner.computer.run(&["keys", "delete", &key_id, "--yes"]).status, 1, "it goes already");
+    assert_eq!(owner.computer.run(&["keys", "delete", &key_id, "--undo"]).report()["cancelled"], 1);
+    assert!(listed(&owner).is_null());
+    owner.computer.run(&["keys", "delete", &key_id, "--undo"]).failure(1);
+    let code = owner.phone.fresh_code();
+    assert!(owner.computer.with_code(&code, &["account", "delete", "--yes"]).report()["delete_at"].is_string());
+    notice(&service.notices(), "Your account is to be deleted");
+    let status = owner.computer.run(&["account", "two-factor", "status"]).report();
+    assert_eq!(status["waiting"][0]["kind"], "delete-account");
+    assert_eq!(owner.computer.run(&["account", "cancel"]).report()["cancelled"], 1);
+}
+
+#[test]
 fn lost_factors_wait_and_only_their_owner_can_finish() {
     let service = Service::with_notices();
     let mut owner = service.owner();

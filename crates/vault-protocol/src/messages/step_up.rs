@@ -27,6 +27,8 @@ pub enum Purpose {
     PasskeySlot,
     /// Release several records at once; target: [`export_target`](super::export_target) of them.
     Export,
+    /// Delete one record, or the account; target: the record's identifier, or [`ACCOUNT_TARGET`](super::ACCOUNT_TARGET).
+    Delete,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Self::Password => "password",
             Self::PasskeySlot => "passkey-slot",
             Self::Export => "export",
+            Self::Delete => "delete",
         }
     }
 

@@ -8,6 +8,9 @@ use crate::{AccountId, Bytes, CeremonyId, FixedBytes, Millis, WaitId};
 /// What a step-up for the end of two-factor names as its target.
 pub const OFF_TARGET: &str = "off";
 
+/// What a step-up for the deletion of the account names as its target.
+pub const ACCOUNT_TARGET: &str = "account";
+
 /// Kinds of delays.
 pub mod wait_kind {
     /// The account is to stop asking for a second factor.
@@ -73,6 +76,22 @@ pub struct WaitBegun {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactorsOffRequest {
     /// Step-up grant (purpose `factors`, target [`OFF_TARGET`]).
+    pub grant: Bytes,
+}
+
+/// `POST /v1/records/{id}/delete`: after the hold, the record goes for good. Answered with [`WaitBegun`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordDeleteRequest {
+    /// Step-up grant (purpose `delete`, target: the record's identifier).
+    pub grant: Bytes,
+}
+
+/// `POST /v1/account/delete`: after the hold, every record and the account go for good. Answered with [`WaitBegun`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AccountDeleteRequest {
+    /// Step-up grant (purpose `delete`, target [`ACCOUNT_TARGET`]).
     pub grant: Bytes,
 }
 

@@ -213,6 +213,12 @@ fn presence() -> Routes {
             "Begin the delay after which no second factor is asked for",
             &[FactorNoMail, LimitRate, ServerBusy, WaitOver],
         )
+        .post(
+            paths::ACCOUNT_DELETE,
+            waits::delete_account,
+            "Begin the delay after which the account is deleted",
+            &[WaitNoMail, ServerBusy],
+        )
         .get(paths::WAITS, waits::list, "The safety delays that run", &[])
         .post(paths::WAIT_CANCEL, waits::cancel, "Cancel a safety delay", &[])
         .post(
@@ -266,10 +272,16 @@ fn keys() -> Routes {
         )
         .post(paths::ORDER_REPORT, orders::report, "A device tells how far an order is", &[LimitRate, OrderOver])
         .get(paths::RECORDS, records::list, "A page of the records, without their secret parts", &[])
-        .put(paths::RECORD, records::save, "Save a record", &[RecordIdConflict, RecordQuota, SaveNotDurable])
+        .put(paths::RECORD, records::save, "Save a record", &[RecordDeleted, RecordIdConflict, RecordQuota, SaveNotDurable])
+        .post(
+            paths::RECORD_DELETE,
+            waits::delete_record,
+            "Begin the delay after which a record is deleted",
+            &[WaitNoMail, RecordNotFound, ServerBusy],
+        )
         .post(paths::REVEAL, reveal::reveal, "Release a record", &[RevealReason, RevealLimit, RecordNotFound])
         .post(paths::EXPORT, export::export, "Release several records", &[RevealLimit, RecordNotFound])
-        .post(paths::HELD, records::held, "Ask whether a record is still stored as it was sent", &[])
+        .post(paths::HELD, records::held, "Ask whether a record is still stored as it was sent", &[RecordDeleted])
         .post(paths::RECORD_PROOF, log::record_proof, "Prove that a save is in the global log", &[])
 }
 

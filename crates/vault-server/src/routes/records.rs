@@ -189,7 +189,10 @@ pub(super) async fn held(State(app): State<App>, held: SignedHeld) -> Result<Jso
     let question = held.question();
     let record = app.store.record(question.account_id, question.record_id).await?;
     let author = question.device_id.into();
-    let record = record.filter(|record| record.author_id == author).ok_or(Code::RecordNotFound)?;
+    let Some(record) = record.filter(|record| record.author_id == author) else {
+        let purged = app.store.is_purged(question.account_id, question.record_id).await?;
+        return Err(if purged { Code::RecordDeleted } else { Code::RecordNotFound }.into());
+    };
     let payload = stored_save(&record)?.payload;
     let digest = sha256(&[&question.nonce.0, &payload, &record.header, &record.meta, &record.secret]);
     Ok(Json(HeldAnswer { digest: FixedBytes(digest) }))

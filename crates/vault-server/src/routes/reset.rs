@@ -88,7 +88,7 @@ pub(super) async fn prove(
             return Err(failure);
         }
     };
-    let wait = waits::running(&app, &account, WaitKind::Reset).await?;
+    let wait = waits::running(&app, &account, WaitKind::Reset, "").await?;
     match wait {
         Some(wait) if app.now() >= wait.due_at => {
             let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait };
@@ -111,7 +111,7 @@ pub(super) async fn prove(
             let ceremony = Some((request.reset_id, STARTED));
             let (kind, by) = (WaitKind::Reset, WaitBegunBy::Unknown);
             let begun =
-                waits::begin(&app, Beginning { account: &account, kind, by, grant: None, ceremony }, act).await?;
+                waits::begin(&app, Beginning { account: &account, kind, target: String::new(), by, grant: None, ceremony }, act).await?;
             Err(Failure::Waiting(begun.due_at))
         }
         None => {
@@ -191,7 +191,7 @@ pub(super) async fn password(
     Json(request): Json<RecoverFinishRequest>,
 ) -> Result<Json<ResetProven>, Failure> {
     let successor = Successor::of(&app, &request.recovery_token, PROVEN).await?;
-    let wait = waits::running(&app, &successor.account, WaitKind::Reset).await?.ok_or(Code::RecoverCancelled)?;
+    let wait = waits::running(&app, &successor.account, WaitKind::Reset, "").await?.ok_or(Code::RecoverCancelled)?;
     let account_id = successor.replace(&app, &caller, &request, Some(&wait)).await?;
     let account = app.store.account(account_id).await?.ok_or(Code::AuthInvalid)?;
     let visit = Visit { app: &app, caller: &caller, account: &account, wait: &wait };

@@ -1,9 +1,13 @@
-//! Safety delays: the one before an account stops asking for a second factor, which delays run, cancelling one.
+//! Safety delays: the one before an account stops asking for a second factor, those before deletions, which delays run,
+//! cancelling one.
 
 use axum::extract::State;
-use vault_protocol::messages::{FactorsOffRequest, OFF_TARGET, Purpose, WaitBegun, WaitList, WaitView};
+use vault_protocol::messages::{
+    ACCOUNT_TARGET, AccountDeleteRequest, FactorsOffRequest, OFF_TARGET, Purpose, RecordDeleteRequest, WaitBegun, WaitList,
+    WaitView,
+};
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, audit};
+use vault_protocol::{Bytes, RecordId, audit};
 use vault_store::{Wait, WaitBegunBy, WaitKind};
 
 use crate::app::App;
@@ -37,11 +41,66 @@ pub(super) async fn off(
     let beginning = Beginning {
         account: &account,
         kind: WaitKind::Off,
+        target: String::new(),
         by: WaitBegunBy::Owner,
         grant: Some(stepped_up.grant().clone()),
         ceremony: None,
     };
     waits::begin(&app, beginning, act).await.map(Json)
+}
+
+impl GrantedAct for RecordDeleteRequest {
+    const PURPOSE: Purpose = Purpose::Delete;
+    fn grant(&self) -> &Bytes {
+        &self.grant
+    }
+    fn target(&self, id: &str) -> String {
+        id.to_owned()
+    }
+}
+
+impl GrantedAct for AccountDeleteRequest {
+    const PURPOSE: Purpose = Purpose::Delete;
+    fn grant(&self) -> &Bytes {
+        &self.grant
+    }
+    fn target(&self, _: &str) -> String {
+        ACCOUNT_TARGET.to_owned()
+    }
+}
+
+/// `POST /v1/records/{id}/delete`
+pub(super) async fn delete_record(
+    State(app): State<App>,
+    caller: Caller,
+    stepped_up: SteppedUp<RecordDeleteRequest>,
+) -> Result<Json<WaitBegun>, Failure> {
+    let record: RecordId = stepped_up.grant().target.parse().map_err(|_| Code::RecordNotFound)?;
+    begin_deletion(&app, &caller, WaitKind::DeleteRecord, record.to_string(), &stepped_up).await
+}
+
+/// `POST /v1/account/delete`
+pub(super) async fn delete_account(
+    State(app): State<App>,
+    caller: Caller,
+    stepped_up: SteppedUp<AccountDeleteRequest>,
+) -> Result<Json<WaitBegun>, Failure> {
+    begin_deletion(&app, &caller, WaitKind::DeleteAccount, String::new(), &stepped_up).await
+}
+
+async fn begin_deletion<A>(
+    app: &App,
+    caller: &Caller,
+    kind: WaitKind,
+    target: String,
+    stepped_up: &SteppedUp<A>,
+) -> Result<Json<WaitBegun>, Failure> {
+    let account = app.store.account(stepped_up.session().account()).await?.ok_or(Code::AuthSessionExpired)?;
+    let act = Act::by_owner(account.id, caller, app.now(), audit::action::DELETE_BEGUN);
+    let by = WaitBegunBy::Owner;
+    let grant = Some(stepped_up.grant().clone());
+    let beginning = Beginning { account: &account, kind, target, by, grant, ceremony: None };
+    waits::begin(app, beginning, act).await.map(Json)
 }
 
 /// `GET /v1/waits`

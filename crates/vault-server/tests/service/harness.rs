@@ -229,8 +229,12 @@ impl Service {
     }
 
     pub(crate) fn invite(&self) -> String {
+        self.invite_for(Duration::from_secs(3600))
+    }
+
+    pub(crate) fn invite_for(&self, long: Duration) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(create_invite(&self.config(), Duration::from_secs(3600))).unwrap()
+        runtime.block_on(create_invite(&self.config(), long)).unwrap()
     }
 
     /// A program on another computer.

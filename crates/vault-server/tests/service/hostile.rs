@@ -164,6 +164,31 @@ fn a_false_receipt_is_not_called_saved() {
     assert_eq!(owner.client().deliver_outbox().unwrap().saved.len(), 3);
 }
 
+/// Turns answers about records into "the owner had it deleted".
+fn says_deleted(method: Method, path: &str, response: &mut Response) {
+    if path.starts_with("/v1/records/") && (method == Method::Put || path.ends_with("/held")) {
+        response.status = 410;
+        response.body = serde_json::to_vec(&Code::RecordDeleted.problem()).unwrap();
+    }
+}
+
+#[test]
+fn a_save_without_a_receipt_is_never_taken_for_a_deleted_one() {
+    let service = Service::start();
+    let owner = service.enrolled("ada@example.org");
+    let (_, before) = owner.save_one();
+    let state = State::new(owner.computer.folder.path().join("state"));
+    let client = Client::new(Tampering::new(service.transport(), says_deleted), state);
+    assert!(matches!(client.save(&key_to_save()).unwrap(), Outcome::Waiting { .. }));
+    assert_eq!(client.deliver_outbox().unwrap().waiting.len(), 1);
+    // What has a receipt is believed to be deleted, and its sealed copy is kept.
+    assert_eq!(client.check_held().unwrap().deleted, [before.record_id]);
+    let copy = owner.computer.folder.path().join("state").join(format!("envelopes/{}.json", before.record_id));
+    assert!(copy.exists());
+    assert_eq!(owner.client().state().waiting().unwrap(), 1);
+    assert_eq!(owner.client().deliver_outbox().unwrap().saved.len(), 1);
+}
+
 #[test]
 fn a_changed_record_is_not_used() {
     let service = Service::start();

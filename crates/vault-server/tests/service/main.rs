@@ -9,6 +9,7 @@ mod backup_codes;
 mod browsers;
 mod clock_back;
 mod connections;
+mod deletion;
 mod devices;
 mod disk_full;
 mod engine;

@@ -51,6 +51,8 @@ again! {
         a_grant_is_good_for_one_session_one_purpose_one_target_once],
     backup_codes: [ten_codes_are_made_and_each_signs_in_once, a_backup_code_is_spent_by_one_of_many,
         new_codes_need_a_fresh_grant_and_void_the_old_ones],
+    deletion: [a_key_is_deleted_after_thirty_days_and_its_device_does_not_bring_it_back,
+        an_account_is_deleted_with_everything_and_its_address_is_free],
     enrolment: [a_device_joins_by_code_and_saves_without_a_session, a_wrong_check_code_stops_and_three_kill_the_code,
         a_code_of_another_account_or_too_old_is_refused, a_revoked_device_saves_no_more_and_loses_nothing],
     expiry: [an_invite_is_good_once_and_for_its_time, a_sign_in_that_waits_too_long_for_its_code_is_over],

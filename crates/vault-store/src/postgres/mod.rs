@@ -19,6 +19,8 @@ mod backup_codes;
 mod ceremonies;
 #[path = "../tables/counters.rs"]
 mod counters;
+#[path = "../tables/deletions.rs"]
+mod deletions;
 #[path = "../tables/devices.rs"]
 mod devices;
 #[path = "../tables/factors.rs"]
@@ -63,6 +65,8 @@ use crate::{AccountId, Error, RecordId};
 pub struct PostgresStore {
     /// Also the connections that write: the database keeps transactions apart.
     readers: PgPool,
+    /// The connections that delete: of another role, where the service's own may not.
+    purgers: PgPool,
     write_times: crate::WriteTimes,
     saves: save::Saves,
 }
@@ -78,6 +82,20 @@ impl PostgresStore {
         open::open(url).await
     }
 
+    /// Deletes in the name of another role, whose address this is: `vault_purge` of `docs/postgresql-roles.sql`.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn purging_as(mut self, url: &str) -> Result<Self, Error> {
+        self.purgers = open::connect(url, open::PURGE_CONNECTIONS).await?;
+        Ok(self)
+    }
+
+    /// The store over the connections that delete.
+    fn purger(&self) -> Self {
+        Self { readers: self.purgers.clone(), ..self.clone() }
+    }
+
     /// How long its writes take.
     #[must_use]
     pub fn write_times(&self) -> crate::WriteTimes {
@@ -87,6 +105,7 @@ impl PostgresStore {
     /// Closes the connections after what they are doing. Dropping the store without this loses nothing.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.purgers.close().await;
     }
 
     /// Asks the database whether commits are still written through to the disk.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgPool, Row};
 
 use super::PostgresStore;
 use super::save::Saves;
@@ -13,6 +13,8 @@ use crate::{Error, schema};
 
 /// Connections of one process. More than a few for each core of the database gain nothing.
 const CONNECTIONS: u32 = 16;
+/// Deletions are rare.
+pub(super) const PURGE_CONNECTIONS: u32 = 2;
 /// How long a call waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Several processes may bring the schema up to date at once: one of them gets through, the others look again.
@@ -34,20 +36,24 @@ const PARAMETERS: &[&str] = &[
 ];
 
 pub(super) async fn open(url: &str) -> Result<PostgresStore, Error> {
+    let readers = connect(url, CONNECTIONS).await?;
+    migrate(&mut *readers.acquire().await?, &schema::postgres()).await?;
+    let saves = Saves::new(&readers);
+    Ok(PostgresStore { purgers: readers.clone(), readers, write_times: crate::WriteTimes::default(), saves })
+}
+
+/// Connections to a database that writes through to the disk.
+pub(super) async fn connect(url: &str, connections: u32) -> Result<PgPool, Error> {
     let options = options(url)?;
     let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A round trip for each call; without it, the first calls after a restart of the database would fail.
         .test_before_acquire(true)
         .after_connect(|connection, _| Box::pin(prefer_indexes(connection)));
-    let readers = pool.connect_with(options).await?;
-    let mut connection = readers.acquire().await?;
-    check_durable(&mut connection).await?;
-    migrate(&mut connection, &schema::postgres()).await?;
-    drop(connection);
-    let saves = Saves::new(&readers);
-    Ok(PostgresStore { readers, write_times: crate::WriteTimes::default(), saves })
+    let pool = pool.connect_with(options).await?;
+    check_durable(&mut *pool.acquire().await?).await?;
+    Ok(pool)
 }
 
 /// What the address says. A misspelled parameter is refused here: the library would write it to the log with its value, and

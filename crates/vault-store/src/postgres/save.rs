@@ -18,8 +18,8 @@ const HANDS: usize = 2;
 /// Looks at one account before a save goes step by step: its devices may save at the same time.
 const LOOKS: usize = 4;
 
-/// What a save has to know, for all that wait; `n` is the place among those that are asked about. `known` is counted: of `EXISTS`, the
-/// planner makes one reading of the whole index.
+/// What a save has to know, for all that wait; `n` is the place among those that are asked about. `known` and `purged` are counted: of
+/// `EXISTS`, the planner makes one reading of the whole index.
 const LOOK: &str = "SELECT i.n, h.seq, h.hash, h.live,
    (SELECT body_sha256 FROM records WHERE account_id = i.account_id AND id = i.id) AS stored,
    (SELECT body FROM receipts WHERE account_id = i.account_id AND record_id = i.id) AS receipt,
@@ -28,7 +28,8 @@ const LOOK: &str = "SELECT i.n, h.seq, h.hash, h.live,
    (SELECT n FROM counters WHERE bucket = i.new_bucket AND \"window\" = i.new_window) AS new_keys_taken,
    (SELECT COUNT(*) FROM record_state WHERE account_id = i.account_id AND record_id = i.older AND state = 'live') AS steps_back,
    (SELECT COUNT(*) FROM record_index
-     WHERE scope = 'account' AND scope_id = i.account_id AND \"full\" = i.\"full\" AND account_id = i.account_id) > 0 AS known
+     WHERE scope = 'account' AND scope_id = i.account_id AND \"full\" = i.\"full\" AND account_id = i.account_id) > 0 AS known,
+   (SELECT COUNT(*) FROM purged WHERE account_id = i.account_id AND record_id = i.id) > 0 AS purged
  FROM UNNEST($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
      $9::bytea[], $10::bytea[])
    AS i (n, account_id, id, device_id, bucket, \"window\", new_bucket, new_window, older, \"full\")

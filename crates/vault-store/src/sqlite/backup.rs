@@ -32,8 +32,7 @@ const SHORT_LIVED: [&str; 4] =
 const DELAYS: (i64, [&str; 2]) = (
     8,
     [
-        "UPDATE waits SET state = 'cancelled', ended_at = due_at, session_hash = NULL
-         WHERE state = 'running' AND kind IN ('two-factor-off', 'factor-reset')",
+        "UPDATE waits SET state = 'cancelled', ended_at = due_at, session_hash = NULL WHERE state = 'running'",
         "UPDATE accounts SET off_at = NULL WHERE two_factor",
     ],
 );

@@ -21,6 +21,8 @@ mod backup_codes;
 mod ceremonies;
 #[path = "../tables/counters.rs"]
 mod counters;
+#[path = "../tables/deletions.rs"]
+mod deletions;
 #[path = "../tables/devices.rs"]
 mod devices;
 #[path = "../tables/factors.rs"]
@@ -105,6 +107,11 @@ impl SqliteStore {
     #[allow(clippy::unused_async, reason = "the other engine waits for its standby")]
     async fn confirm(&self, _: AccountId, _: RecordId) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// What deletes records: this engine has one role only.
+    fn purger(&self) -> &Self {
+        self
     }
 
     /// A transaction that holds the write lock from the start: it cannot fail half-way for want of it.

@@ -17,7 +17,8 @@ const LOOK: &str = "SELECT h.seq, h.hash, h.live,
    (SELECT n FROM counters WHERE bucket = $6 AND \"window\" = $7) AS new_keys_taken,
    (SELECT COUNT(*) FROM record_state WHERE account_id = $1 AND record_id = $8 AND state = 'live') AS steps_back,
    EXISTS (SELECT 1 FROM record_index
-     WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $9 AND account_id = $1) AS known
+     WHERE scope = 'account' AND scope_id = $1 AND \"full\" = $9 AND account_id = $1) AS known,
+   EXISTS (SELECT 1 FROM purged WHERE account_id = $1 AND record_id = $2) AS purged
  FROM audit_heads h WHERE h.account_id = $1";
 
 /// What a save is judged by, as it was at one moment.
@@ -33,6 +34,8 @@ pub(super) struct Look {
     /// Live records that this one supersedes: one or none.
     steps_back: i64,
     known: bool,
+    /// The owner had this record deleted.
+    purged: bool,
 }
 
 impl Look {
@@ -70,6 +73,7 @@ impl Look {
             new_keys_taken: found.try_get::<Option<i64>, _>("new_keys_taken")?.unwrap_or(0),
             steps_back: found.try_get("steps_back")?,
             known: found.try_get("known")?,
+            purged: found.try_get("purged")?,
         })
     }
 
@@ -93,6 +97,9 @@ impl Look {
     pub(super) fn judge(&self, new: &NewRecord) -> Result<(), Error> {
         if new.device.is_some() && !self.device_is_active {
             return Err(Refusal::DeviceRevoked.into());
+        }
+        if self.purged {
+            return Err(Refusal::Purged.into());
         }
         has_place(new.place.as_ref(), self.taken)?;
         has_place(self.new_key_place(new), self.new_keys_taken)?;

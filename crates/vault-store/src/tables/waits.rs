@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use super::{
-    Connection, SqlRow, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, outbox, passkeys, row,
+    Connection, SqlRow, SqlStore, audit, ceremonies, deletions, exactly_one, grants, in_transaction, outbox, passkeys, row,
     sessions, unique,
 };
 use crate::{
@@ -44,6 +44,9 @@ impl Waits for SqlStore {
                 .await?;
                 exactly_one(&done, Refusal::NotFound)?;
             }
+            if new.wait.kind == WaitKind::DeleteRecord {
+                deletions::hold(tx, &new.wait).await?;
+            }
             insert(tx, new).await?;
             audit::append(tx, account, link).await?;
             Ok(())
@@ -70,9 +73,7 @@ impl Waits for SqlStore {
         in_transaction!(self, |tx| {
             end_session(tx, wait).await?;
             end(tx, wait, "cancelled", now).await?;
-            if wait.kind == WaitKind::Off {
-                stays_on(tx, wait.account_id).await?;
-            }
+            does_not_happen(tx, wait).await?;
             audit::append(tx, wait.account_id, link).await?;
             Ok(())
         })
@@ -107,11 +108,9 @@ impl Waits for SqlStore {
         in_transaction!(self, |tx| {
             end_session(tx, wait).await?;
             end(tx, wait, "lapsed", now).await?;
-            if wait.kind == WaitKind::Off {
-                stays_on(tx, wait.account_id).await?;
-                // What announces it and was not sent so far is of no use any more.
-                outbox::forget(tx, wait.id.as_bytes()).await?;
-            }
+            does_not_happen(tx, wait).await?;
+            // What announces it and was not sent so far is of no use any more.
+            outbox::forget(tx, wait.id.as_bytes()).await?;
             audit::append(tx, wait.account_id, link).await?;
             Ok(())
         })
@@ -252,6 +251,28 @@ async fn cancel_kind(tx: &mut Connection, account: AccountId, kind: WaitKind, no
     Ok(())
 }
 
+/// Cancels whatever runs: the account is closed.
+pub(super) async fn cancel_all(tx: &mut Connection, account: AccountId, now: Millis) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE waits SET state = 'cancelled', ended_at = $1, session_hash = NULL
+         WHERE account_id = $2 AND state = 'running'",
+    )
+    .bind(now)
+    .bind(&account.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What a delay was about stays as it was.
+async fn does_not_happen(tx: &mut Connection, wait: &Wait) -> Result<(), Error> {
+    match wait.kind {
+        WaitKind::Off => stays_on(tx, wait.account_id).await,
+        WaitKind::DeleteRecord => deletions::release_hold(tx, wait).await,
+        WaitKind::Reset | WaitKind::DeleteAccount => Ok(()),
+    }
+}
+
 /// Two-factor does not go off after all.
 async fn stays_on(tx: &mut Connection, account: AccountId) -> Result<(), Error> {
     sqlx::query("UPDATE accounts SET off_at = NULL WHERE id = $1 AND two_factor")
@@ -262,7 +283,7 @@ async fn stays_on(tx: &mut Connection, account: AccountId) -> Result<(), Error> 
 }
 
 /// Ends a delay that runs.
-async fn end(tx: &mut Connection, wait: &Wait, state: &str, now: Millis) -> Result<(), Error> {
+pub(super) async fn end(tx: &mut Connection, wait: &Wait, state: &str, now: Millis) -> Result<(), Error> {
     let done = sqlx::query(
         "UPDATE waits SET state = $1, ended_at = $2, session_hash = NULL
          WHERE id = $3 AND account_id = $4 AND state = 'running'",

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use testkit::postgres::{Database, Postgres, database};
-use vault_store::{AccountId, Audit, ChainHead, Counters, Error, PostgresStore, Records, Refusal, Saved, Store};
+use vault_store::{
+    AccountId, Accounts, Audit, ChainHead, Counters, Deletions, Error, PostgresStore, Records, Refusal, Saved, Store, Waits,
+};
 
+use crate::deletions::deletion;
 use crate::fixture;
 
 /// A store and the database that disappears with it.
@@ -140,8 +143,26 @@ async fn the_roles_do_what_they_are_for_and_nothing_else() {
         sql_as(&database, &purge, sql).expect(sql);
     }
     assert_eq!(store.records_page(owner, None, 10).await.unwrap().len(), 1);
-    store.close().await;
+    the_role_that_purges_deletes(store, &database, owner, &purge).await;
     database.sql(&format!("DROP OWNED BY {app}; DROP OWNED BY {purge}; DROP ROLE {app}; DROP ROLE {purge}")).unwrap();
+}
+
+/// What the service's own role may not do, it does in the name of the other one.
+async fn the_role_that_purges_deletes(store: PostgresStore, database: &Database, owner: AccountId, purge: &str) {
+    let left = store.records_page(owner, None, 10).await.unwrap().remove(0).record.id;
+    let month = 30 * 24 * 3_600_000;
+    let of_record = deletion(owner, 1, Some(left));
+    store.begin_wait(&of_record, &fixture::link).await.unwrap();
+    let refused = store.finish_deletion(&of_record.wait, fixture::NOW + month, &fixture::link).await;
+    assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
+    let store = store.purging_as(&database.url_as(purge)).await.unwrap();
+    store.finish_deletion(&of_record.wait, fixture::NOW + month, &fixture::link).await.unwrap();
+    assert!(store.is_purged(owner, left).await.unwrap());
+    let of_account = deletion(owner, 2, None);
+    store.begin_wait(&of_account, &fixture::link).await.unwrap();
+    store.finish_deletion(&of_account.wait, fixture::NOW + month, &fixture::link).await.unwrap();
+    assert!(store.account(owner).await.unwrap().is_none());
+    store.close().await;
 }
 
 /// Why a store does not open.

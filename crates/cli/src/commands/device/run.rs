@@ -430,6 +430,10 @@ impl Round<'_> {
             let text = "the service did not hold a saved key as it was saved; it was sent again and is held now";
             self.log.warn("resent", &json!({ "record": record.to_string() }), text);
         }
+        for record in &report.deleted {
+            let text = "the service says that the owner had a saved key deleted; it is not saved again by itself";
+            self.log.warn("deleted", &json!({ "record": record.to_string() }), text);
+        }
         for (record, why) in &report.lost {
             self.state.trouble = true;
             let failure = explain(why);
@@ -440,7 +444,8 @@ impl Round<'_> {
             self.error("held", why);
         }
         let document = json!({
-            "held": report.held, "resent": report.resent.len(), "lost": report.lost.len(), "unasked": report.unasked.len(),
+            "held": report.held, "resent": report.resent.len(), "deleted": report.deleted.len(), "lost": report.lost.len(),
+            "unasked": report.unasked.len(),
         });
         let of = report.held + report.resent.len() + report.lost.len() + report.unasked.len();
         self.log.info("held", &document, &format!("the service holds {} of {of} keys as they were saved", report.held));
@@ -475,6 +480,11 @@ impl Round<'_> {
             self.client.note_unknown(key).map_err(told)?;
             let text = format!("{path}: recovery key {} is not saved by this computer", key.get(..8).unwrap_or(key));
             self.log.warn("unknown", &json!({ "drive": path, "key_id": key }), &text);
+        }
+        for key in &check.deleted {
+            let short = key.get(..8).unwrap_or(key);
+            let text = format!("{path}: recovery key {short} was deleted from the account; `keyhaven backup` saves it again");
+            self.log.info("deleted", &json!({ "drive": path, "key_id": key }), &text);
         }
         for key in &check.waiting {
             let text = format!("{path}: recovery key {} waits here to be saved", key.get(..8).unwrap_or(key));

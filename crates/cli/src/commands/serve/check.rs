@@ -50,7 +50,7 @@ fn shown(key: &str, values: &[String]) -> Option<String> {
     let all = values.join(", ");
     match key {
         _ if values.is_empty() => None,
-        "database" => DatabaseUrl::new(all).map(|url| url.to_string()),
+        "database" | "purge-database" => DatabaseUrl::new(all).map(|url| url.to_string()),
         // What follows may be a token.
         "key-command" => all.split_whitespace().next().map(|program| format!("{program} ...")),
         _ => Some(all),

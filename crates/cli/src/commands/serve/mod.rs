@@ -86,7 +86,7 @@ struct ResetFactorsArgs {
 pub(crate) fn run(arguments: &ServeArgs, json: bool) -> Outcome {
     let resolved = file::resolve(arguments.place.config.as_deref())?;
     let ServeArgs { command, place, service, init, check } = &resolved.arguments;
-    place.refuse_password_in_argument(resolved.source("database", "database") == Source::Flag)?;
+    place.refuse_passwords_in_arguments(|name| resolved.source(&name.replace('-', "_"), name) == Source::Flag)?;
     let runtime = Runtime::new().map_err(|error| Failure::could_not("cannot start the service").because(&error))?;
     match command {
         Some(ServeCommand::Invite(invited)) => runtime.block_on(invite(invited, &place.config(), json)),

@@ -23,6 +23,10 @@ pub(crate) struct PlaceArgs {
     /// in the configuration file or the environment
     #[arg(long, global = true, value_name = "URL", env = "KEYHAVEN_DATABASE", hide_env_values = true, value_parser = database)]
     database: Option<DatabaseUrl>,
+    /// The same database in the name of the role that may delete records, where the service's own role may not
+    /// (docs/postgresql-roles.sql); a password in it belongs in the configuration file or the environment
+    #[arg(long, global = true, value_name = "URL", env = "KEYHAVEN_PURGE_DATABASE", hide_env_values = true, value_parser = database, hide_short_help = true)]
+    purge_database: Option<DatabaseUrl>,
     /// File of the server's secrets; keep it, and its backups, apart from the database [default: server.keys in --data]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, env = "KEYHAVEN_KEY_FILE")]
     key_file: Option<PathBuf>,
@@ -52,6 +56,9 @@ pub(crate) struct ServiceArgs {
     /// Days until lost second factors can be replaced; never less than the default
     #[arg(long, global = true, value_name = "DAYS", env = "KEYHAVEN_RESET_DAYS", default_value = "7", value_parser = clap::value_parser!(u32).range(7..=90), hide_short_help = true)]
     reset_days: u32,
+    /// Days until a record or an account is deleted after its owner wanted that; never less than the default
+    #[arg(long, global = true, value_name = "DAYS", env = "KEYHAVEN_DELETION_DAYS", default_value = "30", value_parser = clap::value_parser!(u32).range(30..=365), hide_short_help = true)]
+    deletion_days: u32,
     /// Certificate in PEM, followed by those that lead to its authority; read again when it changes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "KEYHAVEN_TLS_CERTIFICATE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -205,6 +212,7 @@ impl PlaceArgs {
     pub(super) fn config(&self) -> Config {
         Config {
             database: self.database.clone(),
+            purge_database: self.purge_database.clone(),
             key_file: self.key_file.clone(),
             key_command: self.key_command.clone(),
             ..Config::in_folder(&self.data)
@@ -212,15 +220,19 @@ impl PlaceArgs {
     }
 
     /// Arguments are seen by everybody on the computer.
-    pub(super) fn refuse_password_in_argument(&self, from_argument: bool) -> Outcome {
-        match &self.database {
-            Some(url) if from_argument && url.holds_password() => {
-                let failure =
-                    Failure::could_not("a password stands in the argument --database, where others can read it");
-                Err(failure.hint("put the address into the configuration file (--config) or into KEYHAVEN_DATABASE"))
+    pub(super) fn refuse_passwords_in_arguments(&self, from_argument: impl Fn(&str) -> bool) -> Outcome {
+        let addresses = [
+            ("database", &self.database, "KEYHAVEN_DATABASE"),
+            ("purge-database", &self.purge_database, "KEYHAVEN_PURGE_DATABASE"),
+        ];
+        for (name, url, variable) in addresses {
+            if from_argument(name) && url.as_ref().is_some_and(DatabaseUrl::holds_password) {
+                let text = format!("a password stands in the argument --{name}, where others can read it");
+                let hint = format!("put the address into the configuration file (--config) or into {variable}");
+                return Err(Failure::could_not(text).hint(hint));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 
@@ -243,7 +255,11 @@ impl ServiceArgs {
             origin: self.origin.clone(),
             notices: self.notices.clone(),
             smtp: self.mail.smtp()?,
-            delays: Delays { off_hours: self.off_hours, reset_days: self.reset_days, ..Delays::default() },
+            delays: Delays {
+                off_hours: self.off_hours,
+                reset_days: self.reset_days,
+                deletion_days: self.deletion_days,
+            },
             limits: self.limits.limits(),
             network,
             min_free_bytes: self.min_free,
