@@ -4,6 +4,7 @@ import { after } from 'node:test';
 
 import { closeBrowser } from './harness/browser';
 import './journeys/account';
+import './journeys/deletion';
 import './journeys/devices';
 import './journeys/first';
 import './journeys/hostile';

@@ -553,7 +553,14 @@ fn passes(error: &Error) -> bool {
 }
 
 fn is_final(code: &str) -> bool {
-    let over = [Code::OrderOver, Code::RecordNotFound, Code::RecordDeleted, Code::RequestInvalid, Code::RecordSignature, Code::NotFound];
+    let over = [
+        Code::OrderOver,
+        Code::RecordNotFound,
+        Code::RecordDeleted,
+        Code::RequestInvalid,
+        Code::RecordSignature,
+        Code::NotFound,
+    ];
     Code::parse(code).is_some_and(|code| over.contains(&code))
 }
 

@@ -221,9 +221,7 @@ fn about_delay(what: &str, delay: &Delay) -> Zeroizing<String> {
 fn deletion(delay: &Delay, what: Deleted, near: bool) -> (&'static str, Zeroizing<String>) {
     let (subject, what) = match what {
         Deleted::Key => ("A saved recovery key is to be deleted", "a saved recovery key be deleted"),
-        Deleted::Account => {
-            ("Your account is to be deleted", "the account be deleted, and every recovery key in it")
-        }
+        Deleted::Account => ("Your account is to be deleted", "the account be deleted, and every recovery key in it"),
     };
     let still = if near { " This was asked for some time ago and still stands." } else { "" };
     let text = format!(

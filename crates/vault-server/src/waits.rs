@@ -129,12 +129,16 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
     match app.store.begin_wait(&new, &|head| act.link(head)).await {
         Ok(()) => Ok(WaitBegun { wait_id: new.wait.id, due_at }),
         // Another request was faster; the delay that runs is the answer to both.
-        Err(vault_store::Error::Refused(Refusal::WaitRuns)) => match running(app, account, kind, &new.wait.target).await? {
-            Some(wait) => Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at }),
-            None => Err(Code::ServerBusy.into()),
-        },
+        Err(vault_store::Error::Refused(Refusal::WaitRuns)) => {
+            match running(app, account, kind, &new.wait.target).await? {
+                Some(wait) => Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at }),
+                None => Err(Code::ServerBusy.into()),
+            }
+        }
         // Two-factor went off meanwhile: there is nothing to delay.
-        Err(vault_store::Error::Refused(Refusal::NotFound)) if kind != WaitKind::DeleteRecord => Err(Code::WaitOver.into()),
+        Err(vault_store::Error::Refused(Refusal::NotFound)) if kind != WaitKind::DeleteRecord => {
+            Err(Code::WaitOver.into())
+        }
         Err(vault_store::Error::Refused(Refusal::WaitQuota)) => Err(Failure::Wait(Code::LimitRate, MONTH)),
         Err(error) => Err(error.into()),
     }

@@ -649,7 +649,6 @@ export const de = {
   "delete.begun": "Die 30 Tage haben begonnen. Gelöscht wird am {at}, wenn Sie nicht abbrechen.",
   "delete.not_begun": "Es wird nichts gelöscht",
   "delete.ask": "Das Konto löschen?",
-  "delete.unknown": "Dieser Dienst kann noch keine Konten löschen",
   "delete.key": "Diesen Schlüssel löschen",
   "delete.key.ask": "Diesen gespeicherten Schlüssel löschen?",
   "delete.key.lead": "Es dauert 30 Tage, wird per E-Mail angekündigt und lässt sich bis dahin abbrechen. Benutzt das Laufwerk diesen Schlüssel noch, bleibt es danach vielleicht für immer gesperrt.",

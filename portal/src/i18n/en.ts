@@ -646,7 +646,6 @@ export const en = {
   "delete.begun": "The 30 days have begun. It is deleted on {at} unless you cancel.",
   "delete.not_begun": "Nothing will be deleted",
   "delete.ask": "Delete the account?",
-  "delete.unknown": "This service cannot delete accounts yet",
   "delete.key": "Delete this key",
   "delete.key.ask": "Delete this saved key?",
   "delete.key.lead": "It takes 30 days, is announced by mail, and can be cancelled until then. If the drive still uses this key, it may stay locked for ever afterwards.",

@@ -82,8 +82,6 @@ export const errors = {
   "error.record.unverified.next": "Benutzen Sie ihn nicht. Vergleichen Sie die Schlüssel-ID mit dem PC, und sehen Sie in den Aktivitäten nach.",
   "error.save.not_durable.title": "Der Dienst konnte nicht bestätigen, dass der Schlüssel gespeichert ist",
   "error.save.not_durable.next": "Er gilt nicht als gespeichert. Lassen Sie diese Seite offen, und speichern Sie noch einmal.",
-  "error.record.deleted.title": "Dieser Schlüssel wurde aus dem Konto gelöscht",
-  "error.record.deleted.next": "Speichern Sie ihn noch einmal, wenn er doch gebraucht wird.",
   "error.wait.no_mail.title": "Dieser Dienst verschickt keine Mail und löscht deshalb nichts",
   "error.wait.no_mail.next": "Bitten Sie den Betreiber, den Mailversand einzurichten.",
   "error.reveal.reason.title": "Der Grund fehlt",

@@ -80,8 +80,6 @@ export const errors = {
   "error.record.unverified.next": "Do not use it. Compare its key ID with the PC, and look at the activity.",
   "error.save.not_durable.title": "The service could not confirm that the key is stored",
   "error.save.not_durable.next": "It does not count as saved. Keep this page open and save again.",
-  "error.record.deleted.title": "This key was deleted from the account",
-  "error.record.deleted.next": "Save it once more if it is still wanted.",
   "error.wait.no_mail.title": "This service sends no mail, so it deletes nothing",
   "error.wait.no_mail.next": "Ask whoever runs the service to have it send mail.",
   "error.reveal.reason.title": "The reason is missing",

@@ -1,6 +1,6 @@
 // Acts that come with a delay of their own. A page offers each where the vault has it.
 
-import type { Confirm, ConfirmAsks, KitAsks, Millis, Wait } from "./vault";
+import type { KitAsks, Millis } from "./vault";
 
 /** What became of a wish for new keys. */
 export type StartedOver =
@@ -8,10 +8,6 @@ export type StartedOver =
   | { readonly kind: "done"; readonly fingerprint: string; readonly mustAddFactor: boolean };
 
 export interface Holds {
-  /** Begins the thirty days after which a record is deleted. */
-  deleteRecord(recordId: string, confirm: Confirm, asks: ConfirmAsks): Promise<Wait>;
-  /** Begins the thirty days after which the account is deleted. */
-  deleteAccount(confirm: Confirm, asks: ConfirmAsks): Promise<Wait>;
   /** Password and kit are gone: begins the delay before new keys, or comes back to make them. `factor` is a code, where one is left. */
   startOver(
     lost: { readonly email: string; readonly password: string; readonly factor?: string | undefined },

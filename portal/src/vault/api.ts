@@ -230,6 +230,10 @@ export interface Vault {
   replaceKit(confirm: Confirm, asks: ConfirmAsks & { readonly keepKit: (kit: Kit) => Promise<boolean> }): Promise<void>;
   changePassword(confirm: Confirm, password: string, asks: ConfirmAsks): Promise<void>;
   beginTwoFactorOff(confirm: Confirm, asks: ConfirmAsks): Promise<Wait>;
+  /** Begins the delay after which a record is deleted. */
+  deleteRecord(recordId: string, confirm: Confirm, asks: ConfirmAsks): Promise<Wait>;
+  /** Begins the delay after which the account is deleted. */
+  deleteAccount(confirm: Confirm, asks: ConfirmAsks): Promise<Wait>;
   waits(): Promise<readonly Wait[]>;
   cancelWait(waitId: string): Promise<void>;
   cancelWaitWithCode(code: string): Promise<void>;

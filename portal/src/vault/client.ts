@@ -211,6 +211,8 @@ export function connect(origin: string): Vault {
     replaceKit: (confirm, asks) => call("replaceKit", [confirm], asks),
     changePassword: (confirm, password, asks) => call("changePassword", [confirm, password], asks),
     beginTwoFactorOff: (confirm, asks) => call("beginTwoFactorOff", [confirm], asks),
+    deleteRecord: (recordId, confirm, asks) => call("deleteRecord", [recordId, confirm], asks),
+    deleteAccount: (confirm, asks) => call("deleteAccount", [confirm], asks),
     waits: () => call("waits"),
     cancelWait: (waitId) => call("cancelWait", [waitId]),
     cancelWaitWithCode: (code) => call("cancelWaitWithCode", [code]),

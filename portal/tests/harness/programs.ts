@@ -55,6 +55,8 @@ export class Running {
     const errors = log === undefined ? 'pipe' : openSync(log, 'a');
     this.#log = log;
     this.#child = spawn(PROGRAM, args, { env: environment, stdio: ['pipe', 'pipe', errors] });
+    // A journey that fails half-way does not end what it began.
+    process.once('exit', () => this.#child.kill('SIGKILL'));
     if (typeof errors === 'number') closeSync(errors);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#text += text));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#errors += text));

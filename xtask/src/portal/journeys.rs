@@ -28,6 +28,8 @@ pub(crate) fn run(rest: &[String], skipped: Option<&Path>) -> Result<()> {
     for name in rest {
         journeys.arg(format!("--test-name-pattern={name}"));
     }
+    // A journey that failed half-way leaves its service behind, which must not keep the others' result back.
+    journeys.arg("--test-force-exit");
     journeys.args(["--test-reporter=spec", "--enable-source-maps", "node_modules/.journeys/run.js"]);
     let root = crate::root();
     journeys

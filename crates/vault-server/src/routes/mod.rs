@@ -272,7 +272,12 @@ fn keys() -> Routes {
         )
         .post(paths::ORDER_REPORT, orders::report, "A device tells how far an order is", &[LimitRate, OrderOver])
         .get(paths::RECORDS, records::list, "A page of the records, without their secret parts", &[])
-        .put(paths::RECORD, records::save, "Save a record", &[RecordDeleted, RecordIdConflict, RecordQuota, SaveNotDurable])
+        .put(
+            paths::RECORD,
+            records::save,
+            "Save a record",
+            &[RecordDeleted, RecordIdConflict, RecordQuota, SaveNotDurable],
+        )
         .post(
             paths::RECORD_DELETE,
             waits::delete_record,

@@ -110,8 +110,12 @@ pub(super) async fn prove(
             let act = Act::by_unknown(&caller, app.now(), audit::action::RESET_BEGUN).done();
             let ceremony = Some((request.reset_id, STARTED));
             let (kind, by) = (WaitKind::Reset, WaitBegunBy::Unknown);
-            let begun =
-                waits::begin(&app, Beginning { account: &account, kind, target: String::new(), by, grant: None, ceremony }, act).await?;
+            let begun = waits::begin(
+                &app,
+                Beginning { account: &account, kind, target: String::new(), by, grant: None, ceremony },
+                act,
+            )
+            .await?;
             Err(Failure::Waiting(begun.due_at))
         }
         None => {

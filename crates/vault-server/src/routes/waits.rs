@@ -3,8 +3,8 @@
 
 use axum::extract::State;
 use vault_protocol::messages::{
-    ACCOUNT_TARGET, AccountDeleteRequest, FactorsOffRequest, OFF_TARGET, Purpose, RecordDeleteRequest, WaitBegun, WaitList,
-    WaitView,
+    ACCOUNT_TARGET, AccountDeleteRequest, FactorsOffRequest, OFF_TARGET, Purpose, RecordDeleteRequest, WaitBegun,
+    WaitList, WaitView,
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{Bytes, RecordId, audit};

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use super::{
-    Connection, SqlRow, SqlStore, audit, ceremonies, deletions, exactly_one, grants, in_transaction, outbox, passkeys, row,
-    sessions, unique,
+    Connection, SqlRow, SqlStore, audit, ceremonies, deletions, exactly_one, grants, in_transaction, outbox, passkeys,
+    row, sessions, unique,
 };
 use crate::{
     AccountId, CeremonyId, Digest, Error, LinkMaker, Millis, NewWait, Refusal, Session, Wait, WaitBegunBy, WaitId,

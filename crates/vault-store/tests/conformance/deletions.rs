@@ -1,8 +1,8 @@
 //! Deletions: after their delay and never before, whole, and for good.
 
 use vault_store::{
-    AccountId, ChainHead, Link, NewRecord, NewWait, OutgoingMail, RecordId, Refusal, Saved, Store, Wait, WaitBegunBy, WaitId,
-    WaitKind,
+    AccountId, ChainHead, Link, NewRecord, NewWait, OutgoingMail, RecordId, Refusal, Saved, Store, Wait, WaitBegunBy,
+    WaitId, WaitKind,
 };
 
 use crate::fixture::{

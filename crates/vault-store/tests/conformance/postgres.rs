@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::Connection;
 use testkit::postgres::{Database, Postgres, database};
 use vault_store::{
-    AccountId, Accounts, Audit, ChainHead, Counters, Deletions, Error, PostgresStore, Records, Refusal, Saved, Store, Waits,
+    AccountId, Accounts, Audit, ChainHead, Counters, Deletions, Error, PostgresStore, Records, Refusal, Saved, Store,
+    Waits,
 };
 
 use crate::deletions::deletion;

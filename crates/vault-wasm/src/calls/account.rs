@@ -4,9 +4,9 @@ use secret::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vault_client::{NewAccount, SignedIn};
-use vault_protocol::messages::rp_id;
+use vault_protocol::messages::{WaitBegun, rp_id};
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{FactorId, Millis, WaitId};
+use vault_protocol::{FactorId, Millis, RecordId, WaitId};
 
 use super::{Confirming, SecretText};
 use crate::engine::{Called, Engine, failed, read};
@@ -158,6 +158,23 @@ impl<H: Host> Engine<H> {
     pub(super) fn begin_two_factor_off(&self, arguments: &str) -> Called {
         let (confirm,): (Confirming,) = read(arguments)?;
         let begun = self.client.begin_two_factor_off(confirm.given().confirm(&self.asks)).map_err(failed)?;
+        self.begun(begun)
+    }
+
+    pub(super) fn delete_record(&self, arguments: &str) -> Called {
+        let (record, confirm): (RecordId, Confirming) = read(arguments)?;
+        let begun = self.client.begin_delete_record(record, confirm.given().confirm(&self.asks)).map_err(failed)?;
+        self.begun(begun)
+    }
+
+    pub(super) fn delete_account(&self, arguments: &str) -> Called {
+        let (confirm,): (Confirming,) = read(arguments)?;
+        let begun = self.client.begin_delete_account(confirm.given().confirm(&self.asks)).map_err(failed)?;
+        self.begun(begun)
+    }
+
+    /// A delay that has begun, as the list shows it.
+    fn begun(&self, begun: WaitBegun) -> Called {
         let waits = self.client.waits().map_err(failed)?;
         let wait = waits.iter().find(|wait| wait.wait_id == begun.wait_id);
         wait.map(wait_document).ok_or_else(|| failure::of_page("page.fault", "the delay that began is not listed"))

@@ -84,6 +84,8 @@ impl<H: Host> Engine<H> {
             "replaceKit" => self.replace_kit(arguments),
             "changePassword" => self.change_password(arguments),
             "beginTwoFactorOff" => self.begin_two_factor_off(arguments),
+            "deleteRecord" => self.delete_record(arguments),
+            "deleteAccount" => self.delete_account(arguments),
             "waits" => self.waits(),
             "cancelWait" => self.cancel_wait(arguments),
             "cancelWaitWithCode" => self.cancel_wait_with_code(arguments),

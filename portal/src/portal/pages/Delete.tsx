@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { dateTime, t } from "../../i18n";
-import { Button, Empty, LinkButton, Notice, PageHead, say, to } from "../../ui";
+import { Button, LinkButton, Notice, PageHead, say, to } from "../../ui";
 import { ConfirmDialog } from "../Confirming";
 import { account, keys, trail, useRead, vault, waits } from "../state";
 import { Waits } from "./Waits";
@@ -17,16 +17,8 @@ function begun(): void {
 export function Delete(): JSX.Element {
   useRead(waits);
   const [asking, setAsking] = useState(false);
-  const remove = vault().deleteAccount;
   const runs = (waits.value.value ?? []).some((wait) => wait.kind === "delete-account");
   const back = { href: to("security"), label: t("security.title") };
-  if (remove === undefined)
-    return (
-      <>
-        <PageHead title={t("delete.title")} back={back} />
-        <Empty icon="trash" title={t("delete.unknown")} />
-      </>
-    );
   return (
     <>
       <PageHead title={t("delete.title")} lead={t("delete.lead")} back={back} />
@@ -59,7 +51,7 @@ export function Delete(): JSX.Element {
           failed={t("delete.not_begun")}
           onClose={() => setAsking(false)}
           run={async (confirm, asks) => {
-            const wait = await remove(confirm, asks);
+            const wait = await vault().deleteAccount(confirm, asks);
             say(t("delete.begun", { at: dateTime(wait.dueAt) }));
             begun();
           }}
@@ -73,10 +65,8 @@ export function Delete(): JSX.Element {
 export function DeleteKey(props: { readonly recordId: string }): JSX.Element | null {
   useRead(waits);
   const [asking, setAsking] = useState(false);
-  const remove = vault().deleteRecord;
   const runs = (waits.value.value ?? []).some((wait) => wait.target === props.recordId);
   if (runs) return <Waits of={props.recordId} />;
-  if (remove === undefined) return null;
   return (
     <div>
       <Button kind="danger" icon="trash" onClick={() => setAsking(true)}>
@@ -92,7 +82,7 @@ export function DeleteKey(props: { readonly recordId: string }): JSX.Element | n
           failed={t("delete.not_begun")}
           onClose={() => setAsking(false)}
           run={async (confirm, asks) => {
-            const wait = await remove(props.recordId, confirm, asks);
+            const wait = await vault().deleteRecord(props.recordId, confirm, asks);
             say(t("delete.begun", { at: dateTime(wait.dueAt) }));
             begun();
           }}

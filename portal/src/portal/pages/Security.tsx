@@ -169,7 +169,7 @@ function All(props: { readonly account: Account; readonly list: FactorList; read
           <Way href={to("export")} title={t("export.title")} words={t("export.line")} />
           <Way href={to("trust")} title={t("trust.title")} words={t("trust.line")} />
           <Way href={to("why")} title={t("why.title")} words={t("why.line")} />
-          {vault().deleteAccount !== undefined && <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />}
+          <Way href={to("delete")} title={t("delete.title")} words={t("delete.line")} />
         </ul>
       </Section>
       {open === "add" && (

@@ -483,7 +483,8 @@ impl Round<'_> {
         }
         for key in &check.deleted {
             let short = key.get(..8).unwrap_or(key);
-            let text = format!("{path}: recovery key {short} was deleted from the account; `keyhaven backup` saves it again");
+            let text =
+                format!("{path}: recovery key {short} was deleted from the account; `keyhaven backup` saves it again");
             self.log.info("deleted", &json!({ "drive": path, "key_id": key }), &text);
         }
         for key in &check.waiting {
