@@ -9,6 +9,7 @@ import './journeys/devices';
 import './journeys/first';
 import './journeys/hostile';
 import './journeys/lost';
+import './journeys/panel';
 import './journeys/two-factor';
 import './pages/pages';
 

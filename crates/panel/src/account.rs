@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use drive_ops::account::{self, HttpClient, explain};
 use drive_ops::failure::Kind;
 use drive_ops::host;
+use qrcode::{Color, EcLevel, QrCode};
 use vault_client::{DeviceEnrolment, State};
 
 use crate::app::App;
-use crate::failure::{Answer, locked};
-use crate::types::{Account, EnrolState, Enrolling, Enrolment};
+use crate::failure::{Answer, Code, locked};
+use crate::types::{Account, Enrol, EnrolState, Enrolling, Enrolment, Picture};
 
 /// The enrolment that waits for the owner.
 #[derive(Default)]
@@ -51,17 +52,22 @@ impl App {
     }
 
     /// Asks the owner to let this computer save keys.
-    pub(crate) fn enrol(&self, server: Option<&str>) -> Answer<Enrolling> {
-        let client = self.client(server)?;
+    pub(crate) fn enrol(&self, asked: &Enrol) -> Answer<Enrolling> {
+        let client = self.client(asked.server.as_deref())?;
         let name = match host::name() {
             name if name.is_empty() => "this computer".to_owned(),
             name => name,
         };
-        let enrolment = client.request_enrolment(&name).map_err(|error| explain(&error))?;
+        let requested =
+            if asked.by_link { client.request_enrolment_by_link(&name) } else { client.request_enrolment(&name) };
+        let enrolment = requested.map_err(|error| explain(&error))?;
+        let link = enrolment.link().filter(|_| asked.by_link);
         let answer = Enrolling {
             server: self.account()?.server.unwrap_or_default(),
             user_code: enrolment.user_code(),
-            check_code: enrolment.check_code().map(|code| code.expose().to_owned()).unwrap_or_default(),
+            check_code: enrolment.check_code().map(|code| code.expose().to_owned()),
+            picture: link.as_ref().map(|link| picture(link.expose())).transpose()?,
+            link: link.map(|link| link.expose().to_owned()),
         };
         *locked(&self.enrolments.0) = Some(Waiting { client, enrolment, asked: Instant::now() });
         Ok(answer)
@@ -96,4 +102,11 @@ impl App {
             }
         }
     }
+}
+
+/// A text as a square that a phone can read.
+fn picture(text: &str) -> Answer<Picture> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| Code::Broken)?;
+    let bits = code.to_colors().into_iter().map(|colour| u8::from(colour == Color::Dark)).collect();
+    Ok(Picture { size: code.width(), bits })
 }

@@ -50,6 +50,12 @@ impl App {
         self.hands.sweep(now, HAND_LIFE);
     }
 
+    /// Locks a drive. Downloads that wait keep its files in hand, and with them the lock that keeps writers out: they go too.
+    pub(crate) fn lock(&self, drive: &str) {
+        self.tickets.forget_drive(drive);
+        self.views.lock(drive);
+    }
+
     /// Nobody is in any longer, or everything ends.
     pub(crate) fn lock_all(self: &Arc<Self>) {
         self.views.lock_all();

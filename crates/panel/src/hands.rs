@@ -267,7 +267,7 @@ impl App {
     }
 
     fn to_encrypt(&self, path: &Path, method: EncryptionMethod, password: Option<SecretString>) -> Answer<Hand> {
-        self.views.lock(&id_of(path));
+        self.lock(&id_of(path));
         let _held = convert::hold(path)?;
         let encrypt::Found::Plain(storage) = encrypt::look(path)? else {
             return Err(Failure::no("this drive is half encrypted already").into());
@@ -366,7 +366,7 @@ impl App {
         })?;
         if given.recovery_password().is_some() {
             // What opened it may be gone; it is unlocked again with what opens it now.
-            self.views.lock(&id_of(path));
+            self.lock(&id_of(path));
         }
         if let Ok(client) = self.client(None)
             && client.is_enrolled().unwrap_or(false)
@@ -384,7 +384,7 @@ impl App {
         password: Option<&SecretString>,
         key: &Key,
     ) -> Answer<Gone> {
-        self.views.lock(&id_of(path));
+        self.lock(&id_of(path));
         if self.jobs.is_busy(&id_of(path)) {
             return Err(Code::Busy.into());
         }

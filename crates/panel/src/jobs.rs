@@ -261,8 +261,7 @@ impl App {
             return Err(Code::Busy.into());
         }
         // Our own readers make room; a download that goes on does not, and is named as what is in the way.
-        self.tickets.forget_drive(&id);
-        self.views.lock(&id);
+        self.lock(&id);
         let held = convert::hold(path)?;
         let volume = convert::open(path)?;
         let given = if volume.is_decrypted() { Some(Given::clear()) } else { given };

@@ -185,8 +185,7 @@ async fn remove_image(State(app): Panel, Path(id): Id) -> Answer<StatusCode> {
         if app.jobs.is_busy(&id) {
             return Err(Code::Busy.into());
         }
-        app.tickets.forget_drive(&id);
-        app.views.lock(&id);
+        app.lock(&id);
         locked(&app.images).remove(&path);
         Ok(StatusCode::NO_CONTENT)
     })
@@ -201,6 +200,7 @@ async fn unlock(State(app): Panel, Path(id): Id, Asked(asked): Asked<Unlock>) ->
     off(move || {
         let (path, given) = (app.idle_path(&id)?, Given::read(&asked.secret)?);
         let view = View::open(&path, given)?;
+        app.lock(&id);
         app.views.add(&id, view);
         app.drive(&id).map(Json)
     })
@@ -209,8 +209,7 @@ async fn unlock(State(app): Panel, Path(id): Id, Asked(asked): Asked<Unlock>) ->
 
 async fn lock(State(app): Panel, Path(id): Id) -> Answer<Json<Drive>> {
     off(move || {
-        app.tickets.forget_drive(&id);
-        app.views.lock(&id);
+        app.lock(&id);
         app.drive(&id).map(Json)
     })
     .await
@@ -269,7 +268,7 @@ async fn set_password(State(app): Panel, Path(id): Id, Asked(asked): Asked<SetPa
     .await?;
     // What opened it may be the password that is gone.
     if shown.views.given(&drive).is_some_and(|given| given.recovery_password().is_none()) {
-        shown.views.lock(&drive);
+        shown.lock(&drive);
     }
     Ok(changed)
 }
@@ -390,7 +389,7 @@ async fn account(State(app): Panel) -> Answer<Json<Account>> {
 }
 
 async fn enrol(State(app): Panel, Asked(asked): Asked<Enrol>) -> Answer<Json<Enrolling>> {
-    off(move || app.enrol(asked.server.as_deref()).map(Json)).await
+    off(move || app.enrol(&asked).map(Json)).await
 }
 
 async fn enrolment(State(app): Panel) -> Answer<Json<Enrolment>> {

@@ -1,16 +1,17 @@
 // The panel's pages, by the fragment of the address.
 
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { language } from "../i18n";
-import { Button, Empty, Notice, PageHead, Progress, Shell, Tag, Trouble, Waiting, route, to, type Failure } from "../ui";
+import { Button, Empty, LinkButton, Notice, PageHead, Progress, Shell, Tag, Trouble, Waiting, route, to, type Failure } from "../ui";
 import { api, type Drive, type Drives, type Job } from "./api";
 import { ChoosePage } from "./ChoosePage";
 import { CreatePage } from "./CreatePage";
 import { DrivePage } from "./DrivePage";
 import { FilesPage } from "./FilesPage";
 import { KeyPage } from "./KeyPage";
+import { Steady } from "./Steady";
 import { failure, p, size } from "./text";
 import { TurnOnPage } from "./TurnOnPage";
 
@@ -106,7 +107,7 @@ export function StateTag({ drive }: { readonly drive: Drive }): JSX.Element {
   return <Tag kind={kind[of] ?? "plain"}>{p(`state.${drive.state}`)}</Tag>;
 }
 
-export function JobBox({ job, again }: { readonly job: Job; readonly again: () => void }): JSX.Element {
+export function JobBox({ job, again, onDone }: { readonly job: Job; readonly again: () => void; readonly onDone?: () => void }): JSX.Element {
   const [trouble, setTrouble] = useState<Failure>();
   const act = (done: Promise<unknown>): void => {
     setTrouble(undefined);
@@ -115,21 +116,28 @@ export function JobBox({ job, again }: { readonly job: Job; readonly again: () =
   const percent = job.total_bytes === 0 ? 0 : Math.floor((job.done_bytes * 100) / job.total_bytes);
   const words = job.state === "running" ? `${percent} %` : p(`job.${job.state}`);
   return (
-    <div class="card stack">
+    <div class="card">
+      <Steady>
       <Progress label={p(`job.${job.kind}`)} done={job.done_bytes} of={Math.max(job.total_bytes, 1)} words={words} />
-      {job.state === "running" && <p class="soft small">{p("job.closing")}</p>}
+      <p class="soft small">{p(job.state === "running" || job.state === "stopping" ? "job.closing" : `job.${job.state}.text`)}</p>
       {job.problem !== null && (
         <Trouble failure={{ code: job.problem.code, title: job.problem.title, cause: job.problem.detail ?? undefined, next: job.problem.next ?? "" }} />
       )}
       {trouble !== undefined && <Trouble failure={trouble} />}
       <div class="row">
         {job.can_pause && job.state === "running" && <Button onClick={() => act(api.pause(job.id))}>{p("job.pause")}</Button>}
+        {job.state === "done" && onDone !== undefined && (
+          <Button kind="main" onClick={onDone}>
+            {p("job.show")}
+          </Button>
+        )}
         {(job.state === "paused" || (job.state === "failed" && job.kind !== "create")) && (
           <Button kind="main" onClick={() => act(api.resume(job.id))}>
             {p("go_on")}
           </Button>
         )}
       </div>
+      </Steady>
     </div>
   );
 }
@@ -137,23 +145,28 @@ export function JobBox({ job, again }: { readonly job: Job; readonly again: () =
 function DrivesPage(): JSX.Element {
   const [list, trouble, again] = usePolled(api.drives, 4000);
   const [jobs] = usePolled(api.jobs, 1000);
-  const creating = jobs?.jobs.filter((job) => job.kind === "create" && job.state !== "done") ?? [];
+  // One that ended while it was looked at stays: what stands below must not jump.
+  const looked = useRef(new Set<string>());
+  const creating = jobs?.jobs.filter((job) => job.kind === "create" && (job.state !== "done" || looked.current.has(job.id))) ?? [];
+  for (const job of creating) looked.current.add(job.id);
   return (
     <>
       <PageHead title={p("title")} lead={p("lead")} />
-      <div class="row">
-        <a class="button" href={to("choose")}>
+      <div class="stack">
+      <div class="buttons">
+        <LinkButton icon="folder" href={to("choose")}>
           {p("drives.choose")}
-        </a>
-        <a class="button" href={to("create")}>
+        </LinkButton>
+        <LinkButton icon="plus" href={to("create")}>
           {p("drives.create")}
-        </a>
+        </LinkButton>
       </div>
       {trouble !== undefined && <Trouble failure={trouble} onRetry={again} />}
       {creating.map((job) => (
         <JobBox key={job.id} job={job} again={again} />
       ))}
       {list === undefined ? trouble === undefined && <Waiting /> : <List list={list} />}
+      </div>
     </>
   );
 }
@@ -162,6 +175,8 @@ function List({ list }: { readonly list: Drives }): JSX.Element {
   const hidden = list.not_opened.filter((device) => device.no_rights).map((device) => device.name);
   return (
     <div class="stack">
+      {hidden.length > 0 && <Notice>{p("drives.no_rights", { names: hidden.join(", ") })}</Notice>}
+      {list.trouble !== null && <Notice kind="warn">{list.trouble}</Notice>}
       {list.drives.length === 0 && <Empty icon="drive" title={p("drives.empty")}><p>{p("drives.empty.text")}</p></Empty>}
       {list.drives.map((drive) => (
         <section class="card stack" key={drive.id}>
@@ -177,8 +192,6 @@ function List({ list }: { readonly list: Drives }): JSX.Element {
           {drive.unlocked && <Tag icon="lock">{p("unlocked")}</Tag>}
         </section>
       ))}
-      {hidden.length > 0 && <Notice>{p("drives.no_rights", { names: hidden.join(", ") })}</Notice>}
-      {list.trouble !== null && <Notice kind="warn">{list.trouble}</Notice>}
     </div>
   );
 }

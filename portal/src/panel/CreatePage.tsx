@@ -1,10 +1,12 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { Button, Field, PageHead, PasswordField, Select, Trouble, go, to, type Failure } from "../ui";
 import { api, type Method } from "./api";
 import { failure, p } from "./text";
 import { MethodField } from "./TurnOnPage";
+
+const NEW_FILE = "keyhaven.img";
 
 export function CreatePage(): JSX.Element {
   const [path, setPath] = useState("");
@@ -15,6 +17,13 @@ export function CreatePage(): JSX.Element {
   const [password, setPassword] = useState("");
   const [busy, setBusy] = useState(false);
   const [trouble, setTrouble] = useState<Failure>();
+  useEffect(() => {
+    // Somewhere to begin with; a folder that cannot be read is told when it is used.
+    api.folder(null).then(
+      (home) => setPath((typed) => (typed === "" ? `${home.path}/${NEW_FILE}` : typed)),
+      () => undefined,
+    );
+  }, []);
   const next = (): void => {
     setBusy(true);
     const bytes = Math.max(0, Math.floor(Number(megabytes)) || 0) * 1024 * 1024;

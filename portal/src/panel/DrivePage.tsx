@@ -1,20 +1,31 @@
 // One drive: what it is, and what can be done with it now.
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
-import { Button, Choices, Facts, Field, Notice, PageHead, PasswordField, Section, Trouble, Waiting, go, to, type Failure } from "../ui";
-import { api, type Drive, type Secret } from "./api";
+import { Button, Dialog, Facts, Notice, PageHead, PasswordField, Section, Trouble, Waiting, go, to, type Failure } from "../ui";
+import { api, type Drive } from "./api";
 import { JobBox, StateTag, driveName, usePolled } from "./App";
+import { KeysOfDrive } from "./KeysOfDrive";
 import { failure, p, size } from "./text";
+import { Unlock } from "./Unlock";
 
 export function DrivePage({ id }: { readonly id: string }): JSX.Element {
   const [drive, missing, again] = usePolled(() => api.drive(id), 3000);
   const [jobs, , jobsAgain] = usePolled(api.jobs, 1000);
   const [trouble, setTrouble] = useState<Failure>();
   const [busy, setBusy] = useState(false);
-  if (drive === undefined) return missing === undefined ? <Waiting /> : <Trouble failure={missing} onRetry={again} />;
-  const job = jobs?.jobs.find((one) => one.drive === id && one.kind !== "create" && one.state !== "done");
+  // Work that ends while somebody looks stays until they go on: nothing on the page jumps under their hands.
+  const watched = useRef(new Set<string>());
+  if (drive === undefined)
+    return (
+      <>
+        <PageHead title={p("files.top")} back={{ href: to(), label: p("drives.back") }} />
+        {missing === undefined ? <Waiting /> : <Trouble failure={missing} onRetry={again} />}
+      </>
+    );
+  const job = jobs?.jobs.find((one) => one.drive === id && one.kind !== "create" && (one.state !== "done" || watched.current.has(one.id)));
+  if (job !== undefined && job.state !== "done") watched.current.add(job.id);
   const act = (done: Promise<unknown>): void => {
     setBusy(true);
     setTrouble(undefined);
@@ -35,7 +46,17 @@ export function DrivePage({ id }: { readonly id: string }): JSX.Element {
       {drive.trouble !== null && <Notice kind="warn">{drive.trouble}</Notice>}
       {drive.rotation_unfinished && <Notice kind="warn">{p("rotate.unfinished")}</Notice>}
       <div class="stack">
-        {job !== undefined && <JobBox job={job} again={jobsAgain} />}
+        {job !== undefined && (
+          <JobBox
+            job={job}
+            again={jobsAgain}
+            onDone={() => {
+              watched.current.delete(job.id);
+              again();
+              jobsAgain();
+            }}
+          />
+        )}
         <Facts
           of={[
             [p("choose.path"), drive.name],
@@ -43,21 +64,10 @@ export function DrivePage({ id }: { readonly id: string }): JSX.Element {
             [p("fact.files"), drive.file_system],
             [p("fact.method"), drive.method],
             [p("fact.description"), drive.description],
-            [
-              p("fact.keys"),
-              drive.protectors.length > 0 && (
-                <ul>
-                  {drive.protectors.map((key) => (
-                    <li key={key.identifier}>
-                      {p(`kind.${key.kind}`)} <code>{key.key_id}</code>
-                    </li>
-                  ))}
-                </ul>
-              ),
-            ],
           ]}
         />
         {job === undefined && <Acts drive={drive} busy={busy} act={act} />}
+        {drive.protectors.length > 0 && <KeysOfDrive drive={drive} change={job === undefined && drive.unlocked} act={act} />}
         {drive.image && (
           <Button kind="quiet" onClick={() => void api.removeImage(id).then(() => go(to()), (error: unknown) => setTrouble(failure(error)))}>
             {p("drives.forget")}
@@ -72,6 +82,7 @@ function Acts(props: { readonly drive: Drive; readonly busy: boolean; readonly a
   const { drive, busy, act } = props;
   const { id } = drive;
   const [password, setPassword] = useState<string>();
+  const [asking, setAsking] = useState<"turn_off" | "suspend">();
   const take = (intent: "backup" | "rotate"): void => act(api.takeKey({ intent, drive: id }).then((hand) => go(to("key", hand.id))));
   if (drive.conversion !== null) {
     const { direction } = drive.conversion;
@@ -120,7 +131,7 @@ function Acts(props: { readonly drive: Drive; readonly busy: boolean; readonly a
         {drive.state === "suspended" ? (
           <Button onClick={() => act(api.unsuspend(id))}>{p("unsuspend")}</Button>
         ) : (
-          <Button onClick={() => act(api.suspend(id))}>{p("suspend")}</Button>
+          <Button onClick={() => setAsking("suspend")}>{p("suspend")}</Button>
         )}
         <Button onClick={() => setPassword(password === undefined ? "" : undefined)}>{p("password")}</Button>
       </div>
@@ -140,51 +151,47 @@ function Acts(props: { readonly drive: Drive; readonly busy: boolean; readonly a
       )}
       <Section title={p("turn_off")}>
         <p>{p("turn_off.lead")}</p>
-        <Button kind="danger" busy={busy} onClick={() => act(api.convert(id, "decrypt"))}>
+        <Button kind="danger" busy={busy} onClick={() => setAsking("turn_off")}>
           {p("turn_off")}
         </Button>
       </Section>
+      {asking === "turn_off" && (
+        <Sure title={p("turn_off.sure")} lead={p("turn_off.lead")} words={p("turn_off")} onClose={() => setAsking(undefined)} onSure={() => act(api.convert(id, "decrypt"))} />
+      )}
+      {asking === "suspend" && (
+        <Sure title={p("suspend.sure")} lead={p("suspend.lead")} words={p("suspend")} onClose={() => setAsking(undefined)} onSure={() => act(api.suspend(id))} />
+      )}
     </div>
   );
 }
 
-type Way = "password" | "recovery" | "none";
-
-function Unlock(props: {
-  readonly drive: Drive;
-  readonly busy: boolean;
+/** Asks once more before something that weakens the drive. */
+export function Sure(props: {
+  readonly title: string;
+  readonly lead: string;
   readonly words: string;
-  readonly onSecret: (secret: Secret) => void;
-  readonly other?: { readonly words: string; readonly onSecret: (secret: Secret) => void };
+  readonly onClose: () => void;
+  readonly onSure: () => void;
 }): JSX.Element {
-  const { drive, other } = props;
-  const has = (kind: string): boolean => drive.protectors.some((key) => key.kind === kind);
-  const free = has("clear_key") || drive.state === "decrypted";
-  const ways: readonly Way[] = [...(free ? (["none"] as const) : []), ...(has("password") ? (["password"] as const) : []), "recovery"];
-  const [way, setWay] = useState<Way>(ways[0] ?? "recovery");
-  const [text, setText] = useState("");
-  const secret = (): Secret =>
-    way === "none" ? { kind: "none" } : way === "password" ? { kind: "password", password: text } : { kind: "recovery_key", digits: text };
   return (
-    <form
-      class="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        props.onSecret(secret());
-        setText("");
-      }}
-    >
-      {ways.length > 1 && (
-        <Choices<Way> legend={p("unlock.with")} value={way} onChange={setWay} options={ways.map((value) => ({ value, label: p(`unlock.${value}`) }))} />
-      )}
-      {way === "password" && <PasswordField label={p("unlock.password")} use="current" value={text} onInput={setText} />}
-      {way === "recovery" && <Field label={p("unlock.recovery")} hint={p("unlock.recovery.hint")} value={text} onInput={setText} exact autocomplete="off" />}
-      <div class="row">
-        <Button type="submit" kind="main" icon="lock" busy={props.busy}>
-          {props.words}
-        </Button>
-        {other !== undefined && <Button onClick={() => other.onSecret(secret())}>{other.words}</Button>}
+    <Dialog title={props.title} onClose={props.onClose}>
+      <div class="stack">
+        <p>{props.lead}</p>
+        <div class="buttons">
+          <Button
+            kind="danger-main"
+            onClick={() => {
+              props.onClose();
+              props.onSure();
+            }}
+          >
+            {props.words}
+          </Button>
+          <Button kind="quiet" onClick={props.onClose}>
+            {p("sure.no")}
+          </Button>
+        </div>
       </div>
-    </form>
+    </Dialog>
   );
 }

@@ -5,13 +5,19 @@ import { useEffect, useState } from "preact/hooks";
 
 import { Button, Card, Field, KeyView, Notice, PageHead, Trouble, Waiting, go, saveFile, to, type Failure } from "../ui";
 import { Chooser } from "./ChoosePage";
-import { api, type Account, type Enrolling, type KeyInHand } from "./api";
+import { Enrol } from "./Enrol";
+import { api, type Account, type KeyInHand } from "./api";
+import { Steady } from "./Steady";
 import { failure, p } from "./text";
+
+/** How long a key stays on the screen. */
+const SHOWN_MS = 120_000;
 
 export function KeyPage({ id }: { readonly id: string }): JSX.Element {
   const [hand, setHand] = useState<KeyInHand>();
   const [account, setAccount] = useState<Account>();
   const [digits, setDigits] = useState<string>();
+  const [until, setUntil] = useState(0);
   const [folder, setFolder] = useState<string>();
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState("");
@@ -25,7 +31,18 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
     }, failed);
     api.account().then(setAccount, failed);
   }, [id]);
-  if (hand === undefined) return trouble === undefined ? <Waiting /> : <Trouble failure={trouble} />;
+  useEffect(() => {
+    if (digits === undefined) return;
+    const end = setTimeout(() => setDigits(undefined), Math.max(0, until - Date.now()));
+    return () => clearTimeout(end);
+  }, [digits, until]);
+  if (hand === undefined)
+    return (
+      <>
+        <PageHead title={p("key.title")} lead={p("key.lead")} />
+        {trouble === undefined ? <Waiting /> : <Trouble failure={trouble} />}
+      </>
+    );
   const act = (name: string, done: Promise<KeyInHand>): void => {
     setBusy(name);
     setTrouble(undefined);
@@ -51,17 +68,27 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
       }, failed)
       .finally(() => setBusy(""));
   };
+  const connected = (): void => {
+    api.account().then(setAccount, failed);
+  };
+  const show = (): void => {
+    api.showKey(id).then((shown) => {
+      setUntil(Date.now() + SHOWN_MS);
+      setDigits(shown.digits);
+    }, failed);
+  };
   const cancel = (): void => void api.dropKey(id).finally(() => go(to()));
   const last = hand.intent === "encrypt" || hand.intent === "create" || hand.intent === "rotate" ? p(`key.go.${hand.intent}`) : p("key.go.done");
   return (
     <>
       <PageHead title={p("key.title")} lead={p("key.lead")} />
-      <p>
-        {hand.drive_name} · {p("key.id")} <code>{hand.key_id}</code>
-      </p>
       {trouble !== undefined && <Trouble failure={trouble} focused />}
       <div class="stack">
+        <p>
+          {hand.drive_name} · {p("key.id")} <code>{hand.key_id}</code>
+        </p>
         <Card label={p("key.account")}>
+          <Steady>
           {hand.account !== null ? (
             <Notice kind="good" live="status">
               {p("key.account.done", { entry: hand.account })}
@@ -71,8 +98,14 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
               {p("key.account")}
             </Button>
           ) : (
-            account !== undefined && <Enrol server={account.server} onDone={() => void api.account().then(setAccount, failed)} />
+            account !== undefined && (
+              <>
+                <h2>{p("key.account")}</h2>
+                <Enrol server={account.server} onDone={connected} />
+              </>
+            )
           )}
+          </Steady>
         </Card>
         <Card label={p("key.file")}>
           {hand.files.map((file) => (
@@ -116,11 +149,11 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
           )}
         </Card>
         {digits === undefined ? (
-          <Button kind="quiet" icon="eye" onClick={() => void api.showKey(id).then((shown) => setDigits(shown.digits), failed)}>
+          <Button kind="quiet" icon="eye" onClick={show}>
             {p("key.show")}
           </Button>
         ) : (
-          <KeyView digits={digits} onHide={() => setDigits(undefined)} onLonger={() => undefined} />
+          <KeyView digits={digits} until={until} onHide={() => setDigits(undefined)} onLonger={() => setUntil(Date.now() + SHOWN_MS)} />
         )}
         <div class="row">
           <Button kind="main" busy={busy === "go"} off={!hand.confirmed} onClick={finish}>
@@ -132,54 +165,5 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
         </div>
       </div>
     </>
-  );
-}
-
-/** Connects this computer with the account: two codes here, the second factor where the owner is signed in. */
-function Enrol({ server, onDone }: { readonly server: string | null; readonly onDone: () => void }): JSX.Element {
-  const [address, setAddress] = useState(server ?? "");
-  const [codes, setCodes] = useState<Enrolling>();
-  const [trouble, setTrouble] = useState<Failure>();
-  useEffect(() => {
-    if (codes === undefined) return;
-    const timer = setInterval(() => {
-      api.enrolment().then(
-        ({ state }) => {
-          if (state === "done") onDone();
-          if (state === "none") setCodes(undefined);
-        },
-        (error: unknown) => setTrouble(failure(error)),
-      );
-    }, 2000);
-    return () => clearInterval(timer);
-  }, [codes]);
-  const start = (): void => {
-    setTrouble(undefined);
-    api.enrol(address === "" ? undefined : address).then(setCodes, (error: unknown) => setTrouble(failure(error)));
-  };
-  return (
-    <div class="stack">
-      <p class="strong">{p("enrol.title")}</p>
-      {trouble !== undefined && <Trouble failure={trouble} />}
-      {codes === undefined ? (
-        <>
-          <Field label={p("enrol.server")} type="url" value={address} onInput={setAddress} exact />
-          <Button icon="device" onClick={start}>
-            {p("enrol.start")}
-          </Button>
-        </>
-      ) : (
-        <>
-          <p>{p("enrol.text", { server: codes.server })}</p>
-          <p>
-            {p("enrol.code")}: <code class="strong">{codes.user_code}</code>
-          </p>
-          <p>
-            {p("enrol.check")}: <code class="strong">{codes.check_code}</code>
-          </p>
-          <Waiting what={p("enrol.waiting")} />
-        </>
-      )}
-    </div>
   );
 }

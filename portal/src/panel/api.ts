@@ -133,7 +133,11 @@ export interface Account {
 export interface Enrolling {
   readonly server: string;
   readonly user_code: string;
-  readonly check_code: string;
+  /** Where two codes are typed. */
+  readonly check_code: string | null;
+  /** Where a link is opened in place of them. */
+  readonly link: string | null;
+  readonly picture: { readonly size: number; readonly bits: readonly number[] } | null;
 }
 
 export type Secret =
@@ -230,6 +234,8 @@ export const api = {
   download: (id: string, paths: readonly string[]) => post<{ address: string; name: string }>(drive(id, "download"), { paths }),
   convert: (id: string, direction: Direction, secret?: Secret) => post<Job>(drive(id, "convert"), { direction, secret }),
   setPassword: (id: string, password: string, secret?: Secret) => post<Drive>(drive(id, "password"), { password, secret }),
+  addKeyFile: (id: string, folder: string) => post<{ path: string; drive: Drive }>(drive(id, "key-file"), { folder }),
+  removeProtector: (id: string, identifier: string) => post<Drive>(drive(id, "remove-protector"), { identifier }),
   suspend: (id: string, secret?: Secret) => post<Drive>(drive(id, "suspend"), { secret }),
   unsuspend: (id: string) => post<Drive>(drive(id, "unsuspend")),
   keys: () => get<{ keys: readonly KeyInHand[] }>("api/keys"),
@@ -248,6 +254,7 @@ export const api = {
   pause: (id: string) => post<Job>(`api/jobs/${id}/pause`),
   resume: (id: string) => post<Job>(`api/jobs/${id}/resume`),
   account: () => get<Account>("api/account"),
-  enrol: (server?: string) => post<Enrolling>("api/account/enrol", server === undefined ? {} : { server }),
+  enrol: (byLink: boolean, server?: string) =>
+    post<Enrolling>("api/account/enrol", { by_link: byLink, ...(server === undefined ? {} : { server }) }),
   enrolment: () => get<{ state: "none" | "waiting" | "done" }>("api/account/enrol"),
 } as const;

@@ -24,6 +24,8 @@ export interface ButtonProps extends Look {
   readonly id?: string;
   readonly autofocus?: boolean;
   readonly describedBy?: string;
+  /** What is read out where the words alone say too little; it holds them. */
+  readonly label?: string;
 }
 
 export function Button(props: ButtonProps): JSX.Element {
@@ -38,6 +40,7 @@ export function Button(props: ButtonProps): JSX.Element {
       aria-disabled={idle ? "true" : undefined}
       aria-busy={busy ? "true" : undefined}
       aria-describedby={props.describedBy}
+      aria-label={props.label}
       data-autofocus={props.autofocus ? "" : undefined}
       onClick={(event) => {
         if (idle) {

@@ -11,18 +11,21 @@ type Texts = typeof en;
 export type Key = keyof Texts;
 type Values = Readonly<Record<string, string | number>>;
 
-export class Hands {
-  readonly page: Page;
-  readonly #texts: Texts;
+export type Message = string | { one?: string; zero?: string; other: string };
 
-  constructor(page: Page, language: Look['language'] = 'en') {
+export class Hands<K extends string = Key> {
+  readonly page: Page;
+  readonly #texts: Readonly<Record<string, Message>>;
+
+  /** `texts`: those of other pages than the account's. */
+  constructor(page: Page, language: Look['language'] = 'en', texts?: Readonly<Record<K, Message>>) {
     this.page = page;
-    this.#texts = (language === 'de' ? de : en) as Texts;
+    this.#texts = texts ?? ((language === 'de' ? de : en) as Texts);
   }
 
   /** The text under a key, as the page shows it. */
-  text(key: Key, values: Values = {}): string {
-    const message: string | { one?: string; zero?: string; other: string } = this.#texts[key];
+  text(key: K, values: Values = {}): string {
+    const message = this.#texts[key] ?? key;
     const count = values['count'];
     const chosen =
       typeof message === 'string'
@@ -41,40 +44,40 @@ export class Hands {
     return (await dialog.count()) > 0 ? dialog.last() : this.page.locator('body');
   }
 
-  async field(key: Key): Promise<Locator> {
+  async field(key: K): Promise<Locator> {
     return (await this.#place()).getByLabel(this.text(key), { exact: true });
   }
 
-  async type(key: Key, value: string): Promise<void> {
+  async type(key: K, value: string): Promise<void> {
     const field = await this.field(key);
     await field.click();
     await field.fill(value);
   }
 
   /** A button; `values` are those of its text. */
-  async button(key: Key, values: Values = {}): Promise<Locator> {
+  async button(key: K, values: Values = {}): Promise<Locator> {
     return (await this.#place()).getByRole('button', { name: this.text(key, values), exact: true });
   }
 
-  async press(key: Key, values: Values = {}): Promise<void> {
+  async press(key: K, values: Values = {}): Promise<void> {
     await (await this.button(key, values)).first().click();
   }
 
-  async follow(key: Key): Promise<void> {
+  async follow(key: K): Promise<void> {
     await (await this.#place()).getByRole('link', { name: this.text(key) }).first().click();
   }
 
   /** Opens a part that is folded away. */
-  async unfold(key: Key): Promise<void> {
+  async unfold(key: K): Promise<void> {
     await (await this.#place()).locator('summary', { hasText: this.text(key) }).first().click();
   }
 
-  async tick(key: Key): Promise<void> {
+  async tick(key: K): Promise<void> {
     await (await this.#place()).getByText(this.text(key)).first().click();
   }
 
   /** Waits until a text is there to be read. */
-  async sees(key: Key, values: Values = {}): Promise<Locator> {
+  async sees(key: K, values: Values = {}): Promise<Locator> {
     return this.seesText(this.text(key, values));
   }
 
@@ -85,7 +88,7 @@ export class Hands {
   }
 
   /** Waits for the heading of a page. */
-  async reaches(key: Key, values: Values = {}): Promise<void> {
+  async reaches(key: K, values: Values = {}): Promise<void> {
     await this.page.getByRole('heading', { level: 1, name: this.text(key, values), exact: true }).waitFor();
   }
 

@@ -2,30 +2,18 @@
 // nobody out, and moves nothing by itself.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { BrowserContext, Page } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 
-import { checkAccessible, checkWidth, type Look, profile, Watch } from '../harness/browser';
+import { type Look, profile, Watch } from '../harness/browser';
 import { Files } from '../harness/files';
 import { Hands } from '../harness/hands';
-import { needed } from '../harness/programs';
+import { pictures, SMALL } from '../harness/pictures';
 import { Service } from '../harness/service';
 import { type Scene, SCENES, signIn } from './scenes';
 
-const PHONE = { name: 'phone', width: 390, height: 844 };
-const DESKTOP = { name: 'desktop', width: 1280, height: 800 };
-const NARROW = { name: 'narrow', width: 320, height: 640 };
-/** What is looked at, one after the other: the page stays, the window changes. Accessibility depends on colours and on the layout. */
-const VIEWS = [
-  { ...PHONE, scheme: 'light', axe: true },
-  { ...PHONE, scheme: 'dark', axe: false },
-  { ...NARROW, scheme: 'light', axe: false },
-  { ...DESKTOP, scheme: 'light', axe: false },
-  { ...DESKTOP, scheme: 'dark', axe: true },
-] as const;
-const START: Look = { ...PHONE, scheme: 'light', language: 'en' };
+const START: Look = { ...SMALL, scheme: 'light', language: 'en' };
 
 describe('pages', () => {
   let files: Files;
@@ -72,27 +60,8 @@ async function take(context: BrowserContext, origin: string, scene: Scene, langu
     }
     await scene.steps?.(hands);
     await page.mouse.move(0, 0);
-    for (const view of VIEWS) {
-      const where = `${view.name}-${view.scheme}-${language}`;
-      const folder = join(needed('KEYHAVEN_SCREENS'), where);
-      mkdirSync(folder, { recursive: true });
-      await page.emulateMedia({ colorScheme: view.scheme });
-      await page.setViewportSize(view);
-      await frames(page);
-      await checkWidth(page, where);
-      // The window is made as high as the page: what sticks to its edge then covers nothing in the picture.
-      const height = await page.evaluate(() => document.documentElement.scrollHeight);
-      await page.setViewportSize({ width: view.width, height: Math.max(view.height, height) });
-      await frames(page);
-      await page.screenshot({ path: join(folder, `${scene.name}.png`), animations: 'disabled' });
-      if (view.axe) await checkAccessible(page, where);
-    }
+    await pictures(page, scene.name, language);
   } finally {
     await page.close();
   }
-}
-
-/** Until what was asked for is on the screen. */
-async function frames(page: Page): Promise<void> {
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }

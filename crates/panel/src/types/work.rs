@@ -287,18 +287,34 @@ request! {
         /// Address of the service; the one that is known, or runs here, otherwise.
         #[serde(default)]
         server: Option<String>,
+        /// By a link that is opened where the owner is signed in, rather than by two codes that are typed there.
+        #[serde(default)]
+        by_link: bool,
     }
 }
 
-/// Two codes for the owner to type where they are signed in.
+/// What the owner needs where they are signed in: two codes to type, or a link to open.
 #[derive(Serialize)]
 pub struct Enrolling {
     /// Address of the service.
     pub server: String,
     /// Known to the service.
     pub user_code: String,
-    /// Known to this computer and the owner alone.
-    pub check_code: String,
+    /// Known to this computer and the owner alone; in place of it there may be a link.
+    pub check_code: Option<String>,
+    /// Opened where the owner is signed in, it does what both codes do.
+    pub link: Option<String>,
+    /// The same for a phone.
+    pub picture: Option<Picture>,
+}
+
+/// A QR code.
+#[derive(Serialize)]
+pub struct Picture {
+    /// Modules in a row.
+    pub size: usize,
+    /// Row by row; 1 is dark.
+    pub bits: Vec<u8>,
 }
 
 words! {

@@ -69,6 +69,15 @@ fn an_image_is_encrypted_where_it_lies_browsed_and_decrypted() {
         let refused = running.post(&at("download"), &json!({ "paths": [outside] }));
         assert!(refused.status >= 400, "{outside}");
     }
+    // A download that may still be asked for the rest keeps nobody from changing the keys.
+    let again = json!({ "secret": { "kind": "recovery_key", "digits": digits } });
+    running.post(&at("unlock"), &again).good();
+    running.post(&at("files"), &json!({ "path": "Folder" })).good();
+    let ready = running.post(&at("download"), &json!({ "paths": [path] })).good();
+    let address = format!("/{}", ready["address"].as_str().unwrap());
+    assert_eq!(running.get_with(&address, &[("Range", "bytes=0-9")]).status, 206);
+    running.post(&at("unlock"), &again).good();
+    running.post(&at("password"), &json!({ "password": "correct horse" })).good();
     running.post(&at("lock"), &json!({})).good();
     assert_eq!(running.get(&address).code(), "panel.not_found", "locked: nothing is given any longer");
 
