@@ -53,6 +53,7 @@ describe('panel', () => {
       await hands.page.locator('ol.key .digits').first().waitFor();
       const digits = (await hands.page.locator('ol.key .digits').allInnerTexts()).join('-');
       assert.match(digits, /^\d{6}(-\d{6}){7}$/);
+      const keyId = await hands.page.locator('main code').first().innerText();
       await hands.press('key.hide');
       await at.look('key-saved');
       await hands.press('key.go.encrypt');
@@ -75,8 +76,7 @@ describe('panel', () => {
       // The account has the key that opened the drive.
       const owner = await Visit.open(service);
       await owner.signIn('ada@example.org', phone);
-      await owner.hands.goes('keys');
-      await owner.hands.follow('keys.show');
+      await owner.find({ id: keyId, password: digits });
       await owner.confirm(phone);
       assert.equal(await owner.digits(), digits);
       await owner.end();
@@ -209,7 +209,7 @@ async function changeKeys(at: PanelVisit, keys: string): Promise<void> {
   await hands.press('unsuspend');
   await hands.sees('state.encrypted');
   await hands.press('lock');
-  await hands.tick('unlock.key_file');
+  await hands.page.getByRole('radio', { name: hands.text('unlock.key_file') }).check();
   await at.look('unlock-key-file');
   const [name = ''] = readdirSync(keys);
   await hands.drop({ name, bytes: readFileSync(`${keys}/${name}`) });
