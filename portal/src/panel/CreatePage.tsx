@@ -47,8 +47,8 @@ export function CreatePage(): JSX.Element {
   return (
     <>
       <PageHead title={p("drives.create")} back={{ href: to(), label: p("drives.back") }} />
-      {trouble !== undefined && <Trouble failure={trouble} focused />}
       <div class="stack">
+        {trouble !== undefined && <Trouble failure={trouble} focused />}
         <Field label={p("create.path")} value={path} onInput={setPath} exact />
         <Field label={p("create.size")} value={megabytes} onInput={setMegabytes} exact />
         <Field label={p("create.label")} value={label} onInput={setLabel} exact />

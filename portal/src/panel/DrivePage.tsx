@@ -42,10 +42,10 @@ export function DrivePage({ id }: { readonly id: string }): JSX.Element {
   return (
     <>
       <PageHead title={driveName(drive)} back={{ href: to(), label: p("drives.back") }} aside={<StateTag drive={drive} />} />
-      {trouble !== undefined && <Trouble failure={trouble} focused />}
-      {drive.trouble !== null && <Notice kind="warn">{drive.trouble}</Notice>}
-      {drive.rotation_unfinished && <Notice kind="warn">{p("rotate.unfinished")}</Notice>}
       <div class="stack">
+        {trouble !== undefined && <Trouble failure={trouble} focused />}
+        {drive.trouble !== null && <Notice kind="warn">{drive.trouble}</Notice>}
+        {drive.rotation_unfinished && <Notice kind="warn">{p("rotate.unfinished")}</Notice>}
         {job !== undefined && (
           <JobBox
             job={job}
@@ -68,10 +68,13 @@ export function DrivePage({ id }: { readonly id: string }): JSX.Element {
         />
         {job === undefined && <Acts drive={drive} busy={busy} act={act} />}
         {drive.protectors.length > 0 && <KeysOfDrive drive={drive} change={job === undefined && drive.unlocked} act={act} />}
+        {job === undefined && drive.unlocked && <TurnOff id={id} busy={busy} act={act} />}
         {drive.image && (
+          <div>
           <Button kind="quiet" onClick={() => void api.removeImage(id).then(() => go(to()), (error: unknown) => setTrouble(failure(error)))}>
             {p("drives.forget")}
           </Button>
+          </div>
         )}
       </div>
     </>
@@ -82,7 +85,7 @@ function Acts(props: { readonly drive: Drive; readonly busy: boolean; readonly a
   const { drive, busy, act } = props;
   const { id } = drive;
   const [password, setPassword] = useState<string>();
-  const [asking, setAsking] = useState<"turn_off" | "suspend">();
+  const [asking, setAsking] = useState<"suspend">();
   const take = (intent: "backup" | "rotate"): void => act(api.takeKey({ intent, drive: id }).then((hand) => go(to("key", hand.id))));
   if (drive.conversion !== null) {
     const { direction } = drive.conversion;
@@ -149,19 +152,35 @@ function Acts(props: { readonly drive: Drive; readonly busy: boolean; readonly a
           </Button>
         </form>
       )}
-      <Section title={p("turn_off")}>
-        <p>{p("turn_off.lead")}</p>
-        <Button kind="danger" busy={busy} onClick={() => setAsking("turn_off")}>
-          {p("turn_off")}
-        </Button>
-      </Section>
-      {asking === "turn_off" && (
-        <Sure title={p("turn_off.sure")} lead={p("turn_off.lead")} words={p("turn_off")} onClose={() => setAsking(undefined)} onSure={() => act(api.convert(id, "decrypt"))} />
-      )}
       {asking === "suspend" && (
         <Sure title={p("suspend.sure")} lead={p("suspend.lead")} words={p("suspend")} onClose={() => setAsking(undefined)} onSure={() => act(api.suspend(id))} />
       )}
     </div>
+  );
+}
+
+function TurnOff(props: { readonly id: string; readonly busy: boolean; readonly act: (done: Promise<unknown>) => void }): JSX.Element {
+  const [asking, setAsking] = useState(false);
+  return (
+    <Section title={p("turn_off")}>
+      <div class="stack">
+        <p>{p("turn_off.lead")}</p>
+        <div>
+          <Button kind="danger" busy={props.busy} onClick={() => setAsking(true)}>
+            {p("turn_off")}
+          </Button>
+        </div>
+      </div>
+      {asking && (
+        <Sure
+          title={p("turn_off.sure")}
+          lead={p("turn_off.lead")}
+          words={p("turn_off")}
+          onClose={() => setAsking(false)}
+          onSure={() => props.act(api.convert(props.id, "decrypt"))}
+        />
+      )}
+    </Section>
   );
 }
 

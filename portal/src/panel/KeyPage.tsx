@@ -82,8 +82,8 @@ export function KeyPage({ id }: { readonly id: string }): JSX.Element {
   return (
     <>
       <PageHead title={p("key.title")} lead={p("key.lead")} />
-      {trouble !== undefined && <Trouble failure={trouble} focused />}
       <div class="stack">
+        {trouble !== undefined && <Trouble failure={trouble} focused />}
         <p>
           {hand.drive_name} · {p("key.id")} <code>{hand.key_id}</code>
         </p>

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-import { Button, Notice, Section, go, to } from "../ui";
+import { Button, Icon, Notice, Section, go, to } from "../ui";
 import { api, type Drive, type Protector } from "./api";
 import { Chooser } from "./ChoosePage";
 import { Sure } from "./DrivePage";
@@ -33,12 +33,17 @@ export function KeysOfDrive(props: {
     );
   return (
     <Section title={p("fact.keys")}>
-      <ul class="rows card">
+      <div class="stack">
+      <ul class="rows">
         {drive.protectors.map((key) => (
           <li key={key.identifier}>
-            <div class="row spread">
-              <span>
-                {p(`kind.${key.kind}`)} <code>{key.key_id}</code>
+            <div class="line breaks">
+              <Icon name={key.kind === "external_key" ? "folder" : key.kind === "password" ? "lock" : "key"} size={24} />
+              <span class="grow">
+                <span class="main-text">{p(`kind.${key.kind}`)}</span>
+                <span class="sub-text">
+                  <code>{key.key_id}</code>
+                </span>
               </span>
               {props.change && PERSONS.includes(key.kind) && ofPersons > 1 && (
                 <Button kind="quiet" icon="trash" label={p("protector.remove", { key: `${p(`kind.${key.kind}`)} ${key.key_id}` })} onClick={() => setGoing(key)}>
@@ -78,6 +83,7 @@ export function KeysOfDrive(props: {
           </div>
         </div>
       )}
+      </div>
       {going !== undefined && (
         <Sure
           title={p("protector.sure", { key: `${p(`kind.${going.kind}`)} ${going.key_id}` })}

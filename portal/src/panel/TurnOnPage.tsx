@@ -30,8 +30,8 @@ export function TurnOnPage({ id }: { readonly id: string }): JSX.Element {
   return (
     <>
       <PageHead title={p("turn_on")} lead={p("turn_on.lead")} back={{ href: to("drive", id), label: p("files.top") }} />
-      {trouble !== undefined && <Trouble failure={trouble} focused />}
       <div class="stack">
+        {trouble !== undefined && <Trouble failure={trouble} focused />}
         <MethodField value={method} onChange={setMethod} />
         <PasswordField label={p("password.optional")} hint={p("password.hint")} use="new" value={password} onInput={setPassword} />
         <Button kind="main" busy={busy} onClick={next}>

@@ -159,6 +159,7 @@ export const de: Readonly<Record<PanelKey, string>> = {
     "Der Schlüssel ist noch nicht in Ihrem Konto. Er wartet hier, versiegelt; nichts ist verloren. Versuchen Sie es bald wieder.",
   "error.panel.secret_needed": "Entsperren Sie zuerst das Laufwerk.",
   "error.drive.wrong_key": "Das öffnet das Laufwerk nicht.",
+  "next.drive.wrong_key": "Suchen Sie einen Tippfehler. Unten steht, welche Schlüssel das Laufwerk öffnen; vergleichen Sie die Schlüssel-ID.",
   "error.drive.other_key": "Das gehört zu einem anderen Laufwerk, oder dieses nimmt nichts von dieser Art.",
   "error.drive.bad_digits": "Der Wiederherstellungsschlüssel ist nicht vollständig, oder eine Ziffer stimmt nicht.",
   "error.drive.in_use": "Jemand anderes benutzt das Laufwerk. Schließen Sie es oder hängen Sie es aus, dann noch einmal.",

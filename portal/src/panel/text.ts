@@ -25,6 +25,9 @@ export function failure(error: unknown): Failure {
   if (!(error instanceof Refusal)) throw error;
   const { problem } = error;
   const key = `error.${problem.code}`;
+  const next = `next.${problem.code}`;
+  // What its own words say whole needs no cause in those of the machine.
+  if (isKey(key) && isKey(next)) return { code: problem.code, title: p(key), next: p(next) };
   if (isKey(key)) return { code: problem.code, title: p(key), cause: problem.detail ?? undefined, next: problem.next ?? "" };
   return {
     code: problem.code,

@@ -52,6 +52,11 @@ export class Panel {
     this.#link = this.#computer.report(['up', '--no-open', ...this.#place]).link;
   }
 
+  async kill(): Promise<void> {
+    await this.#running?.kill();
+    this.#running = undefined;
+  }
+
   async stop(): Promise<void> {
     await this.#running?.stop();
     this.#running = undefined;

@@ -103,6 +103,12 @@ export class Running {
     return this.#ended;
   }
 
+  /** Kills it, as a power cut or the system may, and waits for that. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+
   /** Ends it and waits for that. */
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM');

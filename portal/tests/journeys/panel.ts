@@ -58,14 +58,12 @@ describe('panel', () => {
       await at.look('key-saved');
       await hands.press('key.go.encrypt');
 
-      // It pauses, the page is closed, and it goes on behind another link.
-      await hands.press('job.pause');
-      await hands.sees('job.paused');
-      await at.look('paused');
-      await at.end();
-      panel.another();
-      const again = await panel.open(service, look);
-      await encryptToTheEnd(again, laptop.path('stick.img'));
+      const again = language === 'en' ? await paused(at, panel, service, look) : await killed(at, panel, service, look);
+      await (await again.hands.button('job.show')).waitFor({ timeout: 120_000 });
+      await again.look('work-done');
+      await again.hands.press('job.show');
+      await again.hands.page.getByText(again.hands.text('state.encrypted'), { exact: true }).waitFor();
+      await again.look('drive-locked');
       await useIt(again, plain.content, digits);
       await changeKeys(again, laptop.path('keys'));
       await decrypt(again);
@@ -148,21 +146,40 @@ async function connect(at: PanelVisit, service: Service, owner: (link: string) =
   await hands.button('key.account').then((button) => button.waitFor({ timeout: 20_000 }));
 }
 
-async function open(hands: PanelHands, image: string): Promise<void> {
-  await hands.reaches('title');
-  await hands.page.getByRole('link', { name: new RegExp(`STICK|${image.split('/').at(-1) ?? ''}`) }).click();
+/** It pauses, the page is closed, and it goes on behind another link. */
+async function paused(at: PanelVisit, panel: Panel, service: Service, look: Look): Promise<PanelVisit> {
+  await at.hands.press('job.pause');
+  await at.hands.seesText(at.hands.text('job.paused.text'));
+  await at.look('paused');
+  await at.end();
+  panel.another();
+  const again = await panel.open(service, look);
+  await open(again.hands);
+  await again.hands.seesText(again.hands.text('job.paused.text'));
+  await again.hands.press('go_on');
+  return again;
 }
 
-async function encryptToTheEnd(at: PanelVisit, image: string): Promise<void> {
-  const { hands } = at;
-  await open(hands, image);
-  await hands.sees('job.paused');
-  await hands.press('go_on');
-  await (await hands.button('job.show')).waitFor({ timeout: 120_000 });
-  await at.look('work-done');
-  await hands.press('job.show');
-  await hands.page.getByText(hands.text('state.encrypted'), { exact: true }).waitFor();
-  await at.look('drive-locked');
+/** The program is killed in the middle; it goes on once what opens the drive is given again. */
+async function killed(at: PanelVisit, panel: Panel, service: Service, look: Look): Promise<PanelVisit> {
+  await at.hands.seesText('%');
+  await at.hands.page.waitForFunction(() => /[1-9]\d? %/.test(document.body.innerText));
+  await panel.kill();
+  at.visit.watch.forget();
+  await at.visit.leave();
+  await panel.run();
+  const again = await panel.open(service, look);
+  await open(again.hands);
+  await again.hands.sees('go_on.text');
+  await again.look('interrupted');
+  await again.hands.type('unlock.password.field', DRIVE_PASSWORD);
+  await again.hands.press('go_on');
+  return again;
+}
+
+async function open(hands: PanelHands): Promise<void> {
+  await hands.reaches('title');
+  await hands.page.getByRole('link', { name: /stick/i }).click();
 }
 
 /** Unlocks it, and reads file and folder. */
