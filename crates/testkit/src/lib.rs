@@ -80,6 +80,16 @@ pub fn programs(names: &[&str]) -> bool {
     true
 }
 
+/// Whether something is there that another command makes; says so otherwise.
+#[must_use]
+pub fn there(path: &Path, made_by: &str) -> bool {
+    let found = path.exists();
+    if !found {
+        skip(&format!("no {}: {made_by}", path.display()));
+    }
+    found
+}
+
 /// The Python that `cargo xtask setup` equipped with other implementations (in `target/judges`), when it has `module`;
 /// says so otherwise.
 #[must_use]

@@ -11,6 +11,7 @@
 //! | `failure` | errors as the pages take them |
 //! | `age` | files that a passphrase opens |
 //! | `strength` | how good a password is |
+//! | `vectors` | sealed things that both sides read in tests; not part of what people get |
 //!
 //! Nothing here decides about cryptography or protocol: that is `vault-client`.
 
@@ -24,6 +25,8 @@ mod failure;
 mod found;
 mod host;
 mod strength;
+#[cfg(feature = "vectors")]
+pub mod vectors;
 
 #[cfg(target_arch = "wasm32")]
 pub use browser::Vault;

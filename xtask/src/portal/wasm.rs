@@ -21,6 +21,11 @@ fn package() -> PathBuf {
     super::folder().join("src/vault/pkg")
 }
 
+/// Where the tests take it from (`crates/vault-wasm/tests/vectors.rs`).
+fn vectors() -> PathBuf {
+    crate::root().join("target/vectors")
+}
+
 /// Builds it where something that it is made of has changed.
 pub(super) fn build(node: &Node) -> Result<()> {
     let mut stamp = Stamp::of("wasm", env!("CARGO_PKG_VERSION"));
@@ -32,25 +37,34 @@ pub(super) fn build(node: &Node) -> Result<()> {
     for name in ["Cargo.toml", "Cargo.lock"] {
         stamp.file(&crate::root().join(name))?;
     }
-    if stamp.is_set() && package().join("vault_bg.wasm").exists() {
+    if stamp.is_set() && package().join("vault_bg.wasm").exists() && vectors().join("vectors.js").exists() {
         return Ok(());
     }
     println!("portal: building the vault's client for browsers");
-    let built = compile()?;
+    let built = compile(&[])?;
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(built).web(true)?.typescript(true).omit_default_module_path(false).out_name("vault");
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.generate(package()).context("the joint to JavaScript cannot be made")?;
     check_size(node)?;
+    for_tests()?;
     stamp.set()
 }
 
+/// The same code for Node.js, with what the tests of both sides read.
+fn for_tests() -> Result<()> {
+    let built = compile(&["--features", "vectors"])?;
+    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
+    bindgen.input_path(built).nodejs(true)?.typescript(false).out_name("vectors");
+    bindgen.generate(vectors()).context("the joint to Node.js cannot be made")
+}
+
 /// The compiled code, before the joint is made.
-fn compile() -> Result<PathBuf> {
+fn compile(how: &[&str]) -> Result<PathBuf> {
     add_target()?;
     let folder = crate::root().join("target/wasm");
     let mut build = cargo(&["build", "--profile", "wasm", "--package", "vault-wasm", "--lib", "--target", TARGET]);
-    succeed(build.arg("--target-dir").arg(&folder))?;
+    succeed(build.arg("--target-dir").arg(&folder).args(how))?;
     Ok(folder.join(TARGET).join("wasm/vault_wasm.wasm"))
 }
 
