@@ -148,11 +148,7 @@ pub fn read(vectors: &Vectors) -> Result<Read, String> {
     Ok(Read { digits: digits.expose().to_owned(), label: meta.label.clone(), audit_seq: receipt.audit_seq, same_roots })
 }
 
-fn open(
-    slot: &SlotUpload,
-    material: &SecretVec,
-    binding: &Binding,
-) -> Result<(CatalogueRoot, VaultRoot), String> {
+fn open(slot: &SlotUpload, material: &SecretVec, binding: &Binding) -> Result<(CatalogueRoot, VaultRoot), String> {
     let SlotUpload { slot_id, kind, salt, wrap_c, wrap_v, credential_id } = slot.clone();
     let catalogue = CatalogueSlot { slot_id, kind: kind.clone(), salt, wrap_c, credential_id: credential_id.clone() };
     let vault = VaultSlot { slot_id, kind, salt, wrap_v, credential_id };

@@ -2,6 +2,7 @@
 //!
 //! Each step is left out when nothing that it reads has changed, by contents and not by times: a second run does nothing.
 
+mod debian;
 mod inputs;
 mod journeys;
 mod node;
