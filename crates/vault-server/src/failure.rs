@@ -101,6 +101,7 @@ impl From<vault_store::Error> for Failure {
             Refusal::PasskeyLeaked => Code::FactorPrfLeaked,
             Refusal::FactorQuota => Code::FactorTooMany,
             Refusal::NotFound => Code::RecordNotFound,
+            Refusal::CodeUsed => Code::FactorCodeUsed,
             Refusal::Purged => Code::RecordDeleted,
             Refusal::IdConflict => Code::RecordIdConflict,
             Refusal::DeviceRevoked => Code::DeviceRevoked,

@@ -28,6 +28,11 @@ pub(crate) fn place(bucket: String, window_ms: i64, places: i64, now: i64) -> Pl
     Place { bucket, window, until: window + window_ms, places }
 }
 
+/// The password runs of an address that did not get through.
+pub(crate) fn run_bucket(mail_name: &str) -> String {
+    format!("login/mail/{mail_name}")
+}
+
 impl App {
     /// Takes a place in the present window of `bucket`.
     pub(crate) async fn take(&self, bucket: String, window_ms: i64, places: i64, over: Code) -> Result<Taken, Failure> {
@@ -61,7 +66,7 @@ impl App {
             return Err(Failure::Wait(Code::AuthLocked, until - now));
         }
         let window = now - now.rem_euclid(WRONG_TRIES_WINDOW);
-        if self.store.count(&format!("login/mail/{mail_name}"), window, 1).await? <= limits.sign_in_per_mail {
+        if self.store.count(&run_bucket(mail_name), window, 1).await? <= limits.sign_in_per_mail {
             return Ok(());
         }
         let level = match last {
@@ -74,9 +79,27 @@ impl App {
         Err(Failure::Wait(Code::AuthLocked, length))
     }
 
+    /// The places that [`App::begin_password_run`] takes, for who takes them together with something else. Where one of them is
+    /// not free, that function says what follows.
+    ///
+    /// # Errors
+    /// The address is locked.
+    pub(crate) async fn places_of_run(&self, mail_name: &str, net: &str) -> Result<[Place; 2], Failure> {
+        let (limits, now) = (self.limits(), self.now());
+        if let Some((until, _)) = self.store.newest_window(&format!("login/lock/{mail_name}")).await?
+            && now < until
+        {
+            return Err(Failure::Wait(Code::AuthLocked, until - now));
+        }
+        Ok([
+            place(format!("login/net/{net}"), MINUTE, limits.sign_in_per_net, now),
+            place(run_bucket(mail_name), WRONG_TRIES_WINDOW, limits.sign_in_per_mail, now),
+        ])
+    }
+
     /// After a sign-in or step-up that got through: its tries were not wrong ones.
     pub(crate) async fn end_password_run(&self, mail_name: &str) -> Result<(), Failure> {
-        Ok(self.store.clear_counter(&format!("login/mail/{mail_name}")).await?)
+        Ok(self.store.clear_counter(&run_bucket(mail_name)).await?)
     }
 
     /// Notes in the trail of an account that a proof failed; where there is no account, takes as long.
@@ -92,6 +115,11 @@ impl App {
             self.store.count("refused/nobody", 0, 1).await?;
         }
         Ok(())
+    }
+
+    /// The place that [`App::take_totp_try`] takes.
+    pub(crate) fn totp_place(&self, account: vault_store::AccountId) -> Place {
+        place(format!("totp/{account}"), HOUR, self.limits().totp_per_account, self.now())
     }
 
     /// Before a code of the account's TOTP factors is looked at. Given back when the code is right.

@@ -88,23 +88,30 @@ pub(crate) async fn use_code(
 }
 
 async fn use_totp(app: &App, account: AccountId, code: &str) -> Result<Used, Failure> {
+    for (factor, step) in steps_of(app, account, code).await? {
+        // Two authenticators may show the same digits: the other one's may be unused.
+        if app.store.use_totp_step(account, factor, step, app.clock_ms()).await? {
+            return Ok(Used { by: Some(factor), backup_codes_left: None });
+        }
+    }
+    Err(Code::FactorCodeUsed.into())
+}
+
+/// Whose code this is now, each with its time step; there is one at least.
+pub(crate) async fn steps_of(app: &App, account: AccountId, code: &str) -> Result<Vec<(FactorId, i64)>, Failure> {
     // The clock of the phone follows the world, not what this service saw before.
     let now = app.clock_ms();
-    let (mut used, mut late) = (false, None);
+    let (mut steps, mut late) = (Vec::new(), None);
     for factor in app.store.factors(account).await?.iter().filter(|factor| factor.kind == TOTP) {
         let data: TotpData = app.open_factor(factor)?;
         let Some(step) = totp::matching_step(&data.secret.0, code, now) else {
             late = late.or_else(|| totp::steps_late(&data.secret.0, code, now));
             continue;
         };
-        // Two authenticators may show the same digits: the other one's may be unused.
-        if app.store.use_totp_step(account, factor.id, step, now).await? {
-            return Ok(Used { by: Some(factor.id), backup_codes_left: None });
-        }
-        used = true;
+        steps.push((factor.id, step));
     }
     match late {
-        _ if used => Err(Code::FactorCodeUsed.into()),
+        _ if !steps.is_empty() => Ok(steps),
         Some(steps) => Err(Failure::Drift(-steps * totp::STEP_MS / SECOND)),
         None => Err(Code::FactorCodeWrong.into()),
     }

@@ -66,6 +66,9 @@ pub enum Refusal {
     /// The session ended meanwhile.
     #[error("the session is over")]
     Session,
+    /// The code was used in this time step.
+    #[error("the code was used")]
+    CodeUsed,
     /// No such row for this account.
     #[error("no such row for this account")]
     NotFound,

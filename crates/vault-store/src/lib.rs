@@ -39,6 +39,7 @@ mod postgres;
 mod records;
 mod schema;
 mod sessions;
+mod sign_ins;
 mod sqlite;
 mod transaction;
 mod waits;
@@ -65,6 +66,7 @@ pub use records::{
     IndexEntry, Listing, NewRecord, Place, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
+pub use sign_ins::{SignInDone, SignIns};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
 pub use vault_protocol::{
@@ -95,6 +97,7 @@ pub trait Store:
     + Passwords
     + Records
     + Sessions
+    + SignIns
     + Waits
     + Send
     + Sync
@@ -119,6 +122,7 @@ impl<T> Store for T where
         + Passwords
         + Records
         + Sessions
+        + SignIns
         + Waits
         + Send
         + Sync

@@ -12,18 +12,19 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
-use vault_store::{Account, AccountId, Ceremony, ChainHead, SessionLevel, Slot};
+use vault_store::{Account, AccountId, Ceremony, ChainHead, Refusal, SessionLevel, SignInDone, Slot};
 
 use super::sign_up::normalise_email;
-use super::try_ceremony;
+use super::{instead, try_ceremony};
 use crate::app::{App, KDF_PROFILES};
 use crate::audit::Act;
 use crate::authority::{AnySession, open_session};
 use crate::clock::MINUTE;
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::limits::run_bucket;
 use crate::passkeys::{self, Challenge};
-use crate::presence;
+use crate::presence::{self, TOTP};
 use crate::secret_field::SecretField;
 use crate::{tokens, waits};
 
@@ -61,7 +62,7 @@ pub(super) async fn start(
 ) -> Result<Json<LoginStarted>, Failure> {
     let email_norm = normalise_email(&request.email).ok_or(Code::AuthInvalid)?;
     let mail_name = app.mail_name(&email_norm);
-    app.begin_password_run(&mail_name, &caller.limit_net).await?;
+    let places = app.places_of_run(&mail_name, &caller.limit_net).await?;
     let account = match app.store.account_by_email(&email_norm).await? {
         Some(account) => Some(waits::settled(&app, account).await?),
         None => None,
@@ -75,11 +76,19 @@ pub(super) async fn start(
         account_id,
         exists: account.is_some(),
         epoch: account.as_ref().map_or(0, |account| account.epoch),
-        mail_name,
+        mail_name: mail_name.clone(),
         run: SecretField(run.state),
     };
     let login_id = CeremonyId::new();
-    app.store.add_ceremony(&app.ceremony(login_id, PASSWORD, Some(account_id), &state, LIFETIME)?).await?;
+    let ceremony = app.ceremony(login_id, PASSWORD, Some(account_id), &state, LIFETIME)?;
+    match app.store.begin_in_places(&ceremony, &places).await {
+        // Whoever finds no place is told how long that lasts.
+        Err(vault_store::Error::Refused(Refusal::Limit { .. })) => {
+            app.begin_password_run(&mail_name, &caller.limit_net).await?;
+            app.store.add_ceremony(&ceremony).await?;
+        }
+        begun => begun?,
+    }
     Ok(Json(LoginStarted {
         login_id,
         account_id,
@@ -95,13 +104,16 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<LoginFinishRequest>,
 ) -> Result<Json<LoginPasswordProven>, Failure> {
-    let ceremony = try_ceremony(&app, request.login_id, PASSWORD, 1, Code::AuthSessionExpired).await?;
+    let ceremony = open_ceremony(&app, request.login_id, PASSWORD, 1).await?;
     let state: PasswordState = app.ceremony_state(&ceremony)?;
     let finished = app.finish_run(state.account_id, state.run.0.expose(), &request.credential_finalization);
+    // A run proves one password: who begins it has made one guess, and finishing it wrongly teaches nothing more. So the try is
+    // taken by what comes next, or here when it was the wrong one.
     let session_key = match finished {
         Ok(session_key) if state.exists => session_key,
-        Ok(_) => return Err(Code::AuthInvalid.into()),
-        Err(failure) => {
+        wrong => {
+            try_ceremony(&app, request.login_id, PASSWORD, 1, Code::AuthSessionExpired).await?;
+            let Err(failure) = wrong else { return Err(Code::AuthInvalid.into()) };
             let act = Act::by_unknown(&caller, app.now(), audit::action::LOGIN_FAILED).on("password");
             app.note_refused(state.account_id, state.exists, &act).await?;
             return Err(failure);
@@ -150,24 +162,91 @@ pub(super) async fn factor(
     caller: Caller,
     Json(request): Json<LoginFactorRequest>,
 ) -> Result<Json<LoggedIn>, Failure> {
-    let tries = app.limits().factor_tries;
-    let ceremony = try_ceremony(&app, request.login_id, FACTOR, tries, Code::AuthSessionExpired).await?;
+    let ceremony = open_ceremony(&app, request.login_id, FACTOR, app.limits().factor_tries).await?;
     let state: FactorState = app.ceremony_state(&ceremony)?;
-    check_binding(&state, &ceremony, &request)?;
+    let bound = check_binding(&state, &ceremony, &request);
+    let give_back = take_try(&app, &state, &request, bound.is_ok()).await?;
+    bound?;
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
     check_epoch(&account, state.epoch)?;
-    let used = match prove(&app, &caller, &state, &request).await {
-        Ok(used) => used,
+    let step = FactorStep { app: &app, caller: &caller, account: &account, state: &state, request: &request };
+    match step.end(give_back).await {
+        Ok(logged_in) => Ok(Json(logged_in)),
         Err(failure) => {
             note_failure(&app, state.account_id, &caller, "factor").await?;
-            return Err(failure);
+            Err(failure)
         }
-    };
-    app.store.end_ceremony(request.login_id, FACTOR, app.now()).await?;
-    // A backup code stands in for a factor that is lost: a new one comes first.
-    let level = if used.backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
-    let session = begin_session(&app, &account, level, &state.mail_name, &caller).await?;
-    logged_in(&app, &account, session, used.backup_codes_left).await.map(Json)
+    }
+}
+
+/// A ceremony that has tries left; whoever proves something takes one.
+async fn open_ceremony(app: &App, id: CeremonyId, kind: &str, tries: i64) -> Result<Ceremony, Failure> {
+    let found = app.store.ceremony(id, kind, app.now(), tries).await?;
+    found.ok_or_else(|| Code::AuthSessionExpired.into())
+}
+
+/// Takes a try before a code is looked at, and with it, for a code of six digits, a place among the account's. Gives the place.
+async fn take_try(
+    app: &App,
+    state: &FactorState,
+    request: &LoginFactorRequest,
+    bound: bool,
+) -> Result<Option<(String, i64)>, Failure> {
+    let (tries, over) = (app.limits().factor_tries, Code::AuthSessionExpired);
+    if request.kind != TOTP || !bound {
+        try_ceremony(app, request.login_id, FACTOR, tries, over).await?;
+        return Ok(None);
+    }
+    let place = app.totp_place(state.account_id);
+    match app.store.try_in_place(request.login_id, FACTOR, app.now(), tries, &place).await {
+        // Whoever finds no place is told how long that lasts.
+        Err(vault_store::Error::Refused(Refusal::Limit { .. })) => {
+            try_ceremony(app, request.login_id, FACTOR, tries, over).await?;
+            app.take_totp_try(state.account_id).await?;
+        }
+        taken => taken.map_err(|error| instead(error, Refusal::Ceremony, over))?,
+    }
+    Ok(Some((place.bucket, place.window)))
+}
+
+/// The last step of a sign-in, in one transaction.
+struct FactorStep<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    account: &'a Account,
+    state: &'a FactorState,
+    request: &'a LoginFactorRequest,
+}
+
+impl FactorStep<'_> {
+    async fn end(self, give_back: Option<(String, i64)>) -> Result<LoggedIn, Failure> {
+        let Self { app, caller, account, state, request } = self;
+        let (steps, backup_codes_left) = if request.kind == TOTP {
+            (presence::steps_of(app, account.id, &request.code).await?, None)
+        } else {
+            (Vec::new(), prove(app, caller, state, request).await?.backup_codes_left)
+        };
+        // A backup code stands in for a factor that is lost: a new one comes first.
+        let level = if backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
+        let (session, granted) = app.new_session(account.id, account.epoch, level, caller);
+        let now = app.now();
+        let done = SignInDone {
+            ceremony: request.login_id,
+            kind: FACTOR.to_owned(),
+            steps,
+            give_back,
+            clear: run_bucket(&state.mail_name),
+            session,
+            now,
+        };
+        let act = Act::by_owner(account.id, caller, now, audit::action::LOGIN);
+        let completed = app.store.complete_sign_in(&done, &|head| act.link(head)).await;
+        completed.map_err(|error| instead(error, Refusal::Ceremony, Code::AuthSessionExpired))?;
+        if request.kind == TOTP {
+            waits::factor_was_used(app, account.id, caller).await?;
+        }
+        logged_in(app, account, granted, backup_codes_left).await
+    }
 }
 
 /// The second factor: a code, or a passkey that answers this sign-in's challenge.

@@ -49,6 +49,8 @@ mod saves;
 mod sessions;
 #[path = "../tables/shared.rs"]
 mod shared;
+#[path = "../tables/sign_ins.rs"]
+mod sign_ins;
 #[path = "../tables/waits.rs"]
 mod waits;
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, EMPTY, SqlStore, exactly_one, grants, in_transaction, outbox, row, unique};
+use super::{Connection, EMPTY, SqlRow, SqlStore, exactly_one, grants, in_transaction, outbox, row, unique};
 use crate::{AccountId, Ceremonies, Ceremony, CeremonyId, Error, GrantUse, Millis, OutgoingMail, Refusal, SlotId};
 
 #[async_trait]
@@ -59,13 +59,7 @@ impl Ceremonies for SqlStore {
             .fetch_optional(&mut *tx)
             .await?
             .ok_or(Refusal::Ceremony)?;
-            Ok(Ceremony {
-                id,
-                kind: kind.to_owned(),
-                account_id: row::optional_bytes(&row, "ceremonies", "account_id")?.map(AccountId::from_bytes),
-                state_sealed: row.try_get("state_sealed")?,
-                expires_at: row.try_get("expires_at")?,
-            })
+            ceremony_of(&row, id, kind)
         })
     }
 
@@ -95,7 +89,17 @@ impl Ceremonies for SqlStore {
     }
 }
 
-async fn insert(tx: &mut Connection, ceremony: &Ceremony) -> Result<(), Error> {
+pub(super) fn ceremony_of(row: &SqlRow, id: CeremonyId, kind: &str) -> Result<Ceremony, Error> {
+    Ok(Ceremony {
+        id,
+        kind: kind.to_owned(),
+        account_id: row::optional_bytes(row, "ceremonies", "account_id")?.map(AccountId::from_bytes),
+        state_sealed: row.try_get("state_sealed")?,
+        expires_at: row.try_get("expires_at")?,
+    })
+}
+
+pub(super) async fn insert(tx: &mut Connection, ceremony: &Ceremony) -> Result<(), Error> {
     sqlx::query("INSERT INTO ceremonies (id, kind, account_id, state_sealed, expires_at) VALUES ($1, $2, $3, $4, $5)")
         .bind(&ceremony.id.as_bytes()[..])
         .bind(&ceremony.kind)

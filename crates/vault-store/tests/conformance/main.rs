@@ -17,6 +17,7 @@ mod passwords;
 mod postgres;
 mod presence;
 mod records;
+mod sign_ins;
 mod sqlite;
 mod waits;
 
@@ -53,6 +54,7 @@ macro_rules! conformance {
             orders: [an_order_needs_a_record_of_its_active_device, a_record_has_one_order_at_a_time, an_order_ends_once,
                 parallel_reports_end_an_order_once, notes_are_for_own_and_ordered_records, a_device_gets_another_name,
                 a_copy_takes_the_place_of_a_damaged_record],
+            sign_ins: [a_run_begins_where_there_is_a_place, tries_and_places_run_out_together, a_sign_in_ends_once_and_whole],
             records: [a_save_is_idempotent, other_bytes_conflict, a_revoked_device_saves_nothing, the_quota_holds,
                 listing_never_carries_the_secret, superseding_keeps_the_old_one, a_record_of_another_account_is_not_found,
                 release_spends_and_audits, a_refused_release_spends_nothing, releasing_several_audits_each,

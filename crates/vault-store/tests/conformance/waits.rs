@@ -51,8 +51,11 @@ fn add_factor(account: AccountId, n: u8, from: u8, first: bool) -> AddFactor {
     }
 }
 
+/// The factor of [`with_factor`].
+pub(crate) const FACTOR: FactorId = FactorId::from_bytes([20; 16]);
+
 /// An account with a factor; its session is 20.
-async fn with_factor(store: &dyn Store) -> AccountId {
+pub(crate) async fn with_factor(store: &dyn Store) -> AccountId {
     let account = owner(store, 1).await;
     let later = vault_store::Ceremony { expires_at: NOW + 2 * DAY, ..ceremony(20, "totp") };
     store.add_ceremony(&later).await.unwrap();

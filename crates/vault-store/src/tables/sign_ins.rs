@@ -1,0 +1,117 @@
+//! What a sign-in changes in `ceremonies`, `counters`, `factors`, `sessions` and the trail.
+
+use async_trait::async_trait;
+use sqlx::Row;
+
+use super::{Connection, SqlStore, audit, ceremonies, counters, exactly_one, in_transaction, sessions};
+use crate::{Ceremony, CeremonyId, Error, LinkMaker, Millis, Place, Refusal, SignInDone, SignIns};
+
+#[async_trait]
+impl SignIns for SqlStore {
+    async fn begin_in_places(&self, ceremony: &Ceremony, places: &[Place]) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            for place in places {
+                take_if_free(tx, place).await?;
+            }
+            ceremonies::insert(tx, ceremony).await?;
+            Ok(())
+        })
+    }
+
+    async fn ceremony(
+        &self,
+        id: CeremonyId,
+        kind: &str,
+        now: Millis,
+        max_tries: i64,
+    ) -> Result<Option<Ceremony>, Error> {
+        let row = sqlx::query(
+            "SELECT account_id, state_sealed, expires_at FROM ceremonies
+             WHERE id = $1 AND kind = $2 AND NOT used AND expires_at > $3 AND tries < $4",
+        )
+        .bind(&id.as_bytes()[..])
+        .bind(kind)
+        .bind(now)
+        .bind(max_tries)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.as_ref().map(|row| ceremonies::ceremony_of(row, id, kind)).transpose()
+    }
+
+    async fn try_in_place(
+        &self,
+        id: CeremonyId,
+        kind: &str,
+        now: Millis,
+        max_tries: i64,
+        place: &Place,
+    ) -> Result<(), Error> {
+        in_transaction!(self, |tx| {
+            let done = sqlx::query(
+                "UPDATE ceremonies SET tries = tries + 1
+                 WHERE id = $1 AND kind = $2 AND NOT used AND expires_at > $3 AND tries < $4",
+            )
+            .bind(&id.as_bytes()[..])
+            .bind(kind)
+            .bind(now)
+            .bind(max_tries)
+            .execute(&mut *tx)
+            .await?;
+            exactly_one(&done, Refusal::Ceremony)?;
+            take_if_free(tx, place).await
+        })
+    }
+
+    async fn complete_sign_in(&self, done: &SignInDone, link: LinkMaker<'_>) -> Result<(), Error> {
+        let account = done.session.account_id;
+        in_transaction!(self, |tx| {
+            ceremonies::end(tx, done.ceremony, &done.kind, done.now).await?;
+            use_step(tx, done).await?;
+            if let Some((bucket, window)) = &done.give_back {
+                sqlx::query("UPDATE counters SET n = n - 1 WHERE bucket = $1 AND \"window\" = $2")
+                    .bind(bucket)
+                    .bind(window)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            sqlx::query("DELETE FROM counters WHERE bucket = $1").bind(&done.clear).execute(&mut *tx).await?;
+            sessions::insert(tx, &done.session).await?;
+            audit::append(tx, account, link).await?;
+            Ok(())
+        })
+    }
+}
+
+/// Takes a place where there is one.
+async fn take_if_free(tx: &mut Connection, place: &Place) -> Result<(), Error> {
+    let row = sqlx::query("SELECT n FROM counters WHERE bucket = $1 AND \"window\" = $2")
+        .bind(&place.bucket)
+        .bind(place.window)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let taken: i64 = row.map(|row| row.try_get("n")).transpose()?.unwrap_or(0);
+    if taken >= place.places {
+        return Err(Refusal::Limit { until: place.until }.into());
+    }
+    counters::take(tx, place).await
+}
+
+/// Two authenticators may show the same digits: the other one's may be unused.
+async fn use_step(tx: &mut Connection, done: &SignInDone) -> Result<(), Error> {
+    for (factor, step) in &done.steps {
+        let used = sqlx::query(
+            "UPDATE factors SET last_step = $1, used_at = $2
+             WHERE id = $3 AND account_id = $4 AND (last_step IS NULL OR last_step < $1)",
+        )
+        .bind(step)
+        .bind(done.now)
+        .bind(&factor.as_bytes()[..])
+        .bind(&done.session.account_id.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
+        if used.rows_affected() == 1 {
+            return Ok(());
+        }
+    }
+    if done.steps.is_empty() { Ok(()) } else { Err(Refusal::CodeUsed.into()) }
+}
