@@ -16,8 +16,9 @@ struct Entries {
     changed: BTreeMap<String, Option<Vec<u8>>>,
 }
 
-/// Names that are never handed out to be kept: the session with the catalogue root, and what belongs to a device key.
-const SECRET: &[&str] = &["session.json", "device.json", "device.key"];
+/// What may outlive the page: pins, what was seen, and what is sealed or public. Everything else is gone with it.
+const KEPT: [&str; 3] = ["profile.json", "log.json", "reveals.json"];
+const KEPT_FOLDERS: [&str; 3] = ["receipts", "outbox", "evidence"];
 
 impl Memory {
     /// One that begins with what [`changes`](Self::changes) gave before.
@@ -72,7 +73,7 @@ impl fmt::Debug for Memory {
 }
 
 fn may_be_kept(name: &str) -> bool {
-    !SECRET.contains(&name)
+    KEPT.contains(&name) || name.split_once('/').is_some_and(|(folder, _)| KEPT_FOLDERS.contains(&folder))
 }
 
 #[cfg(test)]
@@ -88,6 +89,7 @@ mod tests {
         state.write("receipts/b.json", &"two").unwrap();
         state.write("receipts/a.json", &"one").unwrap();
         state.write("session.json", &"token").unwrap();
+        state.write("something-new.json", &"not known to be harmless").unwrap();
         state.write("reveals.json", &"gone").unwrap();
         state.remove("reveals.json").unwrap();
         assert_eq!(state.names("receipts").unwrap(), ["receipts/a.json", "receipts/b.json"]);

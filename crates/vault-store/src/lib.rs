@@ -66,7 +66,7 @@ pub use records::{
     IndexEntry, Listing, NewRecord, Place, Record, RecordState, Records, ReleaseLinker, Released, SaveSealer, Saved,
 };
 pub use sessions::{LiveSession, Session, SessionLevel, Sessions};
-pub use sign_ins::{SignInDone, SignIns};
+pub use sign_ins::{Gives, Proven, SignIns};
 pub use sqlite::SqliteStore;
 pub use sqlite::backup::{BackupError, Holdings, back_up, examine, restore};
 pub use vault_protocol::{

@@ -1,12 +1,23 @@
-//! Sign-ins: what belongs together in one transaction each, so that a sign-in costs four of them.
+//! Sign-ins and step-ups: what belongs together in one transaction each, so that a sign-in costs four of them and a step-up three.
 
 use async_trait::async_trait;
 
-use crate::{Ceremony, CeremonyId, Error, FactorId, LinkMaker, Millis, Place, Session};
+use crate::{AccountId, Ceremony, CeremonyId, Error, FactorId, Grant, LinkMaker, Millis, Place, Session};
+
+/// What comes of a proof.
+#[derive(Debug, Clone)]
+pub enum Gives {
+    /// A session: it was a sign-in.
+    Session(Session),
+    /// A grant: it was a step-up. An authenticator whose code was used stands in it as what confirmed it.
+    Grant(Grant),
+}
 
 /// Everything was proven: what changes with that.
 #[derive(Debug, Clone)]
-pub struct SignInDone {
+pub struct Proven {
+    /// Whose.
+    pub account_id: AccountId,
     /// Ends.
     pub ceremony: CeremonyId,
     /// Its kind.
@@ -17,14 +28,14 @@ pub struct SignInDone {
     /// Bucket and window of a place that is given back.
     pub give_back: Option<(String, Millis)>,
     /// Bucket that is cleared.
-    pub clear: String,
+    pub clear: Option<String>,
     /// Begins.
-    pub session: Session,
+    pub gives: Gives,
     /// The time now.
     pub now: Millis,
 }
 
-/// The steps of a sign-in.
+/// The steps of a sign-in and of a step-up.
 #[async_trait]
 pub trait SignIns {
     /// Begins a ceremony that takes a place in each of these windows.
@@ -55,9 +66,9 @@ pub trait SignIns {
         place: &Place,
     ) -> Result<(), Error>;
 
-    /// Ends a sign-in: its ceremony ends, its code is used, its session begins, and the trail says so.
+    /// Ends a proof: its ceremony ends, its code is used, its session or grant begins, and the trail says so.
     ///
     /// # Errors
     /// Refusals [`Ceremony`](crate::Refusal::Ceremony), [`CodeUsed`](crate::Refusal::CodeUsed): nothing is changed then.
-    async fn complete_sign_in(&self, done: &SignInDone, link: LinkMaker<'_>) -> Result<(), Error>;
+    async fn complete(&self, proven: &Proven, link: LinkMaker<'_>) -> Result<(), Error>;
 }

@@ -39,3 +39,41 @@ fn code(error: &Error) -> String {
     };
     of_page.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Whatever a call may fail with is said in words of the page; a cancelled one is not said at all.
+    #[test]
+    fn every_code_of_ours_has_its_words() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let words = |language: &str| {
+            let file = folder.join(format!("../../portal/src/i18n/errors.{language}.ts"));
+            std::fs::read_to_string(file).unwrap_or_default()
+        };
+        let (english, german) = (words("en"), words("de"));
+        let mut sources = vec![folder.join("src/failure.rs")];
+        for entry in std::fs::read_dir(folder.join("src/calls")).into_iter().flatten().flatten() {
+            sources.push(entry.path());
+        }
+        let mut found = 0;
+        for source in sources {
+            let text = std::fs::read_to_string(&source).unwrap_or_default();
+            for code in text.split("\"page.").skip(1).filter_map(|rest| rest.split('"').next()) {
+                if code == "cancelled"
+                    || code.is_empty()
+                    || !code.chars().all(|it| it.is_ascii_lowercase() || it == '_')
+                {
+                    continue;
+                }
+                found += 1;
+                for part in ["title", "next"] {
+                    let key = format!("\"error.page.{code}.{part}\"");
+                    assert!(english.contains(&key) && german.contains(&key), "{key}");
+                }
+            }
+        }
+        assert!(found > 10, "{found}");
+    }
+}

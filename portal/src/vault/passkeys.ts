@@ -97,7 +97,7 @@ function derived(credential: PublicKeyCredential): { prf?: string } {
   const results = credential.getClientExtensionResults() as { prf?: { results?: { first?: BufferSource } } };
   const first = results.prf?.results?.first;
   if (first === undefined) return {};
-  const raw = first instanceof ArrayBuffer ? new Uint8Array(first) : new Uint8Array((first as ArrayBufferView).buffer as ArrayBuffer);
+  const raw = ArrayBuffer.isView(first) ? new Uint8Array(first.buffer as ArrayBuffer, first.byteOffset, first.byteLength) : new Uint8Array(first);
   return { prf: toBase64(raw) };
 }
 

@@ -24,6 +24,7 @@ mod sign_in;
 mod sign_up;
 mod status;
 mod step_up;
+mod tries;
 mod waits;
 
 pub(crate) use sign_up::normalise_email;

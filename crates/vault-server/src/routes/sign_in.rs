@@ -12,10 +12,10 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, Signed, audit};
-use vault_store::{Account, AccountId, Ceremony, ChainHead, Refusal, SessionLevel, SignInDone, Slot};
+use vault_store::{Account, AccountId, Ceremony, ChainHead, Gives, Proven, Refusal, SessionLevel, Slot};
 
 use super::sign_up::normalise_email;
-use super::{instead, try_ceremony};
+use super::{instead, tries, try_ceremony};
 use crate::app::{App, KDF_PROFILES};
 use crate::audit::Act;
 use crate::authority::{AnySession, open_session};
@@ -81,14 +81,7 @@ pub(super) async fn start(
     };
     let login_id = CeremonyId::new();
     let ceremony = app.ceremony(login_id, PASSWORD, Some(account_id), &state, LIFETIME)?;
-    match app.store.begin_in_places(&ceremony, &places).await {
-        // Whoever finds no place is told how long that lasts.
-        Err(vault_store::Error::Refused(Refusal::Limit { .. })) => {
-            app.begin_password_run(&mail_name, &caller.limit_net).await?;
-            app.store.add_ceremony(&ceremony).await?;
-        }
-        begun => begun?,
-    }
+    tries::begin_run(&app, &ceremony, &places, &mail_name, &caller).await?;
     Ok(Json(LoginStarted {
         login_id,
         account_id,
@@ -104,7 +97,7 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<LoginFinishRequest>,
 ) -> Result<Json<LoginPasswordProven>, Failure> {
-    let ceremony = open_ceremony(&app, request.login_id, PASSWORD, 1).await?;
+    let ceremony = tries::open(&app, request.login_id, PASSWORD, 1, Code::AuthSessionExpired).await?;
     let state: PasswordState = app.ceremony_state(&ceremony)?;
     let finished = app.finish_run(state.account_id, state.run.0.expose(), &request.credential_finalization);
     // A run proves one password: who begins it has made one guess, and finishing it wrongly teaches nothing more. So the try is
@@ -162,10 +155,12 @@ pub(super) async fn factor(
     caller: Caller,
     Json(request): Json<LoginFactorRequest>,
 ) -> Result<Json<LoggedIn>, Failure> {
-    let ceremony = open_ceremony(&app, request.login_id, FACTOR, app.limits().factor_tries).await?;
+    let (tries, over) = (app.limits().factor_tries, Code::AuthSessionExpired);
+    let ceremony = tries::open(&app, request.login_id, FACTOR, tries, over).await?;
     let state: FactorState = app.ceremony_state(&ceremony)?;
     let bound = check_binding(&state, &ceremony, &request);
-    let give_back = take_try(&app, &state, &request, bound.is_ok()).await?;
+    let code_of = (request.kind == TOTP && bound.is_ok()).then_some(state.account_id);
+    let give_back = tries::take(&app, request.login_id, FACTOR, code_of, over).await?;
     bound?;
     let account = app.store.account(state.account_id).await?.ok_or(Code::AuthInvalid)?;
     check_epoch(&account, state.epoch)?;
@@ -177,36 +172,6 @@ pub(super) async fn factor(
             Err(failure)
         }
     }
-}
-
-/// A ceremony that has tries left; whoever proves something takes one.
-async fn open_ceremony(app: &App, id: CeremonyId, kind: &str, tries: i64) -> Result<Ceremony, Failure> {
-    let found = app.store.ceremony(id, kind, app.now(), tries).await?;
-    found.ok_or_else(|| Code::AuthSessionExpired.into())
-}
-
-/// Takes a try before a code is looked at, and with it, for a code of six digits, a place among the account's. Gives the place.
-async fn take_try(
-    app: &App,
-    state: &FactorState,
-    request: &LoginFactorRequest,
-    bound: bool,
-) -> Result<Option<(String, i64)>, Failure> {
-    let (tries, over) = (app.limits().factor_tries, Code::AuthSessionExpired);
-    if request.kind != TOTP || !bound {
-        try_ceremony(app, request.login_id, FACTOR, tries, over).await?;
-        return Ok(None);
-    }
-    let place = app.totp_place(state.account_id);
-    match app.store.try_in_place(request.login_id, FACTOR, app.now(), tries, &place).await {
-        // Whoever finds no place is told how long that lasts.
-        Err(vault_store::Error::Refused(Refusal::Limit { .. })) => {
-            try_ceremony(app, request.login_id, FACTOR, tries, over).await?;
-            app.take_totp_try(state.account_id).await?;
-        }
-        taken => taken.map_err(|error| instead(error, Refusal::Ceremony, over))?,
-    }
-    Ok(Some((place.bucket, place.window)))
 }
 
 /// The last step of a sign-in, in one transaction.
@@ -230,17 +195,18 @@ impl FactorStep<'_> {
         let level = if backup_codes_left.is_some() { SessionLevel::FactorsOnly } else { SessionLevel::Full };
         let (session, granted) = app.new_session(account.id, account.epoch, level, caller);
         let now = app.now();
-        let done = SignInDone {
+        let proven = Proven {
+            account_id: account.id,
             ceremony: request.login_id,
             kind: FACTOR.to_owned(),
             steps,
             give_back,
-            clear: run_bucket(&state.mail_name),
-            session,
+            clear: Some(run_bucket(&state.mail_name)),
+            gives: Gives::Session(session),
             now,
         };
         let act = Act::by_owner(account.id, caller, now, audit::action::LOGIN);
-        let completed = app.store.complete_sign_in(&done, &|head| act.link(head)).await;
+        let completed = app.store.complete(&proven, &|head| act.link(head)).await;
         completed.map_err(|error| instead(error, Refusal::Ceremony, Code::AuthSessionExpired))?;
         if request.kind == TOTP {
             waits::factor_was_used(app, account.id, caller).await?;

@@ -9,21 +9,23 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::{CeremonyId, FixedBytes, audit, sha256};
-use vault_store::{AccountId, Grant, Slot};
+use vault_store::{AccountId, FactorId, Gives, Grant, Proven, Refusal, Slot};
 use zeroize::Zeroizing;
 
 use super::sign_in::salt;
-use super::try_ceremony;
+use super::{instead, tries};
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::Session;
 use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::failure::{Failure, Fault};
 use crate::http::{Caller, Json};
+use crate::limits::run_bucket;
 use crate::notices::Event;
 use crate::passkeys::{self, Challenge};
+use crate::presence::{self, TOTP};
 use crate::secret_field::SecretField;
-use crate::{notices, presence, tokens};
+use crate::{notices, tokens, waits};
 
 const CEREMONY: &str = "step-up";
 const LIFETIME: i64 = 5 * MINUTE;
@@ -65,10 +67,11 @@ pub(super) async fn start(
             return Err(if has_passkeys { Code::FactorPrfUnavailable } else { Code::RequestInvalid }.into());
         }
     }
+    let mut places = Vec::new();
     let run = match (request.purpose.opens_vault(), &request.credential_request) {
         (_, None) => None,
         (true, Some(credential_request)) => {
-            app.begin_password_run(&mail_name, &caller.limit_net).await?;
+            places = app.places_of_run(&mail_name, &caller.limit_net).await?.to_vec();
             Some(app.begin_run(account.id, Some(&account.opaque_record), credential_request)?)
         }
         (false, Some(_)) => return Err(Code::RequestInvalid.into()),
@@ -80,7 +83,7 @@ pub(super) async fn start(
         purpose: request.purpose,
         target: request.target,
         session: FixedBytes(session.token_hash()),
-        mail_name,
+        mail_name: mail_name.clone(),
         run,
         passkey: passkey_state,
         by_passkey,
@@ -90,12 +93,15 @@ pub(super) async fn start(
     let ceremony = app.ceremony(step_id, CEREMONY, Some(account.id), &state, LIFETIME)?;
     let kinds = match code {
         Some(code) => {
+            if !places.is_empty() {
+                app.begin_password_run(&mail_name, &caller.limit_net).await?;
+            }
             let mail = app.code_notice(Some(&account), &Event::StepUpCode(code))?;
             app.store.add_ceremony_with_mail(&ceremony, &mail).await?;
             vec![MAILED_CODE.to_owned()]
         }
         None => {
-            app.store.add_ceremony(&ceremony).await?;
+            tries::begin_run(&app, &ceremony, &places, &mail_name, &caller).await?;
             if by_passkey { vec![PASSKEY.to_owned()] } else { presence::kinds(&app, account.id).await? }
         }
     };
@@ -119,67 +125,121 @@ pub(super) async fn finish(
     caller: Caller,
     Json(request): Json<StepUpFinishRequest>,
 ) -> Result<Json<SteppedUp>, Failure> {
-    let over = Code::StepupGrantUsed;
-    let ceremony = try_ceremony(&app, request.step_id, CEREMONY, app.limits().factor_tries, over).await?;
+    let (tries, over) = (app.limits().factor_tries, Code::StepupGrantUsed);
+    let ceremony = tries::open(&app, request.step_id, CEREMONY, tries, over).await?;
     let state: Confirming = app.ceremony_state(&ceremony)?;
     if state.session.0 != session.token_hash() {
         return Err(over.into());
     }
     let account = session.account();
-    let (used, opens) = match prove(&app, account, &caller, &state, &request).await {
-        Ok(proven) => proven,
+    let step = Step { app: &app, caller: &caller, session: &session, state: &state, request: &request };
+    match step.end().await {
+        Ok(stepped_up) => Ok(Json(stepped_up)),
         Err(failure) => {
             let act = Act::by_unknown(&caller, app.now(), audit::action::STEPUP_FAILED).on(&state.target);
             app.store.append_audit(account, &|head| act.link(head)).await?;
-            return Err(failure);
+            Err(failure)
         }
-    };
-    app.store.end_ceremony(request.step_id, CEREMONY, app.now()).await?;
-    if state.run.is_some() {
-        app.end_password_run(&state.mail_name).await?;
     }
-    let (token, hash) = tokens::new_token();
-    let now = app.now();
-    let grant = Grant {
-        hash,
-        account_id: account,
-        session_hash: session.token_hash(),
-        purpose: state.purpose.name().to_owned(),
-        target: state.target.clone(),
-        confirmed_by: used.by,
-        expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
-    };
-    let act =
-        Act::by_owner(account, &caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
-    app.store.add_grant(&grant, &|head| act.link(head)).await?;
-    let slots =
-        if state.purpose.opens_vault() { vault_slots(&app, account, opens.as_deref()).await? } else { Vec::new() };
-    Ok(Json(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots, backup_codes_left: used.backup_codes_left }))
 }
 
-/// The password first: a wrong one must not use a code up. Returns also which passkey opens the vault, where one does it.
-async fn prove(
+/// The proof of a step-up, and what comes of it.
+struct Step<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    session: &'a Session,
+    state: &'a Confirming,
+    request: &'a StepUpFinishRequest,
+}
+
+/// What was proven.
+struct Shown {
+    steps: Vec<(FactorId, i64)>,
+    used: presence::Used,
+    /// Which passkey opens the vault, where one does it.
+    opens: Option<Vec<u8>>,
+}
+
+impl Step<'_> {
+    async fn end(self) -> Result<SteppedUp, Failure> {
+        let Self { app, caller, session, state, request } = self;
+        let (account, over) = (session.account(), Code::StepupGrantUsed);
+        // The password first: a wrong one must not use a code up.
+        let password = prove_password(app, account, state, request);
+        let by_code = request.kind == TOTP && state.mailed.is_none() && !state.by_passkey;
+        let code_of = (by_code && password.is_ok()).then_some(account);
+        let give_back = tries::take(app, request.step_id, CEREMONY, code_of, over).await?;
+        password?;
+        let Shown { steps, used, opens } = self.prove(by_code).await?;
+        let (token, hash) = tokens::new_token();
+        let now = app.now();
+        let grant = Grant {
+            hash,
+            account_id: account,
+            session_hash: session.token_hash(),
+            purpose: state.purpose.name().to_owned(),
+            target: state.target.clone(),
+            confirmed_by: used.by,
+            expires_at: now + i64::try_from(GRANT_SECONDS).unwrap_or(300) * SECOND,
+        };
+        let proven = Proven {
+            account_id: account,
+            ceremony: request.step_id,
+            kind: CEREMONY.to_owned(),
+            steps,
+            give_back,
+            clear: state.run.is_some().then(|| run_bucket(&state.mail_name)),
+            gives: Gives::Grant(grant),
+            now,
+        };
+        let act =
+            Act::by_owner(account, caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
+        let completed = app.store.complete(&proven, &|head| act.link(head)).await;
+        completed.map_err(|error| instead(error, Refusal::Ceremony, over))?;
+        if by_code {
+            waits::factor_was_used(app, account, caller).await?;
+        }
+        let opened = state.purpose.opens_vault();
+        let slots = if opened { vault_slots(app, account, opens.as_deref()).await? } else { Vec::new() };
+        let backup_codes_left = used.backup_codes_left;
+        Ok(SteppedUp { grant: token, expires_in: GRANT_SECONDS, slots, backup_codes_left })
+    }
+
+    async fn prove(&self, by_code: bool) -> Result<Shown, Failure> {
+        let Self { app, caller, session, state, request } = self;
+        let account = session.account();
+        if by_code {
+            let steps = presence::steps_of(app, account, &request.code).await?;
+            return Ok(Shown { steps, used: presence::Used { by: None, backup_codes_left: None }, opens: None });
+        }
+        let (used, opens) = if let Some(mailed) = &state.mailed {
+            (use_mailed_code(app, account, mailed, request).await?, None)
+        } else if request.kind == PASSKEY {
+            use_passkey(app, account, caller, state, request).await?
+        } else if state.by_passkey {
+            return Err(Code::AuthInvalid.into());
+        } else {
+            (presence::use_code(app, account, caller, &request.kind, &request.code).await?, None)
+        };
+        Ok(Shown { steps: Vec::new(), used, opens })
+    }
+}
+
+/// That the password was typed again, where it was asked for.
+fn prove_password(
     app: &App,
     account: AccountId,
-    caller: &Caller,
     state: &Confirming,
     request: &StepUpFinishRequest,
-) -> Result<(presence::Used, Option<Vec<u8>>), Failure> {
+) -> Result<(), Failure> {
     match (&state.run, &request.credential_finalization) {
-        (None, None) => {}
-        (Some(run), Some(finalization)) => drop(app.finish_run(account, run.0.expose(), finalization)?),
-        _ => return Err(Code::AuthInvalid.into()),
+        (None, None) => Ok(()),
+        (Some(run), Some(finalization)) => {
+            app.finish_run(account, run.0.expose(), finalization)?;
+            Ok(())
+        }
+        _ => Err(Code::AuthInvalid.into()),
     }
-    if let Some(mailed) = &state.mailed {
-        return Ok((use_mailed_code(app, account, mailed, request).await?, None));
-    }
-    if request.kind == PASSKEY {
-        return use_passkey(app, account, caller, state, request).await;
-    }
-    if state.by_passkey {
-        return Err(Code::AuthInvalid.into());
-    }
-    Ok((presence::use_code(app, account, caller, &request.kind, &request.code).await?, None))
 }
 
 /// A passkey that answers this step-up's challenge. Where no password was given, it has to open the vault.

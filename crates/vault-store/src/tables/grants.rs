@@ -9,20 +9,7 @@ use crate::{Error, FactorId, Grant, GrantUse, Grants, LinkMaker, Refusal};
 impl Grants for SqlStore {
     async fn add_grant(&self, grant: &Grant, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            sqlx::query(
-                "INSERT INTO grants (hash, account_id, session_hash, purpose, target, confirmed_by, expires_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(&grant.hash[..])
-            .bind(&grant.account_id.as_bytes()[..])
-            .bind(&grant.session_hash[..])
-            .bind(&grant.purpose)
-            .bind(&grant.target)
-            .bind(grant.confirmed_by.as_ref().map(|id| &id.as_bytes()[..]))
-            .bind(grant.expires_at)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| unique(error, Refusal::IdTaken))?;
+            insert(tx, grant, grant.confirmed_by).await?;
             audit::append(tx, grant.account_id, link).await?;
             Ok(())
         })
@@ -34,6 +21,25 @@ impl Grants for SqlStore {
             Ok(())
         })
     }
+}
+
+/// Notes a new grant inside a transaction, and what confirmed it.
+pub(super) async fn insert(tx: &mut Connection, grant: &Grant, confirmed_by: Option<FactorId>) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO grants (hash, account_id, session_hash, purpose, target, confirmed_by, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&grant.hash[..])
+    .bind(&grant.account_id.as_bytes()[..])
+    .bind(&grant.session_hash[..])
+    .bind(&grant.purpose)
+    .bind(&grant.target)
+    .bind(confirmed_by.as_ref().map(|id| &id.as_bytes()[..]))
+    .bind(grant.expires_at)
+    .execute(tx)
+    .await
+    .map_err(|error| unique(error, Refusal::IdTaken))?;
+    Ok(())
 }
 
 /// Spends a grant inside the transaction of the act it allows.

@@ -1,10 +1,10 @@
-//! What a sign-in changes in `ceremonies`, `counters`, `factors`, `sessions` and the trail.
+//! What sign-ins and step-ups change in `ceremonies`, `counters`, `factors`, `sessions`, `grants` and the trail.
 
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Connection, SqlStore, audit, ceremonies, counters, exactly_one, in_transaction, sessions};
-use crate::{Ceremony, CeremonyId, Error, LinkMaker, Millis, Place, Refusal, SignInDone, SignIns};
+use super::{Connection, SqlStore, audit, ceremonies, counters, exactly_one, grants, in_transaction, sessions};
+use crate::{Ceremony, CeremonyId, Error, FactorId, Gives, LinkMaker, Millis, Place, Proven, Refusal, SignIns};
 
 #[async_trait]
 impl SignIns for SqlStore {
@@ -62,21 +62,25 @@ impl SignIns for SqlStore {
         })
     }
 
-    async fn complete_sign_in(&self, done: &SignInDone, link: LinkMaker<'_>) -> Result<(), Error> {
-        let account = done.session.account_id;
+    async fn complete(&self, proven: &Proven, link: LinkMaker<'_>) -> Result<(), Error> {
         in_transaction!(self, |tx| {
-            ceremonies::end(tx, done.ceremony, &done.kind, done.now).await?;
-            use_step(tx, done).await?;
-            if let Some((bucket, window)) = &done.give_back {
+            ceremonies::end(tx, proven.ceremony, &proven.kind, proven.now).await?;
+            let used = use_step(tx, proven).await?;
+            if let Some((bucket, window)) = &proven.give_back {
                 sqlx::query("UPDATE counters SET n = n - 1 WHERE bucket = $1 AND \"window\" = $2")
                     .bind(bucket)
                     .bind(window)
                     .execute(&mut *tx)
                     .await?;
             }
-            sqlx::query("DELETE FROM counters WHERE bucket = $1").bind(&done.clear).execute(&mut *tx).await?;
-            sessions::insert(tx, &done.session).await?;
-            audit::append(tx, account, link).await?;
+            if let Some(bucket) = &proven.clear {
+                sqlx::query("DELETE FROM counters WHERE bucket = $1").bind(bucket).execute(&mut *tx).await?;
+            }
+            match &proven.gives {
+                Gives::Session(session) => sessions::insert(tx, session).await?,
+                Gives::Grant(grant) => grants::insert(tx, grant, grant.confirmed_by.or(used)).await?,
+            }
+            audit::append(tx, proven.account_id, link).await?;
             Ok(())
         })
     }
@@ -96,22 +100,22 @@ async fn take_if_free(tx: &mut Connection, place: &Place) -> Result<(), Error> {
     counters::take(tx, place).await
 }
 
-/// Two authenticators may show the same digits: the other one's may be unused.
-async fn use_step(tx: &mut Connection, done: &SignInDone) -> Result<(), Error> {
-    for (factor, step) in &done.steps {
+/// Two authenticators may show the same digits: the other one's may be unused. Gives the one that was used.
+async fn use_step(tx: &mut Connection, proven: &Proven) -> Result<Option<FactorId>, Error> {
+    for (factor, step) in &proven.steps {
         let used = sqlx::query(
             "UPDATE factors SET last_step = $1, used_at = $2
              WHERE id = $3 AND account_id = $4 AND (last_step IS NULL OR last_step < $1)",
         )
         .bind(step)
-        .bind(done.now)
+        .bind(proven.now)
         .bind(&factor.as_bytes()[..])
-        .bind(&done.session.account_id.as_bytes()[..])
+        .bind(&proven.account_id.as_bytes()[..])
         .execute(&mut *tx)
         .await?;
         if used.rows_affected() == 1 {
-            return Ok(());
+            return Ok(Some(*factor));
         }
     }
-    if done.steps.is_empty() { Ok(()) } else { Err(Refusal::CodeUsed.into()) }
+    if proven.steps.is_empty() { Ok(None) } else { Err(Refusal::CodeUsed.into()) }
 }

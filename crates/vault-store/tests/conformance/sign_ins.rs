@@ -1,6 +1,6 @@
 //! Sign-ins: what belongs together happens together, or not at all.
 
-use vault_store::{AccountId, Place, Refusal, SignInDone, Store};
+use vault_store::{AccountId, Gives, Grant, GrantUse, Place, Proven, Refusal, Store};
 
 use crate::fixture::{LATER, NOW, at_once, bytes, ceremony, ceremony_id, link, refusal, session};
 use crate::waits::{FACTOR, with_factor};
@@ -9,14 +9,15 @@ fn place(places: i64) -> Place {
     Place { bucket: "login/mail/x".into(), window: NOW, until: LATER, places }
 }
 
-fn done(account: AccountId, n: u8, step: i64) -> SignInDone {
-    SignInDone {
+fn proven(account: AccountId, n: u8, step: i64) -> Proven {
+    Proven {
+        account_id: account,
         ceremony: ceremony_id(n),
         kind: "login/factor".into(),
         steps: vec![(FACTOR, step)],
         give_back: Some(("totp/x".into(), NOW)),
-        clear: "login/mail/x".into(),
-        session: session(account, n),
+        clear: Some("login/mail/x".into()),
+        gives: Gives::Session(session(account, n)),
         now: NOW,
     }
 }
@@ -58,9 +59,9 @@ pub(crate) async fn a_sign_in_ends_once_and_whole(store: &dyn Store) {
     store.count("login/mail/x", NOW, 2).await.unwrap();
     let head = store.audit_head(account).await.unwrap();
     let ends = (0..6).map(|n| {
-        let mut done = done(account, 31, 70);
-        done.session.token_hash = bytes(100 + n);
-        async move { store.complete_sign_in(&done, &link).await.is_ok() }
+        let mut proven = proven(account, 31, 70);
+        proven.gives = Gives::Session(session(account, 100 + n));
+        async move { store.complete(&proven, &link).await.is_ok() }
     });
     assert_eq!(at_once(ends).await, 1);
     assert_eq!(store.audit_head(account).await.unwrap().seq, head.seq + 1);
@@ -68,10 +69,33 @@ pub(crate) async fn a_sign_in_ends_once_and_whole(store: &dyn Store) {
     assert_eq!(store.counted("login/mail/x", NOW).await.unwrap(), 0);
     // The same code, in a sign-in of its own: nothing is changed.
     store.add_ceremony(&ceremony(32, "login/factor")).await.unwrap();
-    assert_eq!(refusal(store.complete_sign_in(&done(account, 32, 70), &link).await), Refusal::CodeUsed);
+    assert_eq!(refusal(store.complete(&proven(account, 32, 70), &link).await), Refusal::CodeUsed);
     assert!(store.ceremony(ceremony_id(32), "login/factor", NOW, 1).await.unwrap().is_some());
     assert!(store.session(session(account, 32).token_hash).await.unwrap().is_none());
     assert_eq!(store.audit_head(account).await.unwrap().seq, head.seq + 1);
-    store.complete_sign_in(&done(account, 32, 71), &link).await.unwrap();
+    store.complete(&proven(account, 32, 71), &link).await.unwrap();
     assert!(store.session(session(account, 32).token_hash).await.unwrap().is_some());
+
+    // A step-up ends in the same way, with a grant that names what confirmed it.
+    store.add_ceremony(&ceremony(33, "login/factor")).await.unwrap();
+    let grant = Grant {
+        hash: bytes(33),
+        account_id: account,
+        session_hash: bytes(20),
+        purpose: "factors".into(),
+        target: "t".into(),
+        confirmed_by: None,
+        expires_at: LATER,
+    };
+    let step_up = Proven { gives: Gives::Grant(grant), clear: None, give_back: None, ..proven(account, 33, 72) };
+    store.complete(&step_up, &link).await.unwrap();
+    let fits = GrantUse {
+        hash: bytes(33),
+        account_id: account,
+        session_hash: bytes(20),
+        purpose: "factors".into(),
+        target: "t".into(),
+        now: NOW,
+    };
+    store.spend_grant(&fits).await.unwrap();
 }
