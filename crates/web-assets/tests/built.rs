@@ -5,9 +5,9 @@
 use http::HeaderMap;
 use web_assets::{Asset, Page, answer, assets};
 
-/// Texts that look like addresses and are none that a page would ask: names of XML vocabularies, and where libraries explain
-/// an error of their programmers.
-const NO_REQUESTS: [&str; 1] = ["http://www.w3.org/"];
+/// Texts that look like addresses and are none that a page would ask: names of XML vocabularies, and the example of an
+/// address in a hint (a name that RFC 2606 keeps for examples).
+const NO_REQUESTS: [&str; 2] = ["http://www.w3.org/", "https://keys.example.org"];
 
 /// Whether there is something to test.
 fn built() -> bool {
