@@ -14,7 +14,7 @@ use vault_protocol::{AccountId, Bytes, FixedBytes, Millis, PublicKey, routes, ve
 use crate::bundle::AuditBundle;
 use crate::client::Owner;
 use crate::log::fault;
-use crate::reveal::{Authors, verified_save};
+use crate::reveal::{Authors, statements, verified_save};
 use crate::reveals::is_release;
 use crate::state::Profile;
 use crate::{Client, Error, Transport};
@@ -478,7 +478,14 @@ fn check_receipts(bundle: &AuditBundle, pins: &Pins<'_>, report: &mut AuditRepor
 }
 
 fn check_records(bundle: &AuditBundle, entries: &[AuditEntry], pins: &Pins<'_>, report: &mut AuditReport) {
-    let authors = Authors::of(pins.account_id, &pins.statement, &bundle.certificates);
+    let statements = match statements(pins.account_id, &pins.statement, &bundle.former_statements) {
+        Ok(statements) => statements,
+        Err(_) => {
+            report.problem(None, "the key statements before the present one do not belong to it".to_owned());
+            vec![pins.statement.clone()]
+        }
+    };
+    let authors = Authors::of(pins.account_id, &statements, &bundle.certificates);
     for view in &bundle.records {
         if verified_save(view, pins.account_id, &authors).is_some() {
             report.records += 1;

@@ -33,6 +33,9 @@ pub struct AuditBundle {
     /// When it was made, by the clock of the computer that made it.
     pub made_at: Millis,
     pub(crate) key_statement: Signed,
+    /// Those before it, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) former_statements: Vec<Signed>,
     pub(crate) receipt_pk: PublicKey,
     pub(crate) log_pk: PublicKey,
     pub(crate) entries: Vec<Bytes>,
@@ -140,6 +143,7 @@ impl<T: Transport> Client<T> {
             account_id: profile.account_id,
             made_at: self.now(),
             key_statement: profile.key_statement.clone(),
+            former_statements: devices.former_statements,
             receipt_pk: profile.receipt_pk.clone(),
             log_pk: profile.log_pk.clone(),
             entries: trail.bytes,

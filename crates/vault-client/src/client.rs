@@ -30,6 +30,8 @@ pub struct Client<T> {
     log_fault_found: fn(&Error),
     /// How long a new entry may take into the log while somebody waits.
     pub(crate) patience: Duration,
+    /// Whether keys of a later generation are taken for the account's at a sign-in.
+    pub(crate) accepts_new_keys: bool,
     mailed_code: Box<AskForMailedCode>,
 }
 
@@ -60,6 +62,7 @@ impl<T: Transport> Client<T> {
             backup_code_used,
             log_fault_found,
             patience: PATIENCE,
+            accepts_new_keys: false,
             mailed_code,
         }
     }
@@ -99,6 +102,13 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same client that accepts at a sign-in that the account began again with new keys. To be asked for only after the
+    /// fingerprint was compared with the new kit.
+    #[must_use]
+    pub fn accepting_new_keys(self, accepts: bool) -> Self {
+        Self { accepts_new_keys: accepts, ..self }
     }
 
     pub(crate) fn tell_log_fault(&self, error: &Error) {

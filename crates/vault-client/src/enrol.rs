@@ -14,7 +14,7 @@ use vault_protocol::messages::{
 use vault_protocol::problem::Code;
 use vault_protocol::{AuthorId, DeviceId, FixedBytes, Millis, Signed, routes, verify};
 
-use crate::reveal::verified_save;
+use crate::reveal::{statements, verified_save};
 use crate::state::DeviceFile;
 use crate::{Client, Confirm, Error, Presence, Transport};
 
@@ -85,8 +85,10 @@ pub struct DeviceSummary {
     pub gaps: Option<Vec<u64>>,
     /// Rotation orders that wait for it.
     pub open_orders: u64,
-    /// Whether its certificate is signed by the account's identity key.
+    /// Whether its certificate is signed by the account's identity key, or was by the one of its time.
     pub verified: bool,
+    /// Whether it was enrolled before the account got its present keys: what it saves can be read once it is enrolled again.
+    pub former: bool,
     /// Whether it is this computer.
     pub this_computer: bool,
 }
@@ -378,9 +380,14 @@ impl<T: Transport> Client<T> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let labels = owner.catalogue.label_key();
         let account = owner.profile.account_id;
+        let statements = statements(account, &owner.statement, &list.former_statements)?;
         let summaries = list.devices.iter().map(|device| {
-            let certificate = verify::certificate(&device.certificate, account, &owner.statement.identity_pk).ok();
-            let certificate = certificate.filter(|certificate| certificate.device_id == device.device_id);
+            let certified = statements.iter().find_map(|statement| {
+                let certificate = verify::certificate(&device.certificate, account, &statement.identity_pk).ok()?;
+                (certificate.device_id == device.device_id).then_some((certificate, statement.generation))
+            });
+            let former = certified.as_ref().is_some_and(|(_, generation)| *generation < owner.statement.generation);
+            let certificate = certified.map(|(certificate, _)| certificate);
             let enrolled_name = certificate.as_ref().map(|certificate| certificate.name.clone()).unwrap_or_default();
             let label = device.label_sealed.as_ref().filter(|_| certificate.is_some());
             let label = label.and_then(|label| labels.open(account, device.device_id, label).ok());
@@ -397,6 +404,7 @@ impl<T: Transport> Client<T> {
                 gaps: None,
                 open_orders: device.open_orders,
                 verified: certificate.is_some(),
+                former,
                 this_computer: this.as_ref().is_some_and(|this| this.device_id == device.device_id),
             }
         });

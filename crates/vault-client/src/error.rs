@@ -49,6 +49,15 @@ pub enum Error {
         /// For how many days.
         days: i64,
     },
+    /// The account began again with new keys, which nobody on this computer has accepted so far.
+    #[error("the account has new keys, fingerprint {fingerprint}, that this computer does not know")]
+    NewKeys {
+        /// What is to be compared with the new kit.
+        fingerprint: String,
+    },
+    /// The record was saved before the account got its present keys.
+    #[error("this key was saved before the account began again with new keys")]
+    FormerKeys,
     /// The service calls itself by another address than the one it was reached under.
     #[error("the service calls itself {found}, but it was reached as {expected}")]
     WrongOrigin {
@@ -141,6 +150,8 @@ impl Error {
             Self::Unverified { .. } => Code::RecordUnverified,
             Self::AccountKeyMismatch => Code::DeviceAccountKeyMismatch,
             Self::Inconsistent(_) | Self::Log { .. } => Code::LogInconsistent,
+            Self::NewKeys { .. } => Code::AuthNewKeys,
+            Self::FormerKeys => Code::RecoverNoSlot,
             Self::PrfUnavailable => Code::FactorPrfUnavailable,
             Self::OnlyPasskeys => Code::FactorRequired,
             Self::NotSignedIn => Code::AuthSessionExpired,

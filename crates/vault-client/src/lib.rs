@@ -5,7 +5,7 @@
 //! | `sign_up`, `sign_in`, `factors` | the owner's way in, second factor included |
 //! | `passkeys` | passkeys: adding, signing in, opening the vault; `authenticator` is the joint to what keeps them |
 //! | `step_up` | fresh proof of presence for one act |
-//! | `recover`, `reset`, `kit` | what to do when password, factors or kit are lost |
+//! | `recover`, `reset`, `renew`, `kit` | what to do when password, factors, both or the kit are lost |
 //! | `waits` | the delays before weighty changes, and cancelling them |
 //! | `enrol` | a device joins: by code, or directly from a program that is signed in |
 //! | `save` | seal, put in the outbox, deliver, verify the receipt |
@@ -38,6 +38,7 @@ mod orders;
 mod passkeys;
 mod password;
 mod recover;
+mod renew;
 mod reset;
 mod reveal;
 mod reveals;
@@ -67,6 +68,7 @@ pub use memory::Memory;
 pub use orders::{OrderSummary, OrderToDo, Ordered};
 pub use passkeys::NewPasskey;
 pub use recover::Recovery;
+pub use renew::{BroughtOver, NewStart};
 pub use reset::LostFactors;
 pub use reveal::{Afterwards, ExportedKey, RecordSummary, RevealedKey, RevealedSecret};
 pub use save::{Delivery, KeyToSave, Outcome, Standing, StartupKeyToSave, ToSave};

@@ -138,7 +138,7 @@ impl<T: Transport> Client<T> {
 }
 
 /// The slot as the two readers of its halves take it.
-fn halves(slot: &SlotUpload) -> (CatalogueSlot, VaultSlot) {
+pub(crate) fn halves(slot: &SlotUpload) -> (CatalogueSlot, VaultSlot) {
     let SlotUpload { slot_id, kind, salt, wrap_c, wrap_v, credential_id } = slot.clone();
     let catalogue = CatalogueSlot { slot_id, kind: kind.clone(), salt, wrap_c, credential_id: credential_id.clone() };
     (catalogue, VaultSlot { slot_id, kind, salt, wrap_v, credential_id })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use secret::RecoveryPassword;
-use vault_crypto::VaultRoot;
 use vault_crypto::record::{Meta, Secret, open_meta, open_secret};
+use vault_crypto::{BoxKey, VaultRoot};
 use vault_protocol::limits::MAX_PAGE;
 use vault_protocol::messages::{
     DeviceList, ExportRequest, Exported, Purpose, RecordPage, RecordView, RevealRequest, Revealed, export_target,
@@ -44,6 +44,9 @@ pub struct RecordSummary {
     pub finding: Option<(Finding, Millis, String)>,
     /// Number of the save among its author's.
     pub seq: u64,
+    /// Whether it was saved before the account got its present keys: then only the emergency kit of that time opens it
+    /// ([`Client::bring_over`]).
+    pub former: bool,
 }
 
 /// A released key.
@@ -87,26 +90,32 @@ pub struct ExportedKey {
     pub receipt: Signed,
 }
 
-/// Keys and names of those who may author records.
-pub(crate) struct Authors(BTreeMap<AuthorId, (PublicKey, String)>);
+/// Keys and names of those who may author records: each only under the keys it was certified for.
+pub(crate) struct Authors(BTreeMap<(AuthorId, u32), (PublicKey, String)>);
 
 impl Authors {
-    /// The devices whose certificates are signed by the identity key, and the owner.
-    pub(crate) fn of(account: AccountId, statement: &KeyStatement, certificates: &[Signed]) -> Self {
+    /// The devices whose certificates are signed by the identity key of one of these statements, and the owner.
+    pub(crate) fn of(account: AccountId, statements: &[KeyStatement], certificates: &[Signed]) -> Self {
         let mut authors = BTreeMap::new();
-        for signed in certificates {
-            if let Ok(certificate) = verify::certificate(signed, account, &statement.identity_pk) {
-                authors.insert(certificate.device_id.into(), (certificate.device_pk, certificate.name));
+        for statement in statements {
+            for signed in certificates {
+                if let Ok(certificate) = verify::certificate(signed, account, &statement.identity_pk) {
+                    let author = (certificate.device_id.into(), statement.generation);
+                    authors.insert(author, (certificate.device_pk, certificate.name));
+                }
             }
+            let owner = (statement.author_pk.clone(), "owner".to_owned());
+            authors.insert((account.into(), statement.generation), owner);
         }
-        authors.insert(account.into(), (statement.author_pk.clone(), "owner".to_owned()));
         Self(authors)
     }
 
     /// The owner's own name for a device, in place of the one in its certificate.
-    fn rename(&mut self, device: DeviceId, label: String) {
-        if let Some((_, name)) = self.0.get_mut(&device.into()) {
-            *name = label;
+    fn rename(&mut self, device: DeviceId, label: &str) {
+        for ((author, _), (_, name)) in &mut self.0 {
+            if *author == device.into() {
+                label.clone_into(name);
+            }
         }
     }
 
@@ -115,8 +124,35 @@ impl Authors {
         let header: Header = serde_json::from_slice(header).ok()?;
         // A device must not pass for the owner, nor the other way round.
         let is_owner = header.author_id == AuthorId::from(account);
-        (is_owner == (header.author_kind == AuthorKind::Account)).then(|| self.0.get(&header.author_id))?
+        let author = (header.author_id, header.generation);
+        (is_owner == (header.author_kind == AuthorKind::Account)).then(|| self.0.get(&author))?
     }
+
+    /// The key and name of a device, under whichever keys it is certified.
+    fn device(&self, device: DeviceId) -> Option<&(PublicKey, String)> {
+        self.0.iter().find(|((author, _), _)| *author == device.into()).map(|(_, author)| author)
+    }
+}
+
+/// The present statement and those it follows on, which the service shows.
+///
+/// # Errors
+/// [`Error::Unverified`] when one is not the one whose hash its successor names.
+pub(crate) fn statements(
+    account: AccountId,
+    present: &KeyStatement,
+    former: &[Signed],
+) -> Result<Vec<KeyStatement>, Error> {
+    let former =
+        verify::former_statements(present, former, account).map_err(Error::unverified("a former key statement"))?;
+    Ok(std::iter::once(present.clone()).chain(former).collect())
+}
+
+/// Keys that open the records of one generation.
+pub(crate) struct Opening {
+    pub(crate) generation: u32,
+    pub(crate) catalogue: BoxKey,
+    pub(crate) vault: BoxKey,
 }
 
 impl<T: Transport> Client<T> {
@@ -207,7 +243,7 @@ impl<T: Transport> Client<T> {
         let owner = self.owner()?;
         let authors = self.authors(&owner)?;
         let confirmed = self.step_up(Purpose::Export, &export_target(records), presence)?;
-        let body = ExportRequest { grant: confirmed.grant.clone(), records: records.to_vec() };
+        let body = ExportRequest { grant: confirmed.grant.clone(), records: records.to_vec(), former_kit_proof: None };
         let exported: Exported = self.post(routes::EXPORT, Some(owner.token()), &body)?;
         if exported.records.len() != records.len() {
             return Err(Error::Answer("another number of records than asked for"));
@@ -252,12 +288,13 @@ impl<T: Transport> Client<T> {
         let list: DeviceList = self.get(routes::DEVICES, Some(owner.token()))?;
         let account = owner.profile.account_id;
         let certificates: Vec<Signed> = list.devices.iter().map(|device| device.certificate.clone()).collect();
-        let mut authors = Authors::of(account, &owner.statement, &certificates);
+        let statements = statements(account, &owner.statement, &list.former_statements)?;
+        let mut authors = Authors::of(account, &statements, &certificates);
         let labels = owner.catalogue.label_key();
         for device in list.devices {
             let label = device.label_sealed.and_then(|label| labels.open(account, device.device_id, &label).ok());
             if let Some(label) = label {
-                authors.rename(device.device_id, label);
+                authors.rename(device.device_id, &label);
             }
         }
         Ok(authors)
@@ -269,6 +306,22 @@ fn open(
     owner: &Owner,
     authors: &Authors,
     vault: &VaultRoot,
+    record: RecordId,
+    revealed: &Revealed,
+) -> Result<RevealedSecret, Error> {
+    let keys = Opening {
+        generation: owner.statement.generation,
+        catalogue: owner.catalogue.catalogue_key(),
+        vault: vault.vault_key(),
+    };
+    open_with(owner, authors, &keys, record, revealed)
+}
+
+/// As [`open`], with the keys of another generation.
+pub(crate) fn open_with(
+    owner: &Owner,
+    authors: &Authors,
+    keys: &Opening,
     record: RecordId,
     revealed: &Revealed,
 ) -> Result<RevealedSecret, Error> {
@@ -288,9 +341,17 @@ fn open(
     if !fits {
         return Err(Error::Answer("the receipt is for something else"));
     }
-    let meta = open_meta(&request.header, &request.meta, &owner.catalogue.catalogue_key())?;
-    let secret = open_secret(&request.header, &request.secret, &vault.vault_key())?;
+    if generation_of(&request.header) != Some(keys.generation) {
+        return Err(Error::FormerKeys);
+    }
+    let meta = open_meta(&request.header, &request.meta, &keys.catalogue)?;
+    let secret = open_secret(&request.header, &request.secret, &keys.vault)?;
     Ok(RevealedSecret { secret, meta, ordered: None })
+}
+
+/// Under which keys a record was saved.
+fn generation_of(header: &[u8]) -> Option<u32> {
+    serde_json::from_slice::<Header>(header).ok().map(|header| header.generation)
 }
 
 /// The save of a listed record, once it is its author's and of this record.
@@ -304,7 +365,7 @@ pub(crate) fn verified_save(view: &RecordView, account: AccountId, authors: &Aut
 fn finding(view: &RecordView, authors: &Authors) -> Option<(Finding, Millis, String)> {
     let signed = view.note.as_ref()?;
     let claimed: Note = serde_json::from_slice(&signed.payload).ok()?;
-    let (key, name) = authors.0.get(&claimed.device_id.into())?;
+    let (key, name) = authors.device(claimed.device_id)?;
     let note = verify::note(signed, key).ok()?;
     (note.record_id == Some(view.record_id)).then(|| (note.finding, note.at, name.clone()))
 }
@@ -325,5 +386,6 @@ pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> Re
         revealed_at: view.revealed_at,
         finding: finding(view, authors),
         seq: save.map_or(0, |save| save.seq),
+        former: generation_of(&view.header).is_some_and(|generation| generation < owner.statement.generation),
     }
 }

@@ -74,7 +74,7 @@ impl<T: Transport> Client<T> {
         let registered = registration.finish(&answer.registration_response, &verified.account_id, origin, profile)?;
 
         let (catalogue, vault) = (CatalogueRoot::random(), VaultRoot::random());
-        let statement = key_statement(verified.account_id, &catalogue, &vault, self.now())?;
+        let statement = key_statement(verified.account_id, (1, None), &catalogue, &vault, self.now())?;
         let statement_hash = statement_hash(&statement);
         let kit = Kit {
             email: new.email.clone(),

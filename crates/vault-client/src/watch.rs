@@ -20,6 +20,7 @@ use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, Held, HeldAnswe
 use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
 use vault_protocol::record::{Header, Save, SaveRequest};
+use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{FixedBytes, Millis, OrderId, RecordId, Signed, VERSION, routes, sha256, verify};
 
 use crate::orders::{self, Judged, OrderToDo};
@@ -84,6 +85,9 @@ pub struct DeviceStatus {
     pub trail_jumped: bool,
     /// Whether there is a new key statement, signed by the one that was pinned.
     pub new_statement: bool,
+    /// Fingerprint of keys with which the account began again, as the service says; nobody vouches for them. What this device
+    /// saves goes on being sealed to the keys it knows, until it is enrolled again.
+    pub new_start: Option<String>,
 }
 
 /// What came of asking whether the service still holds what this device saved.
@@ -192,8 +196,20 @@ impl<T: Transport> Client<T> {
         watch.audit_seq = Some(next);
         self.state.write(WATCH, &watch)?;
         let service_time = answer.now;
+        let new_start = answer.new_start.as_ref();
+        let new_start = new_start.filter(|signed| verify::key_statement(signed, device.file.account_id).is_ok());
+        let new_start = new_start.map(|signed| fingerprint(&statement_hash(signed)));
         let JudgedOrders { to_do, ended, refused } = judged;
-        Ok(DeviceStatus { service_time, orders: to_do, ended, refused, notices, trail_jumped, new_statement })
+        Ok(DeviceStatus {
+            service_time,
+            orders: to_do,
+            ended,
+            refused,
+            notices,
+            trail_jumped,
+            new_statement,
+            new_start,
+        })
     }
 
     fn pin_statements(&self, device: &mut Device, answer: &DeviceStatusAnswer) -> Result<bool, Error> {

@@ -320,7 +320,7 @@ mod tests {
     fn sealed_with(secret: SecretRef<'_>) -> Sealed {
         let (catalogue, vault) = (CatalogueRoot::random(), VaultRoot::random());
         let account = AccountId::new();
-        let signed = key_statement(account, &catalogue, &vault, 1).unwrap();
+        let signed = key_statement(account, (1, None), &catalogue, &vault, 1).unwrap();
         let statement = verify::key_statement(&signed, account).unwrap();
         let author = SigningKey::from_seed(&SecretBytes::random());
         let meta = Meta { key_id: "3E55195C-8811-4D9B-97B4-2B9E5F8F5384".to_owned(), ..Meta::default() };

@@ -2,7 +2,7 @@
 
 use secret::SecretBytes;
 use vault_protocol::statement::KeyStatement;
-use vault_protocol::{AccountId, Bytes, Millis, Signed, VERSION};
+use vault_protocol::{AccountId, Bytes, FixedBytes, Millis, Signed, VERSION};
 
 use crate::kdf::derive;
 use crate::label::LabelKey;
@@ -85,12 +85,13 @@ impl VaultRoot {
     }
 }
 
-/// The signed key statement of generation 1.
+/// The signed key statement of a generation, which names the hash of the statement before it; the first one names none.
 ///
 /// # Errors
 /// [`Error::Malformed`], never for these inputs.
 pub fn key_statement(
     account_id: AccountId,
+    (generation, previous_hash): (u32, Option<[u8; 32]>),
     catalogue: &CatalogueRoot,
     vault: &VaultRoot,
     created_at: Millis,
@@ -99,12 +100,12 @@ pub fn key_statement(
     let statement = KeyStatement {
         v: VERSION,
         account_id,
-        generation: 1,
+        generation,
         catalogue_pk: Bytes(catalogue.catalogue_key().public().to_vec()),
         vault_pk: Bytes(vault.vault_key().public().to_vec()),
         identity_pk: identity.public(),
         author_pk: catalogue.author_key().public(),
-        previous_hash: None,
+        previous_hash: previous_hash.map(FixedBytes),
         created_at,
     };
     identity.sign(KeyStatement::KIND, &statement)

@@ -98,6 +98,16 @@ pub mod action {
     pub const RESET_LAPSED: &str = "recover_reset_lapsed";
     /// A delay was cancelled, and with it what it delayed.
     pub const WAIT_CANCELLED: &str = "recover_cancelled";
+    /// Password and kit are said to be lost: the delay before new keys was begun.
+    pub const RENEW_BEGUN: &str = "renew_begun";
+    /// The delay before new keys is over; they can be made for a while.
+    pub const RENEW_DUE: &str = "renew_due";
+    /// A new start that nobody finished is void.
+    pub const RENEW_LAPSED: &str = "renew_lapsed";
+    /// The account has new keys. What was saved before stays sealed to the former ones.
+    pub const RENEW_DONE: &str = "renew_done";
+    /// The former emergency kit opened the keys before a new start.
+    pub const FORMER_OPENED: &str = "renew_former_opened";
     /// The owner had the delay begun after which a record, or the account, is deleted.
     pub const DELETE_BEGUN: &str = "delete_begun";
     /// The owner was reminded of a deletion that is near.
@@ -147,8 +157,9 @@ pub mod action {
 }
 
 /// Beginnings of the names of actions that an owner is told of.
-const TOLD: [&str; 11] = [
+const TOLD: [&str; 12] = [
     "recover_",
+    "renew_",
     "factor_",
     "backup_code",
     "two_factor_off",

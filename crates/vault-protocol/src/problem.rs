@@ -95,6 +95,8 @@ catalogue! {
         "sign in, or use another address";
     AuthKdfRefused = "auth.kdf_refused", 400, "the service asks for weaker password protection than is allowed",
         "update the program; report this to whoever runs the service";
+    AuthNewKeys = "auth.new_keys", 0, "the account has other keys than this computer knows",
+        "if you began the account again, compare its fingerprint with the new kit and accept it; otherwise do not continue";
     FactorRequired = "factor.required", 403, "the password was right; the second factor is still missing",
         "continue with the second factor";
     FactorCodeUsed = "factor.code_used", 401, "this code was used already",
@@ -123,8 +125,8 @@ catalogue! {
         "wait until it is over, or use another factor sooner; cancel it if it was not you";
     RecoverCancelled = "recover.cancelled", 409, "the reset was cancelled, has lapsed, or was never begun",
         "look at the account's activity, and begin it again if it was you";
-    RecoverNoSlot = "recover.no_slot", 409, "nothing is left that opens the saved keys",
-        "begin a new generation, and save the keys again from each computer that still starts";
+    RecoverNoSlot = "recover.no_slot", 409, "nothing that is at hand opens these saved keys",
+        "find the emergency kit of that time, or save the keys again from each computer that still starts";
     WaitOver = "wait.over", 409, "there is no such delay, or it is over already", "look at the account";
     WaitNoMail = "wait.no_mail", 409, "the service sends no mail, so a deletion could not be announced to you",
         "ask whoever runs the service to have it send mail";

@@ -79,6 +79,12 @@ pub const RESET_START: &str = "/v1/reset/start";
 pub const RESET_PROVE: &str = "/v1/reset/prove";
 /// `POST`: after the delay, when the password is lost too: set a new one and a new kit.
 pub const RESET_PASSWORD: &str = "/v1/reset/password";
+/// `POST`: password and kit are lost; have a code mailed.
+pub const RENEW_START: &str = "/v1/renew/start";
+/// `POST`: prove the code, and a second factor where one is left; begins the delay, or ends it.
+pub const RENEW_PROVE: &str = "/v1/renew/prove";
+/// `POST`: after the delay, the account's new keys with a new password and a new kit.
+pub const RENEW_FINISH: &str = "/v1/renew/finish";
 /// `POST`: begin to make a new emergency kit.
 pub const KIT_START: &str = "/v1/account/kit/start";
 /// `POST`: it is kept, and counts.

@@ -88,6 +88,27 @@ pub fn next_statement(
     Ok(next)
 }
 
+/// The key statements before a known one, newest first as they come: each is the one whose hash the one after it names.
+///
+/// # Errors
+/// [`VerifyError::Subject`] for one that is not; [`VerifyError`].
+pub fn former_statements(
+    present: &KeyStatement,
+    former: &[Signed],
+    account: AccountId,
+) -> Result<Vec<KeyStatement>, VerifyError> {
+    let mut found: Vec<KeyStatement> = Vec::with_capacity(former.len());
+    for signed in former {
+        let next = found.last().unwrap_or(present);
+        let statement = key_statement(signed, account)?;
+        let precedes = statement.generation.checked_add(1) == Some(next.generation)
+            && next.previous_hash.is_some_and(|hash| hash.0 == statement_hash(signed));
+        subject(precedes)?;
+        found.push(statement);
+    }
+    Ok(found)
+}
+
 /// A rotation order: signed by the account's identity key.
 ///
 /// # Errors

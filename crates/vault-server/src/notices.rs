@@ -115,6 +115,20 @@ pub(crate) enum Event {
     ResetDone,
     /// Nobody finished it.
     ResetLapsed,
+    /// Somebody says that password and kit are lost; the code goes to the address only.
+    RenewCode(Zeroizing<String>),
+    /// The delay before new keys has begun; with a second factor, when so.
+    RenewBegun(Delay, bool),
+    /// It still runs.
+    RenewRuns(Delay),
+    /// New keys can be made, until then.
+    RenewDue(Delay),
+    /// Nobody made them.
+    RenewLapsed,
+    /// The account has new keys.
+    RenewDone,
+    /// The former kit opened the keys before a new start.
+    FormerOpened,
     /// A deletion was asked for.
     DeletionBegun(Delay, Deleted),
     /// It is near.
@@ -235,7 +249,7 @@ fn deletion(delay: &Delay, what: Deleted, near: bool) -> (&'static str, Zeroizin
 impl Event {
     /// Whether it brings a code that is typed soon or never.
     pub(crate) fn is_code(&self) -> bool {
-        matches!(self, Self::RecoveryCode(_) | Self::ResetCode(_) | Self::StepUpCode(_))
+        matches!(self, Self::RecoveryCode(_) | Self::ResetCode(_) | Self::RenewCode(_) | Self::StepUpCode(_))
     }
 
     /// Subject and text.
@@ -256,6 +270,15 @@ impl Event {
                     code,
                     "It is good for ten minutes, and only together with your password or your emergency kit. What follows takes\n\
                      days, and you are told of it. If it was not you, there is nothing to do now.\n",
+                );
+                return (CODE_SUBJECT, text);
+            }
+            Self::RenewCode(code) => {
+                let text = with_code(
+                    "Somebody says that the password and the emergency kit of your account are lost. If it was you, the code is",
+                    code,
+                    "It is good for ten minutes. What follows takes days, and you are told of it. Nobody can read what is saved by\n\
+                     this. If it was not you, there is nothing to do now.\n",
                 );
                 return (CODE_SUBJECT, text);
             }
@@ -306,6 +329,31 @@ impl Event {
                 );
                 return ("The reset of your second factors can be finished", about_delay(&what, delay));
             }
+            Self::RenewBegun(delay, with_factor) => {
+                let with = if *with_factor { " and with a second factor" } else { "" };
+                let what = format!(
+                    "Somebody with a code from your mail{with} says that the password and the emergency kit of your account\n\
+                     are lost. From {} on, the account can be given a new password, a new kit and new keys. What is\n\
+                     saved can be read by nobody then who has not the kit of before. Signing in cancels this.",
+                    utc(delay.at)
+                );
+                return ("New keys for your account were asked for", about_delay(&what, delay));
+            }
+            Self::RenewRuns(delay) => {
+                let what = format!(
+                    "The delay before your account gets new keys still runs, until\n{}. Signing in cancels this.",
+                    utc(delay.at)
+                );
+                return ("New keys for your account are under way", about_delay(&what, delay));
+            }
+            Self::RenewDue(delay) => {
+                let what = format!(
+                    "Your account can now be given a new password, a new kit and new keys: `keyhaven account start-over`.\n\
+                     Until {} ; then this is void.",
+                    utc(delay.at)
+                );
+                return ("Your account can get its new keys", about_delay(&what, delay));
+            }
             Self::DeletionBegun(delay, what) => return deletion(delay, *what, false),
             Self::DeletionNear(delay, what) => return deletion(delay, *what, true),
             Self::DeletionDone(Deleted::Account) => {
@@ -340,6 +388,20 @@ impl Event {
             Self::ResetLapsed => (
                 "The reset of your second factors is void",
                 "Nobody finished the reset of the second factors of your account in time. They are as they were.",
+            ),
+            Self::RenewLapsed => (
+                "The new start of your account is void",
+                "Nobody made new keys for your account in time. Everything is as it was.",
+            ),
+            Self::RenewDone => (
+                "Your account has new keys",
+                "Your account was given a new password, a new emergency kit and new keys, and every other session has ended. Enrol each\n\
+                 computer again, so that what it saves can be read: `keyhaven device enrol`. What was saved before stays stored;\n\
+                 if the kit of before turns up, `keyhaven keys bring-over` reads it.",
+            ),
+            Self::FormerOpened => (
+                "The emergency kit of before was used",
+                "The emergency kit of before your account's new start opened the keys of that time, after a fresh second factor.",
             ),
             Self::DelayCancelled => (
                 "A delayed change was cancelled",
@@ -432,7 +494,8 @@ impl Event {
                  `keyhaven audit verify`.",
             ),
         };
-        let not_you = if matches!(self, Self::PasswordRecovered) { NOT_YOU_RECOVERED } else { NOT_YOU };
+        let not_you =
+            if matches!(self, Self::PasswordRecovered | Self::RenewDone) { NOT_YOU_RECOVERED } else { NOT_YOU };
         (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
     }
 }
@@ -471,6 +534,14 @@ mod tests {
             (Event::OffLapsed, false),
             (Event::ResetDone, false),
             (Event::ResetLapsed, false),
+            (Event::RenewCode(code()), true),
+            (Event::RenewBegun(delay(), false), true),
+            (Event::RenewBegun(delay(), true), true),
+            (Event::RenewRuns(delay()), true),
+            (Event::RenewDue(delay()), true),
+            (Event::RenewLapsed, false),
+            (Event::RenewDone, false),
+            (Event::FormerOpened, false),
             (Event::DeletionBegun(delay(), Deleted::Key), true),
             (Event::DeletionBegun(delay(), Deleted::Account), true),
             (Event::DeletionNear(delay(), Deleted::Key), true),

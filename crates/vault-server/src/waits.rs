@@ -27,7 +27,9 @@ const REMINDER: Millis = DAY;
 const NOTICE_OF_DELETION: Millis = 3 * DAY;
 /// How long a reset can be finished once its delay is over.
 const GRACE: Millis = 7 * DAY;
-/// The window of the limit on resets.
+/// Target of a delay before new keys that was begun, and has to be finished, with a second factor.
+pub(crate) const WITH_FACTOR: &str = "factor";
+/// The window of the limit on resets and new starts.
 const MONTH: Millis = 30 * DAY;
 /// Delays looked at in one go.
 const AT_ONCE: i64 = 64;
@@ -65,9 +67,12 @@ impl Inner {
         Delay { at, code: self.cancel_code(wait.id) }
     }
 
-    fn length_of(&self, kind: WaitKind) -> Millis {
+    fn length_of(&self, kind: WaitKind, target: &str) -> Millis {
         let delays = self.delays();
         match kind {
+            WaitKind::NewKeys if target == WITH_FACTOR => i64::from(delays.reset_days) * DAY,
+            // Who has nothing but the mail waits longer, and whoever has the account's things has longer to object.
+            WaitKind::NewKeys => 2 * i64::from(delays.reset_days) * DAY,
             WaitKind::Off => i64::from(delays.off_hours) * HOUR,
             WaitKind::Reset => i64::from(delays.reset_days) * DAY,
             WaitKind::DeleteRecord | WaitKind::DeleteAccount => i64::from(delays.deletion_days) * DAY,
@@ -93,7 +98,7 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
         return Ok(WaitBegun { wait_id: wait.id, due_at: wait.due_at });
     }
     let begun_at = app.store.latest_time(app.now()).await?;
-    let due_at = begun_at + app.length_of(kind);
+    let due_at = begun_at + app.length_of(kind, &target);
     let wait = Wait {
         id: WaitId::new(),
         account_id: account.id,
@@ -108,16 +113,17 @@ pub(crate) async fn begin(app: &App, beginning: Beginning<'_>, act: Act) -> Resu
     let event = match kind {
         WaitKind::Off => Event::OffBegun(delay),
         WaitKind::Reset => Event::ResetBegun(delay, by == WaitBegunBy::Operator),
+        WaitKind::NewKeys => Event::RenewBegun(delay, wait.target == WITH_FACTOR),
         WaitKind::DeleteRecord => Event::DeletionBegun(delay, Deleted::Key),
         WaitKind::DeleteAccount => Event::DeletionBegun(delay, Deleted::Account),
     };
     let mail = match kind {
-        // A reset ends by an act of its person; the others happen by themselves, and only if they were announced.
-        WaitKind::Reset => app.notice(account, &event)?,
+        // These end by an act of their person; the others happen by themselves, and only if they were announced.
+        WaitKind::Reset | WaitKind::NewKeys => app.notice(account, &event)?,
         _ => app.announcement(account, &event, &wait)?,
     };
     let act = on(act, &wait).telling(mail);
-    let limit = (kind == WaitKind::Reset).then(|| (begun_at - MONTH, app.limits().resets_per_month));
+    let limit = is_come_back_for(kind).then(|| (begun_at - MONTH, app.limits().resets_per_month));
     let new = NewWait {
         cancel_hash: cancel_hash(&app.cancel_code(wait.id)).ok_or(crate::failure::Fault::Made("a code"))?,
         wait,
@@ -165,6 +171,11 @@ pub(crate) async fn running(
     Ok(app.store.waits(account.id).await?.into_iter().find(|wait| wait.kind == kind && wait.target == target))
 }
 
+/// Whether a delay is begun by somebody who proved less than a sign-in, and who comes back once it is over.
+fn is_come_back_for(kind: WaitKind) -> bool {
+    matches!(kind, WaitKind::Reset | WaitKind::NewKeys)
+}
+
 fn is_deletion(kind: WaitKind) -> bool {
     matches!(kind, WaitKind::DeleteRecord | WaitKind::DeleteAccount)
 }
@@ -173,7 +184,7 @@ fn is_deletion(kind: WaitKind) -> bool {
 fn first_look(kind: WaitKind, begun_at: Millis, due_at: Millis) -> Millis {
     match kind {
         WaitKind::Off => due_at,
-        WaitKind::Reset => due_at.min(begun_at + REMINDER),
+        WaitKind::Reset | WaitKind::NewKeys => due_at.min(begun_at + REMINDER),
         WaitKind::DeleteRecord | WaitKind::DeleteAccount if due_at - begun_at > NOTICE_OF_DELETION => {
             due_at - NOTICE_OF_DELETION
         }
@@ -186,7 +197,7 @@ fn on(act: Act, wait: &Wait) -> Act {
     match wait.kind {
         WaitKind::DeleteRecord => act.on(&wait.target),
         WaitKind::DeleteAccount => act,
-        WaitKind::Off | WaitKind::Reset => act.on(wait.id),
+        WaitKind::Off | WaitKind::Reset | WaitKind::NewKeys => act.on(wait.id),
     }
 }
 
@@ -202,8 +213,24 @@ pub(crate) async fn factor_was_used(
     account: vault_store::AccountId,
     caller: &Caller,
 ) -> Result<(), Failure> {
-    for wait in app.store.waits(account).await?.iter().filter(|wait| wait.kind == WaitKind::Reset) {
-        let act = Act::by_owner(account, caller, app.now(), audit::action::WAIT_CANCELLED).because("factor");
+    refute(app, account, caller, "factor", |kind| kind == WaitKind::Reset).await
+}
+
+/// Somebody signed in, or confirmed an act while signed in: neither the factors nor what opens the account are lost.
+pub(crate) async fn owner_is_here(app: &App, account: vault_store::AccountId, caller: &Caller) -> Result<(), Failure> {
+    refute(app, account, caller, "factor", is_come_back_for).await
+}
+
+/// Ends delays that say something is lost which was just used.
+async fn refute(
+    app: &App,
+    account: vault_store::AccountId,
+    caller: &Caller,
+    because: &'static str,
+    of: fn(WaitKind) -> bool,
+) -> Result<(), Failure> {
+    for wait in app.store.waits(account).await?.iter().filter(|wait| of(wait.kind)) {
+        let act = Act::by_owner(account, caller, app.now(), audit::action::WAIT_CANCELLED).because(because);
         match cancel(app, wait, act).await {
             Ok(()) | Err(Failure::Said(Code::WaitOver)) => {}
             Err(failure) => return Err(failure),
@@ -250,26 +277,43 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
                 done => done,
             }
         }
-        WaitKind::Reset if now < wait.due_at => {
-            let event = Event::ResetRuns(app.delay(wait, wait.due_at));
-            let act = by_service(app, wait, audit::action::WAIT_REMINDED, &event).await?;
-            app.store.attended(wait, wait.due_at.min(now + REMINDER), &|head| act.link(head)).await
-        }
-        // Nobody was told so far that it is over: the time to finish it begins now, however long the service was down.
-        WaitKind::Reset if wait.next_at <= wait.due_at => {
-            let until = now + GRACE;
-            let act = by_service(app, wait, audit::action::RESET_DUE, &Event::ResetDue(app.delay(wait, until))).await?;
-            app.store.attended(wait, until, &|head| act.link(head)).await
-        }
-        WaitKind::Reset => {
-            let act = by_service(app, wait, audit::action::RESET_LAPSED, &Event::ResetLapsed).await?;
-            app.store.lapse_wait(wait, now, &|head| act.link(head)).await
-        }
+        WaitKind::Reset | WaitKind::NewKeys => come_back_for(app, wait).await?,
         WaitKind::DeleteRecord => return deletion(app, wait, Deleted::Key).await,
         WaitKind::DeleteAccount => return deletion(app, wait, Deleted::Account).await,
         WaitKind::Off => Ok(()),
     };
     ended(done)
+}
+
+/// What a delay wants now whose person has to come back: reminders, then the word that it is over, then its end.
+async fn come_back_for(app: &App, wait: &Wait) -> Result<Result<(), vault_store::Error>, Failure> {
+    let now = app.now();
+    let new_keys = wait.kind == WaitKind::NewKeys;
+    if now < wait.due_at {
+        let delay = app.delay(wait, wait.due_at);
+        let event = if new_keys { Event::RenewRuns(delay) } else { Event::ResetRuns(delay) };
+        let act = by_service(app, wait, audit::action::WAIT_REMINDED, &event).await?;
+        return Ok(app.store.attended(wait, wait.due_at.min(now + REMINDER), &|head| act.link(head)).await);
+    }
+    // Nobody was told so far that it is over: the time to finish it begins now, however long the service was down.
+    if wait.next_at <= wait.due_at {
+        let until = now + GRACE;
+        let delay = app.delay(wait, until);
+        let (action, event) = if new_keys {
+            (audit::action::RENEW_DUE, Event::RenewDue(delay))
+        } else {
+            (audit::action::RESET_DUE, Event::ResetDue(delay))
+        };
+        let act = by_service(app, wait, action, &event).await?;
+        return Ok(app.store.attended(wait, until, &|head| act.link(head)).await);
+    }
+    let (action, event) = if new_keys {
+        (audit::action::RENEW_LAPSED, Event::RenewLapsed)
+    } else {
+        (audit::action::RESET_LAPSED, Event::ResetLapsed)
+    };
+    let act = by_service(app, wait, action, &event).await?;
+    Ok(app.store.lapse_wait(wait, now, &|head| act.link(head)).await)
 }
 
 /// What the deletion of a record or an account wants now.

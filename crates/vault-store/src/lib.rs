@@ -28,6 +28,7 @@ mod deletions;
 mod devices;
 mod error;
 mod factors;
+mod generations;
 mod grants;
 mod log;
 mod notes;
@@ -54,6 +55,7 @@ pub use deletions::Deletions;
 pub use devices::{CodeAnswer, Device, DeviceCode, DeviceCodeState, DeviceKey, DeviceState, Devices};
 pub use error::{Error, Refusal};
 pub use factors::{AddFactor, Factor, Factors, RemoveFactor};
+pub use generations::{Generations, NewGeneration};
 pub use grants::{Grant, GrantUse, Grants};
 pub use log::{Log, LogHead, LogSigner};
 pub use notes::{MAX_COPIES, NewNote, Notes};
@@ -88,6 +90,7 @@ pub trait Store:
     + Deletions
     + Devices
     + Factors
+    + Generations
     + Grants
     + Passkeys
     + Log
@@ -113,6 +116,7 @@ impl<T> Store for T where
         + Deletions
         + Devices
         + Factors
+        + Generations
         + Grants
         + Passkeys
         + Log

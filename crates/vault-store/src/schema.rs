@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     step!(10, "0010_devices_next"),
     step!(11, "0011_counts"),
     step!(12, "0012_purged"),
+    step!(13, "0013_new_keys"),
 ];
 
 /// For SQLite.

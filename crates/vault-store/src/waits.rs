@@ -12,6 +12,8 @@ pub enum WaitKind {
     Off,
     /// Lost factors are replaced by a new one.
     Reset,
+    /// Lost password and kit are replaced, and the account's keys with them.
+    NewKeys,
     /// A record is deleted.
     DeleteRecord,
     /// The account is deleted.
@@ -25,13 +27,16 @@ impl WaitKind {
         match self {
             Self::Off => wait_kind::OFF,
             Self::Reset => wait_kind::RESET,
+            Self::NewKeys => wait_kind::NEW_KEYS,
             Self::DeleteRecord => wait_kind::DELETE_RECORD,
             Self::DeleteAccount => wait_kind::DELETE_ACCOUNT,
         }
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Off, Self::Reset, Self::DeleteRecord, Self::DeleteAccount].into_iter().find(|kind| kind.name() == name)
+        [Self::Off, Self::Reset, Self::NewKeys, Self::DeleteRecord, Self::DeleteAccount]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 

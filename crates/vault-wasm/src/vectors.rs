@@ -60,7 +60,7 @@ fn text(error: impl std::fmt::Display) -> String {
 pub fn make() -> Result<Vectors, String> {
     let account_id = AccountId::new();
     let (catalogue, vault) = (CatalogueRoot::random(), VaultRoot::random());
-    let statement = key_statement(account_id, &catalogue, &vault, AT).map_err(text)?;
+    let statement = key_statement(account_id, (1, None), &catalogue, &vault, AT).map_err(text)?;
     let binding = Binding { account_id, generation: 1, statement_hash: statement_hash(&statement) };
     let mut export_key = vec![0; 64];
     random_bytes(&mut export_key);

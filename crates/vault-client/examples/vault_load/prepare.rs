@@ -59,7 +59,7 @@ pub(crate) fn run(folder: &Path, accounts: usize, devices: usize, saves: usize) 
 fn account(devices: usize) -> Account {
     let (catalogue, vault) = (CatalogueRoot::random(), VaultRoot::random());
     let account_id = AccountId::new();
-    let signed = key_statement(account_id, &catalogue, &vault, NOW).unwrap();
+    let signed = key_statement(account_id, (1, None), &catalogue, &vault, NOW).unwrap();
     let statement: KeyStatement = serde_json::from_slice(&signed.payload).unwrap();
     let (identity, index_key) = (vault.identity_key(), catalogue.index_key());
     let devices = (0..devices).map(|n| device(account_id, n, &identity, &index_key)).collect();

@@ -172,6 +172,10 @@ pub struct DeviceView {
 pub struct DeviceList {
     /// All devices, revoked ones included.
     pub devices: Vec<DeviceView>,
+    /// Key statements before the present one, newest first: devices that were enrolled before a new start have their
+    /// certificates under one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_statements: Vec<Signed>,
 }
 
 /// `POST /v1/devices/{id}/revoke`

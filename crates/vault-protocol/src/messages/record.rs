@@ -83,14 +83,18 @@ pub struct Revealed {
     pub receipt: Signed,
 }
 
-/// `POST /v1/records/export`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// `POST /v1/records/export`. Lacks `Debug`, which would print the proof.
+#[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportRequest {
     /// Step-up grant (purpose `export`, target: [`export_target`] of the records).
     pub grant: Bytes,
     /// Which ones; at most [`crate::limits::MAX_EXPORT`].
     pub records: Vec<RecordId>,
+    /// Proof of a kit of before a new start: what that kit opens comes along, so that records of that time can be read. Derived
+    /// from its code, and good for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_kit_proof: Option<FixedBytes<32>>,
 }
 
 /// What a grant to export these records, in this order, is bound to: SHA-256 of their identifiers in hexadecimal digits.
@@ -106,6 +110,9 @@ pub fn export_target(records: &[RecordId]) -> String {
 pub struct Exported {
     /// In the order asked for.
     pub records: Vec<Revealed>,
+    /// What the former kit opens, where one was proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<super::FormerKeys>,
 }
 
 /// What a device signs to ask about a record of its own.

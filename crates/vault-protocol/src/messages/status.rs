@@ -40,6 +40,10 @@ pub struct DeviceStatusAnswer {
     /// Key statements after the one that the device has, in order.
     #[serde(default)]
     pub statements: Vec<StatementChange>,
+    /// The account's present key statement, where it began again with new keys that the ones before did not sign: nothing that
+    /// the device could believe, but reason enough to have it enrolled again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_start: Option<Signed>,
     /// What happened to the account that its owner should know, in order.
     pub notices: Vec<DeviceNotice>,
     /// To be sent as `audit_after` next time.

@@ -19,6 +19,8 @@ pub mod wait_kind {
     pub const RESET: &str = "factor-reset";
     /// A record is to be deleted.
     pub const DELETE_RECORD: &str = "delete-record";
+    /// The account is to get new keys: password and kit are lost.
+    pub const NEW_KEYS: &str = "new-keys";
     /// The account is to be deleted.
     pub const DELETE_ACCOUNT: &str = "delete-account";
 }

@@ -146,7 +146,8 @@ impl Successor {
             epoch: proven.epoch,
             opaque_record: Inner::registration_record(&request.registration_record)?,
             kdf_profile: check_profile(request.kdf_profile)?,
-            slots: new_slots(&account, request, now).ok_or(Code::RequestInvalid)?,
+            slots: new_slots(account.id, account.generation, &request.slots, request.kit_proof_hash, now)
+                .ok_or(Code::RequestInvalid)?,
             ceremony,
             ceremony_kind: kind.to_owned(),
             session: None,
@@ -162,7 +163,8 @@ impl Successor {
     }
 }
 
-fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
+/// A slot with what it holds.
+pub(super) fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
     Ok(SlotUpload {
         slot_id: slot.id,
         kind: slot.kind.clone(),
@@ -173,15 +175,21 @@ fn whole_slot(slot: &Slot) -> Result<SlotUpload, Fault> {
     })
 }
 
-/// Exactly a password slot and a kit slot: the kit that was used is spent.
-fn new_slots(account: &Account, request: &RecoverFinishRequest, now: i64) -> Option<Vec<Slot>> {
-    let kinds: Vec<&str> = request.slots.iter().map(|slot| slot.kind.as_str()).collect();
+/// Exactly a password slot and a kit slot: what opened the account before is spent.
+pub(super) fn new_slots(
+    account: AccountId,
+    generation: i64,
+    slots: &[SlotUpload],
+    kit_proof_hash: FixedBytes<32>,
+    now: i64,
+) -> Option<Vec<Slot>> {
+    let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
     if !matches!(kinds[..], ["password", "kit"] | ["kit", "password"]) {
         return None;
     }
     let row = |slot: &SlotUpload| {
-        let proof_hash = (slot.kind == "kit").then_some(request.kit_proof_hash);
-        slot_row(account.id, slot, account.generation, proof_hash, now)
+        let proof_hash = (slot.kind == "kit").then_some(kit_proof_hash);
+        slot_row(account, slot, generation, proof_hash, now)
     };
-    request.slots.iter().map(row).collect()
+    slots.iter().map(row).collect()
 }

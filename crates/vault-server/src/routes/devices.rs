@@ -48,7 +48,10 @@ pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Jso
         view(device, u64::try_from(open).unwrap_or(u64::MAX))
     });
     let devices = devices.collect::<Result<_, Fault>>()?;
-    Ok(Json(DeviceList { devices }))
+    let former = app.store.former_statements(session.account()).await?;
+    let former = former.iter().map(|row| serde_json::from_slice(&row.signature));
+    let former_statements = former.collect::<Result<_, _>>().map_err(|_| Fault::Stored("key statement"))?;
+    Ok(Json(DeviceList { devices, former_statements }))
 }
 
 fn view(device: &Device, open_orders: u64) -> Result<DeviceView, Fault> {

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use vault_protocol::limits::MAX_EXPORT;
-use vault_protocol::messages::{ExportRequest, Exported, Purpose, export_target};
+use vault_protocol::messages::{ExportRequest, Exported, FormerKeys, Purpose, export_target};
 use vault_protocol::problem::Code;
-use vault_protocol::{Bytes, audit};
+use vault_protocol::{Bytes, audit, sha256};
+use vault_store::AccountId;
 
+use super::by_kit::whole_slot;
 use super::reveal::as_saved;
 use crate::app::App;
 use crate::audit::Act;
@@ -40,6 +42,11 @@ pub(super) async fn export(
         return Err(Code::RequestInvalid.into());
     }
     let account = stepped_up.session().account();
+    // Before anything is released: a kit that opens nothing spends nothing.
+    let former = match &stepped_up.act().former_kit_proof {
+        Some(proof) => Some(former_keys(&app, account, &proof.0).await?),
+        None => None,
+    };
     let (limit, over) = (app.limits().exports_per_day, Code::RevealLimit);
     let taken = app.take(format!("export/day/{account}"), DAY, limit, over).await?;
     let act = Act::by_owner(account, &caller, app.now(), audit::action::EXPORT);
@@ -49,6 +56,11 @@ pub(super) async fn export(
         let first = records.first() == Some(&id);
         act.clone().on(id).telling(notice.clone().filter(|_| first)).link(head)
     };
+    if former.is_some() {
+        let act = Act::by_owner(account, &caller, app.now(), audit::action::FORMER_OPENED)
+            .telling(app.notice_to(account, &Event::FormerOpened).await?);
+        app.store.append_audit(account, &|head| act.link(head)).await?;
+    }
     let released = app.store.release_all(records, stepped_up.grant(), &link).await;
     let released = match released {
         Ok(released) => released,
@@ -60,5 +72,14 @@ pub(super) async fn export(
     };
     app.new_entries.notify_one();
     let records = released.into_iter().map(as_saved).collect::<Result<_, Fault>>()?;
-    Ok(Json(Exported { records }))
+    Ok(Json(Exported { records, former }))
+}
+
+/// What a kit of before a new start opens.
+async fn former_keys(app: &App, account: AccountId, proof: &[u8]) -> Result<FormerKeys, Failure> {
+    let slot = app.store.former_kit(account, sha256(&[proof])).await?.ok_or(Code::RecoverNoSlot)?;
+    let stored = || Fault::Stored("key statement");
+    let row = app.store.key_statement(account, slot.generation).await?.ok_or_else(stored)?;
+    let key_statement = serde_json::from_slice(&row.signature).map_err(|_| stored())?;
+    Ok(FormerKeys { key_statement, slot: whole_slot(&slot)? })
 }

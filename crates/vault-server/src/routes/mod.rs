@@ -17,6 +17,7 @@ mod password;
 mod portal;
 mod records;
 mod recover;
+mod renew;
 mod repair;
 mod reset;
 mod reveal;
@@ -150,6 +151,36 @@ fn accounts() -> Routes {
             reset::password,
             "After the delay: set a new password and a new kit",
             &[AuthInvalid, AuthSessionExpired, RecoverCancelled, StepupGrantUsed, WaitOver],
+        )
+        .post(
+            paths::RENEW_START,
+            renew::start,
+            "Password and kit are lost: have a code mailed",
+            &[AuthInvalid, FactorNoMail, LimitRate],
+        )
+        .post(
+            paths::RENEW_PROVE,
+            renew::prove,
+            "Prove the mailed code, and a second factor where one is left: begins the delay, or ends it",
+            &[
+                AuthEmailCodeInvalid,
+                AuthSessionExpired,
+                FactorCodeUsed,
+                FactorCodeWrong,
+                FactorNoMail,
+                LimitRate,
+                RecoverWaiting,
+                RecoverCancelled,
+                ServerBusy,
+                StepupGrantUsed,
+                WaitOver,
+            ],
+        )
+        .post(
+            paths::RENEW_FINISH,
+            renew::finish,
+            "After the delay: new keys, a new password and a new kit",
+            &[AuthInvalid, AuthSessionExpired, RecoverCancelled, StepupGrantUsed],
         )
         .post(paths::KIT_START, kit::start, "Begin to make a new emergency kit", &[])
         .post(paths::KIT_FINISH, kit::finish, "The new emergency kit is kept", &[StepupGrantUsed])
@@ -286,7 +317,7 @@ fn keys() -> Routes {
             &[WaitNoMail, RecordNotFound, ServerBusy],
         )
         .post(paths::REVEAL, reveal::reveal, "Release a record", &[RevealReason, RevealLimit, RecordNotFound])
-        .post(paths::EXPORT, export::export, "Release several records", &[RevealLimit, RecordNotFound])
+        .post(paths::EXPORT, export::export, "Release several records", &[RevealLimit, RecordNotFound, RecoverNoSlot])
         .post(paths::HELD, records::held, "Ask whether a record is still stored as it was sent", &[RecordDeleted])
         .post(paths::RECORD_PROOF, log::record_proof, "Prove that a save is in the global log", &[])
 }

@@ -22,6 +22,7 @@ use crate::clock::MINUTE;
 use crate::failure::Failure;
 use crate::http::{Caller, Json};
 use crate::passkeys::{self, Challenge, UsedPasskey};
+use crate::waits;
 
 const CEREMONY: &str = "login/passkey";
 const LIFETIME: i64 = 5 * MINUTE;
@@ -62,6 +63,10 @@ pub(super) async fn finish(
     app.store.append_audit(account.id, &|head| act.link(head)).await?;
     let session = open_session(&app, &account, SessionLevel::Full, &caller).await?;
     let login = logged_in(&app, &account, session, None).await?;
+    // One that opens nothing does not show that what opens the account is there.
+    if login.slots.iter().any(|slot| slot.credential_id.as_ref() == Some(&request.assertion.id)) {
+        waits::owner_is_here(&app, account.id, &caller).await?;
+    }
     Ok(Json(PasskeyLoggedIn { account_id: account.id, email: account.email_norm, login }))
 }
 

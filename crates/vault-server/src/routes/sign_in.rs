@@ -128,6 +128,7 @@ pub(super) async fn finish(
     if account.is_off() {
         app.store.end_ceremony(request.login_id, PASSWORD, app.now()).await?;
         let session = begin_session(&app, &account, SessionLevel::Full, &state.mail_name, &caller).await?;
+        waits::owner_is_here(&app, account.id, &caller).await?;
         proven.logged_in = Some(logged_in(&app, &account, session, None).await?);
         return Ok(Json(proven));
     }
@@ -208,9 +209,7 @@ impl FactorStep<'_> {
         let act = Act::by_owner(account.id, caller, now, audit::action::LOGIN);
         let completed = app.store.complete(&proven, &|head| act.link(head)).await;
         completed.map_err(|error| instead(error, Refusal::Ceremony, Code::AuthSessionExpired))?;
-        if request.kind == TOTP {
-            waits::factor_was_used(app, account.id, caller).await?;
-        }
+        waits::owner_is_here(app, account.id, caller).await?;
         logged_in(app, account, granted, backup_codes_left).await
     }
 }

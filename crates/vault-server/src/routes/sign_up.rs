@@ -12,7 +12,7 @@ use vault_protocol::messages::{
 };
 use vault_protocol::problem::Code;
 use vault_protocol::statement::statement_hash;
-use vault_protocol::{Bytes, CeremonyId, FixedBytes, audit, verify};
+use vault_protocol::{Bytes, CeremonyId, FixedBytes, Signed, audit, verify};
 use vault_store::{Account, AccountId, KeyStatement, NewAccount, Refusal, SessionLevel, Slot};
 
 use super::{instead, try_ceremony};
@@ -145,7 +145,7 @@ pub(super) async fn finish(
     let (session, granted) = app.new_session(account_id, account.epoch, SessionLevel::Enrol, &caller);
     let new = NewAccount {
         account,
-        statement: first_statement(account_id, &request)?,
+        statement: statement_row(account_id, &request.key_statement, 1, None)?,
         slots: slots(account_id, &request, now)?,
         invite: Some(verified.invite.0),
         ceremony,
@@ -161,16 +161,21 @@ pub(super) fn check_profile(profile: u32) -> Result<i64, Failure> {
     if KDF_PROFILES.contains(&profile) { Ok(profile.into()) } else { Err(Code::RequestInvalid.into()) }
 }
 
-/// Signed by the identity key it names, about this account, of the first generation.
-fn first_statement(account_id: AccountId, request: &SignupFinishRequest) -> Result<KeyStatement, Failure> {
-    let signed = &request.key_statement;
+/// The row of a statement that is signed by the identity key it names, about this account, of this generation, and names the one
+/// before.
+pub(super) fn statement_row(
+    account_id: AccountId,
+    signed: &Signed,
+    generation: i64,
+    previous_hash: Option<[u8; 32]>,
+) -> Result<KeyStatement, Failure> {
     let statement = verify::key_statement(signed, account_id).map_err(|_| Code::RequestInvalid)?;
-    if statement.generation != 1 || statement.previous_hash.is_some() {
+    if i64::from(statement.generation) != generation || statement.previous_hash.map(|hash| hash.0) != previous_hash {
         return Err(Code::RequestInvalid.into());
     }
     Ok(KeyStatement {
         account_id,
-        generation: 1,
+        generation,
         body: signed.payload.0.clone(),
         signature: serde_json::to_vec(signed).map_err(|_| Fault::Made("a key statement"))?,
         previous_signature: None,

@@ -4,6 +4,7 @@
 //! record, no name, no address.
 
 use axum::extract::State;
+use vault_protocol::Signed;
 use vault_protocol::audit::{AuditEntry, action, is_told};
 use vault_protocol::limits::{MAX_AUDIT_PAGE, MAX_ORDERS};
 use vault_protocol::messages::{DeviceNotice, DeviceStatusAnswer, StatementChange, StatusQuestion};
@@ -11,6 +12,7 @@ use vault_protocol::note::{Finding, Note};
 use vault_protocol::problem::Code;
 use vault_store::{AccountId, NewNote, OutgoingMail};
 
+use super::sign_in::current_statement;
 use crate::app::App;
 use crate::audit::Act;
 use crate::authority::SignedByDevice;
@@ -48,26 +50,32 @@ pub(super) async fn status(
     let orders = app.store.orders_of_device(account, device, now, MAX_ORDERS.into()).await?;
     let orders = orders.iter().map(|order| serde_json::from_slice(&order.body).map_err(|_| Fault::Stored("order")));
     let orders = orders.collect::<Result<_, Fault>>()?;
-    let statements = statements(&app, account, question.generation).await?;
+    let (statements, new_start) = statements(&app, account, question.generation).await?;
     let (notices, audit_seq, more) = notices(&app, question).await?;
-    Ok(Json(DeviceStatusAnswer { now, orders, statements, notices, audit_seq, more }))
+    Ok(Json(DeviceStatusAnswer { now, orders, statements, new_start, notices, audit_seq, more }))
 }
 
-/// The key statements after the one that the device has.
-async fn statements(app: &App, account: AccountId, known: u32) -> Result<Vec<StatementChange>, Failure> {
-    let present = app.store.account(account).await?.ok_or(Code::DeviceRevoked)?.generation;
+/// The key statements after the one that the device has; and the present one, where a new start is among them.
+async fn statements(
+    app: &App,
+    account: AccountId,
+    known: u32,
+) -> Result<(Vec<StatementChange>, Option<Signed>), Failure> {
+    let account = app.store.account(account).await?.ok_or(Code::DeviceRevoked)?;
     let first = i64::from(known).saturating_add(1);
     let mut changes = Vec::new();
-    for generation in first..=present.min(first.saturating_add(STATEMENTS - 1)) {
+    for generation in first..=account.generation.min(first.saturating_add(STATEMENTS - 1)) {
         let stored = || Fault::Stored("key statement");
-        let row = app.store.key_statement(account, generation).await?.ok_or_else(stored)?;
-        let Some(previous) = row.previous_signature else { break };
+        let row = app.store.key_statement(account.id, generation).await?.ok_or_else(stored)?;
+        let Some(previous) = row.previous_signature else {
+            return Ok((changes, Some(current_statement(app, &account).await?)));
+        };
         changes.push(StatementChange {
             statement: serde_json::from_slice(&row.signature).map_err(|_| stored())?,
             previous: serde_json::from_slice(&previous).map_err(|_| stored())?,
         });
     }
-    Ok(changes)
+    Ok((changes, None))
 }
 
 /// What the owner should know since the device asked last; a device that asks first begins at the end.

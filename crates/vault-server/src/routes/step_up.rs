@@ -196,9 +196,7 @@ impl Step<'_> {
             Act::by_owner(account, caller, now, audit::action::STEPUP).on(&state.target).because(state.purpose.name());
         let completed = app.store.complete(&proven, &|head| act.link(head)).await;
         completed.map_err(|error| instead(error, Refusal::Ceremony, over))?;
-        if by_code {
-            waits::factor_was_used(app, account, caller).await?;
-        }
+        waits::owner_is_here(app, account, caller).await?;
         let opened = state.purpose.opens_vault();
         let slots = if opened { vault_slots(app, account, opens.as_deref()).await? } else { Vec::new() };
         let backup_codes_left = used.backup_codes_left;

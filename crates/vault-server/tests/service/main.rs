@@ -44,6 +44,7 @@ mod prf_leak;
 mod proxied;
 mod races;
 mod recover;
+mod renew;
 mod reset;
 mod schemathesis;
 mod shutdown;

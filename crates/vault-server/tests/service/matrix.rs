@@ -89,6 +89,9 @@ fn table() -> Vec<Row> {
         row(Post, routes::RESET_START, Anyone, MALFORMED),
         row(Post, routes::RESET_PROVE, Anyone, MALFORMED),
         row(Post, routes::RESET_PASSWORD, Anyone, MALFORMED),
+        row(Post, routes::RENEW_START, Anyone, MALFORMED),
+        row(Post, routes::RENEW_PROVE, Anyone, MALFORMED),
+        row(Post, routes::RENEW_FINISH, Anyone, MALFORMED),
         row(Post, routes::KIT_START, Grant(|it, to| drop(it.ada(to).replace_kit(&it.here(), &mut |_| true))), DONE),
         row(Post, routes::KIT_FINISH, Session, MALFORMED),
         row(Post, routes::FACTORS_OFF, Grant(|it, to| drop(it.ada(to).begin_two_factor_off(&it.here()))), DONE),
@@ -154,20 +157,26 @@ fn table() -> Vec<Row> {
 
 /// A request on its way.
 #[derive(Clone)]
-struct Caught {
+pub(crate) struct Caught {
     method: Method,
     path: String,
     token: Option<String>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 /// Passes everything on but the requests of one route, which it keeps.
 #[derive(Clone)]
-struct Catch {
+pub(crate) struct Catch {
     inner: Arc<HttpTransport>,
     method: Method,
     route: &'static str,
-    caught: Arc<Mutex<Option<Caught>>>,
+    pub(crate) caught: Arc<Mutex<Option<Caught>>>,
+}
+
+impl Catch {
+    pub(crate) fn of(service: &Service, method: Method, route: &'static str) -> Self {
+        Self { inner: Arc::new(service.transport()), method, route, caught: Arc::default() }
+    }
 }
 
 impl Transport for Catch {
@@ -324,12 +333,7 @@ impl World {
     }
 
     fn catch(&self, row: &Row, flow: Flow) -> Caught {
-        let to = Catch {
-            inner: Arc::new(self.service.transport()),
-            method: row.method,
-            route: row.route,
-            caught: Arc::default(),
-        };
+        let to = Catch::of(&self.service, row.method, row.route);
         flow(self, &to);
         let caught = to.caught.lock().unwrap().take();
         caught.unwrap_or_else(|| panic!("the client sent nothing to {}", row.route))

@@ -27,6 +27,8 @@ mod deletions;
 mod devices;
 #[path = "../tables/factors.rs"]
 mod factors;
+#[path = "../tables/generations.rs"]
+mod generations;
 #[path = "../tables/grants.rs"]
 mod grants;
 #[path = "../tables/log.rs"]

@@ -118,6 +118,37 @@ mod tests {
         assert!(broken.is_empty(), "{} rows refer to nothing", broken.len());
     }
 
+    /// Delays move into the table that knows one kind more, and can be changed there as little as before.
+    #[tokio::test]
+    async fn delays_outlive_their_wider_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vault.sqlite");
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await.unwrap();
+        schema::sqlite_until(12).run(&pool).await.unwrap();
+        for sql in [
+            "INSERT INTO accounts (id, email_norm, opaque_record, kdf_profile, generation, epoch, state, two_factor, created_at)
+               VALUES (zeroblob(16), 'ada@example.org', x'00', 1, 1, 7, 'active', 1, 5)",
+            "INSERT INTO waits (id, account_id, kind, target, begun_by, begun_at, due_at, next_at, cancel_hash, state)
+               VALUES (zeroblob(16), zeroblob(16), 'factor-reset', '', 'unknown', 3, 9, 4, zeroblob(32), 'running')",
+        ] {
+            sqlx::query(sql).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let store = open(&file).await.unwrap();
+        let account = crate::AccountId::from_bytes([0; 16]);
+        let waits = crate::Waits::waits(&store, account).await.unwrap();
+        assert_eq!((waits.len(), waits[0].kind, waits[0].due_at), (1, crate::WaitKind::Reset, 9));
+        for sql in ["UPDATE waits SET due_at = 4", "DELETE FROM waits"] {
+            let refused = sqlx::query(sql).execute(&store.readers).await.expect_err(sql);
+            assert!(refused.to_string().contains("delays stay as they are"), "{refused}");
+        }
+        let twice =
+            "INSERT INTO waits (id, account_id, kind, target, begun_by, begun_at, due_at, next_at, cancel_hash, state)
+               VALUES (x'01010101010101010101010101010101', zeroblob(16), 'factor-reset', '', 'unknown', 3, 9, 4,
+                 x'0101010101010101010101010101010101010101010101010101010101010101', 'running')";
+        sqlx::query(twice).execute(&store.readers).await.expect_err("one of a kind runs");
+    }
+
     /// Accounts of an older version get their count of live records.
     #[tokio::test]
     async fn live_records_are_counted_once_the_count_is_kept() {

@@ -116,7 +116,7 @@ async fn insert_account(tx: &mut Connection, account: &Account) -> Result<(), Er
     Ok(())
 }
 
-async fn insert_statement(tx: &mut Connection, statement: &KeyStatement) -> Result<(), Error> {
+pub(super) async fn insert_statement(tx: &mut Connection, statement: &KeyStatement) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO key_statements (account_id, generation, body, signature, previous_signature, hash)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -169,7 +169,7 @@ fn account_of(row: &SqlRow) -> Result<Account, Error> {
     })
 }
 
-fn statement_of(row: &SqlRow) -> Result<KeyStatement, Error> {
+pub(super) fn statement_of(row: &SqlRow) -> Result<KeyStatement, Error> {
     Ok(KeyStatement {
         account_id: AccountId::from_bytes(row::bytes(row, "key_statements", "account_id")?),
         generation: row.try_get("generation")?,
@@ -180,7 +180,7 @@ fn statement_of(row: &SqlRow) -> Result<KeyStatement, Error> {
     })
 }
 
-fn slot_of(row: &SqlRow) -> Result<Slot, Error> {
+pub(super) fn slot_of(row: &SqlRow) -> Result<Slot, Error> {
     Ok(Slot {
         id: SlotId::from_bytes(row::bytes(row, "slots", "id")?),
         account_id: AccountId::from_bytes(row::bytes(row, "slots", "account_id")?),

@@ -33,6 +33,7 @@ impl Passwords for SqlStore {
                     sessions::end_all(tx, new.account_id).await?;
                     // Whoever began it may be the one against whom the password is replaced.
                     waits::cancel_off(tx, new.account_id, new.now).await?;
+                    waits::cancel_kind(tx, new.account_id, WaitKind::NewKeys, new.now).await?;
                 }
             }
             audit::append(tx, new.account_id, link).await?;

@@ -152,6 +152,8 @@ impl Waits for SqlStore {
                 ceremonies::end(tx, ceremony, kind, now).await?;
             }
             due(tx, wait, WaitKind::Reset, now).await?;
+            // Who has password or kit needs no new keys.
+            cancel_kind(tx, wait.account_id, WaitKind::NewKeys, now).await?;
             end_session(tx, wait).await?;
             let done = sqlx::query("UPDATE waits SET session_hash = $1 WHERE id = $2 AND state = 'running'")
                 .bind(&session.token_hash[..])
@@ -238,7 +240,12 @@ pub(super) async fn cancel_off(tx: &mut Connection, account: AccountId, now: Mil
     stays_on(tx, account).await
 }
 
-async fn cancel_kind(tx: &mut Connection, account: AccountId, kind: WaitKind, now: Millis) -> Result<(), Error> {
+pub(super) async fn cancel_kind(
+    tx: &mut Connection,
+    account: AccountId,
+    kind: WaitKind,
+    now: Millis,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE waits SET state = 'cancelled', ended_at = $1, session_hash = NULL
          WHERE account_id = $2 AND kind = $3 AND state = 'running'",
@@ -269,7 +276,7 @@ async fn does_not_happen(tx: &mut Connection, wait: &Wait) -> Result<(), Error> 
     match wait.kind {
         WaitKind::Off => stays_on(tx, wait.account_id).await,
         WaitKind::DeleteRecord => deletions::release_hold(tx, wait).await,
-        WaitKind::Reset | WaitKind::DeleteAccount => Ok(()),
+        WaitKind::Reset | WaitKind::NewKeys | WaitKind::DeleteAccount => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ mod backup_codes;
 mod deletions;
 mod devices;
 mod fixture;
+mod generations;
 mod log;
 mod orders;
 mod outbox;
@@ -48,6 +49,8 @@ macro_rules! conformance {
                 one_looks_after_a_delay, the_latest_time_never_goes_back, a_new_kit_replaces_the_one_before],
             deletions: [a_record_is_deleted_when_it_is_due_and_for_good, a_deletion_needs_its_record_and_can_be_cancelled,
                 a_deletion_that_was_not_announced_does_not_happen, an_account_is_deleted_with_everything_that_opens_it],
+            generations: [new_keys_come_when_they_are_due_and_whole, what_the_former_kit_opens_stays,
+                who_has_a_password_needs_no_new_keys],
             devices: [enrolling_spends_the_grant, a_device_of_another_account_is_not_found, revoking_is_final,
                 a_code_is_claimed_by_one_account, three_tries_kill_a_code, an_expired_code_is_dead,
                 a_tag_is_set_once, an_answer_needs_the_device_that_was_looked_up],
