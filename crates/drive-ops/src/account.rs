@@ -81,6 +81,12 @@ pub fn explain(error: &Error) -> Failure {
             .kind(Kind::Unreachable)
             .cause(source.to_string())
             .hint("check the connection and the address (--server), then run it again"),
+        Error::NewKeys { .. } => Failure::no("the account has other keys than this computer knows").because(error).hint(
+            "if you began the account again, compare the fingerprint with the new emergency kit, then sign in with \
+             `keyhaven account sign-in --accept-new-keys`; if you did not, do not continue, and tell whoever runs the service",
+        ),
+        Error::FormerKeys => Failure::no("this key was saved before the account began again with new keys")
+            .hint("with the emergency kit of that time `keyhaven keys bring-over` reads it"),
         Error::NotSignedIn => {
             Failure::could_not("nobody is signed in on this computer").hint("sign in with `keyhaven account sign-in`")
         }

@@ -30,10 +30,12 @@ pub struct Client<T> {
     log_fault_found: fn(&Error),
     /// How long a new entry may take into the log while somebody waits.
     pub(crate) patience: Duration,
-    /// Whether keys of a later generation are taken for the account's at a sign-in.
-    pub(crate) accepts_new_keys: bool,
+    accepts_new_keys: Box<AcceptNewKeys>,
     mailed_code: Box<AskForMailedCode>,
 }
+
+/// Whether the keys with this fingerprint are the account's, at a sign-in that finds others than were known.
+type AcceptNewKeys = dyn Fn(&str) -> bool + Send + Sync;
 
 /// Asks for the code of a mail that was just sent. `None` gives up.
 pub(crate) type AskForMailedCode = dyn Fn() -> Option<SecretString> + Send + Sync;
@@ -62,7 +64,7 @@ impl<T: Transport> Client<T> {
             backup_code_used,
             log_fault_found,
             patience: PATIENCE,
-            accepts_new_keys: false,
+            accepts_new_keys: Box::new(|_| false),
             mailed_code,
         }
     }
@@ -104,11 +106,15 @@ impl<T: Transport> Client<T> {
         Self { patience, ..self }
     }
 
-    /// The same client that accepts at a sign-in that the account began again with new keys. To be asked for only after the
-    /// fingerprint was compared with the new kit.
+    /// The same client that calls `accepts` with a fingerprint where a sign-in finds that the account began again with new keys:
+    /// whether they are the ones on the new kit.
     #[must_use]
-    pub fn accepting_new_keys(self, accepts: bool) -> Self {
-        Self { accepts_new_keys: accepts, ..self }
+    pub fn accepting_new_keys(self, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self { accepts_new_keys: Box::new(accepts), ..self }
+    }
+
+    pub(crate) fn accepts_new_keys(&self, fingerprint: &str) -> bool {
+        (self.accepts_new_keys)(fingerprint)
     }
 
     pub(crate) fn tell_log_fault(&self, error: &Error) {

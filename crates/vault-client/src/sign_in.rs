@@ -198,7 +198,7 @@ impl<T: Transport> Client<T> {
         let _lock = self.state.lock()?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
         if let Some(known) = &known {
-            check_pins(known, &server, &logged_in, self.accepts_new_keys)?;
+            check_pins(known, &server, &logged_in, &|fingerprint| self.accepts_new_keys(fingerprint))?;
         }
         self.check_log_if_reachable(&server.log_pk)?;
         // What the service says of its trail here is signed by nobody and leads nowhere: only a trail that was replayed moves
@@ -259,16 +259,24 @@ fn open_by_password(started: &LoginStarted, export_key: &SecretVec, logged_in: &
 
 /// A service must not show other keys or an older history than before. Keys of a later generation are another account's for all
 /// that can be told here: the person has to say that they are theirs.
-fn check_pins(known: &Profile, server: &ServerIdentity, logged_in: &LoggedIn, accepts: bool) -> Result<(), Error> {
+fn check_pins(
+    known: &Profile,
+    server: &ServerIdentity,
+    logged_in: &LoggedIn,
+    accepts: &dyn Fn(&str) -> bool,
+) -> Result<(), Error> {
     if known.key_statement != logged_in.key_statement {
         let generation = |signed| verify::key_statement(signed, known.account_id).map(|statement| statement.generation);
-        match (generation(&known.key_statement), generation(&logged_in.key_statement)) {
-            (Ok(before), Ok(now)) if now > before && accepts => {}
-            (Ok(before), Ok(now)) if now > before => {
-                let fingerprint = fingerprint(&statement_hash(&logged_in.key_statement));
-                return Err(Error::NewKeys { fingerprint });
-            }
-            _ => return Err(Error::Inconsistent("key statement")),
+        let later = match (generation(&known.key_statement), generation(&logged_in.key_statement)) {
+            (Ok(before), Ok(now)) => now > before,
+            _ => false,
+        };
+        if !later {
+            return Err(Error::Inconsistent("key statement"));
+        }
+        let fingerprint = fingerprint(&statement_hash(&logged_in.key_statement));
+        if !accepts(&fingerprint) {
+            return Err(Error::NewKeys { fingerprint });
         }
     }
     if known.receipt_pk != server.receipt_pk || known.log_pk != server.log_pk {

@@ -46,7 +46,11 @@ fn factor_context(id: FactorId) -> Vec<u8> {
 
 /// Kinds of proofs that will do for the account, each once.
 pub(crate) async fn kinds(app: &App, account: AccountId) -> Result<Vec<String>, Failure> {
-    let factors = app.store.factors(account).await?;
+    kinds_with(app, account, &app.store.factors(account).await?).await
+}
+
+/// As [`kinds`], of an account whose factors are at hand.
+pub(crate) async fn kinds_with(app: &App, account: AccountId, factors: &[Factor]) -> Result<Vec<String>, Failure> {
     let mut kinds: BTreeSet<&str> = factors.iter().map(|factor| factor.kind.as_str()).collect();
     if app.store.backup_codes_left(account).await? > 0 {
         kinds.insert(backup_code::KIND);

@@ -78,6 +78,11 @@ impl<H: Host> Asks<H> {
         Some(SignInFactor::of(SecretString::new(code)))
     }
 
+    /// Whether the keys with this fingerprint are the account's.
+    pub(crate) fn new_keys(&self, fingerprint: &str) -> bool {
+        self.ask("newKeys", &json!(fingerprint)).unwrap_or(false)
+    }
+
     pub(crate) fn password(&self, email: &str) -> Option<SecretString> {
         self.ask("password", &json!(email)).map(SecretString::new)
     }

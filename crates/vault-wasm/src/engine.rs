@@ -47,11 +47,12 @@ impl<H: Host> Engine<H> {
         let memory = Memory::new(kept);
         let asks = Asks(Arc::new(host));
         let transport = ByHost { host: Arc::clone(&asks.0), origin: origin.to_owned() };
-        let mail = asks.clone();
+        let (mail, pages) = (asks.clone(), asks.clone());
         let client = Client::new(transport, State::in_memory(memory.clone()))
             .with_clock(clock)
             .with_pause(pause)
-            .asking_for_mailed_codes(move || mail.mailed_code().map(secret::SecretString::new));
+            .asking_for_mailed_codes(move || mail.mailed_code().map(secret::SecretString::new))
+            .accepting_new_keys(move |fingerprint| pages.new_keys(fingerprint));
         Self { client, asks, found: BTreeMap::new(), next_handle: 1, memory, origin: origin.to_owned(), clock }
     }
 

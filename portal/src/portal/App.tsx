@@ -6,6 +6,7 @@ import { t } from "../i18n";
 import { Menu, route, Shell, to, type Way } from "../ui";
 import { Activity } from "./pages/Activity";
 import { AddDevice, openedLink } from "./pages/AddDevice";
+import { BringOver } from "./pages/BringOver";
 import { Delete } from "./pages/Delete";
 import { Devices } from "./pages/Devices";
 import { Export } from "./pages/Export";
@@ -96,6 +97,8 @@ function inside(path: readonly string[]): Page {
       return { title: t("not_found.title"), body: <NotFound /> };
     case "activity":
       return { title: t("activity.title"), body: <Activity /> };
+    case "bring-over":
+      return { title: t("bring_over.title"), body: <BringOver /> };
     case "export":
       return { title: t("export.title"), body: <Export /> };
     case "delete":
@@ -112,7 +115,7 @@ function inside(path: readonly string[]): Page {
 function ways(path: readonly string[]): Way[] {
   const at = path[0] ?? "";
   return [
-    { href: to("keys"), label: t("nav.keys"), icon: "key", here: ["", "keys", "sign-in", "sign-up"].includes(at) },
+    { href: to("keys"), label: t("nav.keys"), icon: "key", here: ["", "keys", "sign-in", "sign-up", "bring-over"].includes(at) },
     { href: to("save"), label: t("nav.save"), icon: "save", here: at === "save" },
     { href: to("devices"), label: t("nav.devices"), icon: "device", here: at === "devices" },
     {

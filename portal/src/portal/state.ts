@@ -4,20 +4,16 @@ import { type Signal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { type Failure, go, to } from "../ui";
-import type { Holds } from "./holds";
 import type { Account, AuditEntry, Device, FactorList, SavedKey, Service, SignedIn, Vault, Wait } from "./vault";
 
-/** The vault as it is made: what it has beyond `Vault` is offered, too. */
-export type Made = Vault & Partial<Holds>;
-
-let made: Made | null = null;
+let made: Vault | null = null;
 
 /** Called once, before the first page. */
-export function useVault(vault: Made): void {
+export function useVault(vault: Vault): void {
   made = vault;
 }
 
-export function vault(): Made {
+export function vault(): Vault {
   if (made === null) throw new Error("the vault is not there yet");
   return made;
 }

@@ -69,10 +69,29 @@ export interface FactorList {
   readonly addNeedsStepUp: boolean;
 }
 
+export type WaitKind = "two-factor-off" | "factor-reset" | "new-keys" | "delete-record" | "delete-account";
+
+/** What became of a wish for new keys. */
+export type StartedOver =
+  | { readonly kind: "waiting"; readonly dueAt: Millis; readonly secondFactor: boolean }
+  | { readonly kind: "done"; readonly fingerprint: string; readonly mustAddFactor: boolean };
+
+/** What became of the keys of before a new start, in numbers. */
+export interface BroughtOver {
+  readonly saved: number;
+  /** Wait to be delivered. */
+  readonly waiting: number;
+  /** Were there already. */
+  readonly known: number;
+  readonly unreadable: number;
+  /** For another time. */
+  readonly left: number;
+}
+
 export interface Wait {
   readonly waitId: string;
-  /** `off`, `reset`, `delete-record`, `delete-account`. */
-  readonly kind: string;
+  /** Those that are known; a later service may have others. */
+  readonly kind: WaitKind | (string & {});
   readonly target?: string | undefined;
   readonly begunAt: Millis;
   readonly begunBy: string;
@@ -103,6 +122,8 @@ export interface SavedKey {
   readonly revealedAt?: Millis | undefined;
   /** What a device found last. */
   readonly finding?: { readonly found: string; readonly at: Millis; readonly by: string } | undefined;
+  /** Saved before the account got its present keys: only the kit of that time opens it. */
+  readonly former: boolean;
 }
 
 export interface Revealed {
@@ -157,6 +178,8 @@ export interface Device {
   readonly gaps?: readonly number[] | undefined;
   readonly openOrders: number;
   readonly verified: boolean;
+  /** Enrolled before the account got its present keys: it has to be enrolled again. */
+  readonly former: boolean;
 }
 
 export interface AuditEntry {
@@ -189,6 +212,11 @@ export interface PasswordStrength {
   readonly score: 0 | 1 | 2 | 3 | 4;
 }
 
+export interface NewKeysAsks {
+  /** The account has other keys than this browser knew, of this fingerprint: whether they are the ones on the new kit. */
+  readonly newKeys: (fingerprint: string) => Promise<boolean>;
+}
+
 export interface KitAsks {
   readonly mailedCode: () => Promise<string | null>;
   /** Shows the kit, and tells whether it was kept. `check` says whether these are its last six characters. */
@@ -206,9 +234,9 @@ export interface Vault {
   signIn(
     email: string,
     password: string,
-    asks: { readonly factor: (kinds: readonly string[]) => Promise<GivenFactor | null> },
+    asks: NewKeysAsks & { readonly factor: (kinds: readonly string[]) => Promise<GivenFactor | null> },
   ): Promise<SignedIn>;
-  signInWithPasskey(asks: { readonly password: (email: string) => Promise<string | null> }): Promise<SignedIn>;
+  signInWithPasskey(asks: NewKeysAsks & { readonly password: (email: string) => Promise<string | null> }): Promise<SignedIn>;
   signOut(): Promise<void>;
 
   account(): Promise<Account>;
@@ -277,4 +305,12 @@ export interface Vault {
     begin: boolean,
     asks: KitAsks,
   ): Promise<Millis | null>;
+  /** Password and kit are gone: begins the delay before new keys, or comes back to make them. `factor` is a code, where one is left. */
+  startOver(
+    lost: { readonly email: string; readonly password: string; readonly factor?: string | undefined },
+    begin: boolean,
+    asks: KitAsks,
+  ): Promise<StartedOver>;
+  /** The kit of before a new start turned up: its keys are saved again under the present ones. */
+  bringOver(kitCode: string, confirm: Confirm, asks: ConfirmAsks): Promise<BroughtOver>;
 }

@@ -241,5 +241,7 @@ export function connect(origin: string): Vault {
 
     recoverPassword: (lost, asks) => call("recoverPassword", [lost], asks),
     resetFactors: (email, left, begin, asks) => call("resetFactors", [email, left, begin], asks),
+    startOver: (lost, begin, asks) => call("startOver", [lost, begin], asks),
+    bringOver: (kitCode, confirm, asks) => call("bringOver", [kitCode, confirm], asks),
   };
 }

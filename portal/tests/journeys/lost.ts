@@ -107,6 +107,77 @@ describe('lost things', () => {
     await hands.sees('two_factor.on');
     await visit.end();
   });
+
+  journey('password and kit are lost: the account begins again, and the kit of before brings its key over', async () => {
+    const email = 'di@example.org';
+    const key = newKey();
+    const desk = await Visit.open(service);
+    const { phone, kit } = await desk.signUp(email);
+    await desk.hands.follow('sign_up.done.save');
+    await desk.save(windowsFile(key), 'DI-PC');
+    const lost = async (visit: Visit, what: 'reset.begin' | 'reset.finish'): Promise<void> => {
+      const { hands } = visit;
+      await hands.goes('lost/all');
+      await hands.follow('renew.title');
+      await hands.reaches('renew.title');
+      if (what === 'reset.finish') await hands.tick('reset.finish');
+      await visit.look(`new keys, ${what}`);
+      await hands.type('email', email);
+      await hands.type('renew.code', await phone.freshCode());
+      await hands.type('password.new', NEW_PASSWORD);
+      await hands.type('password.again', NEW_PASSWORD);
+      await hands.press(what);
+      await hands.type('mail.code', await service.mailedCode());
+    };
+    const visit = await Visit.open(service, { look: PHONE });
+    await lost(visit, 'reset.begin');
+    await visit.hands.reaches('reset.begun');
+    await visit.look('new keys, begun');
+    await service.mail(/^New keys for your account were asked for$/);
+    await visit.end();
+    await service.passTime(7 * DAY + HOUR);
+
+    const back = await Visit.open(service, { look: PHONE });
+    const { hands } = back;
+    await lost(back, 'reset.finish');
+    await hands.reaches('lost.new_kit');
+    await back.keepKit();
+    await hands.reaches('devices.title');
+    await service.mail(/^Your account has new keys$/);
+    await hands.goes('security');
+    await hands.sees('two_factor.on');
+    await hands.goes('keys');
+    await hands.sees('keys.former.lead', { count: 1 });
+    await back.look('keys of before the new start');
+    await hands.follow('keys.former.action');
+    await hands.reaches('bring_over.title');
+    await back.look('bring over');
+    await hands.type('bring_over.kit', kit.toLowerCase());
+    await hands.type('confirm.password', NEW_PASSWORD);
+    await hands.type('confirm.code', await phone.freshCode());
+    await hands.sees('bring_over.saved', { count: 1 });
+    await back.look('brought over');
+    await back.find(key);
+    await back.end();
+
+    // The browser that knew the account asks before it believes other keys.
+    await desk.page.reload();
+    const asked = desk.hands;
+    await asked.goes('sign-in');
+    await desk.typePassword(email, NEW_PASSWORD);
+    await asked.type('confirm.code', await phone.freshCode());
+    await asked.reaches('new_keys.title');
+    await desk.look('new keys, asked');
+    await asked.press('new_keys.other');
+    await asked.sees('sign_in.failed');
+    await desk.typePassword(email, NEW_PASSWORD);
+    await asked.type('confirm.code', await phone.freshCode());
+    await asked.reaches('new_keys.title');
+    await asked.press('new_keys.same');
+    await asked.reaches('keys.title');
+    await desk.find(key);
+    await desk.end();
+  }, { skip: clock() });
 });
 
 /** A reason to skip what needs the service's clock moved. */

@@ -358,6 +358,9 @@ const inside: Scene[] = [
   { name: 'delete-runs', path: 'delete', state: 'deleting' },
   { name: 'delete-ask', path: 'delete', steps: (hands) => hands.press('delete.begin') },
   { name: 'key-deleting', path: `keys/${RECORD}0`, state: 'deleting' },
+  { name: 'keys-renewed', path: 'keys', state: 'renewed' },
+  { name: 'devices-renewed', path: 'devices', state: 'renewed' },
+  { name: 'bring-over', path: 'bring-over' },
   { name: 'keys-many-found', path: 'keys', state: 'many', steps: (hands) => hands.type('keys.search', 'room-17') },
   { name: 'not-found', path: 'nothing/here' },
 ];

@@ -1,7 +1,6 @@
 // A vault whose answers are written down. It shows pages in states that a true vault is seldom in; that the pages do their work is
 // for the journeys to show.
 
-import type { Holds } from '../../src/portal/holds';
 import type { AuditEntry, Device, FoundKey, KeyMeta, Kit, SavedKey, Vault, Wait } from '../../src/portal/vault';
 
 const HOUR = 3_600_000;
@@ -40,6 +39,7 @@ function key(n: number, more: Partial<Omit<SavedKey, 'meta'>> & { meta?: Partial
     author: 'ADA-LAPTOP',
     state: 'live',
     receivedAt: NOW - n * DAY,
+    former: false,
     finding: { found: 'verified', at: NOW - HOUR, by: 'ADA-LAPTOP' },
     ...rest,
     meta: {
@@ -71,6 +71,12 @@ const MANY: SavedKey[] = Array.from({ length: 500 }, (_, n) =>
   key(n, { receivedAt: NOW - DAY, meta: { computer: `ROOM-${String(1 + (n >> 2))}`, mount: `${'CDEF'[n & 3] ?? 'C'}:`, label: '' } }),
 );
 
+/** After a new start: what came since, and what only the kit of before opens. */
+const RENEWED: SavedKey[] = [
+  key(0, {}),
+  ...[1, 2].map((n) => ({ ...key(n, { former: true, author: LONG_PC, finding: undefined }), meta: undefined })),
+];
+
 const DEVICES: Device[] = [
   device('ADA-LAPTOP', {}),
   device(LONG_PC, { gaps: [4, 7], openOrders: 1, seenAt: NOW - 40 * DAY }),
@@ -90,6 +96,7 @@ function device(name: string, more: Partial<Device>): Device {
     gaps: [],
     openOrders: 0,
     verified: true,
+    former: false,
     ...more,
   };
 }
@@ -108,8 +115,8 @@ const TRAIL: AuditEntry[] = Array.from({ length: 60 }, (_, n) => ({
 }));
 
 const WAITS: Wait[] = [
-  { waitId: 'w1', kind: 'off', begunAt: NOW - HOUR, begunBy: 'owner', dueAt: NOW + 23 * HOUR },
-  { waitId: 'w2', kind: 'reset', begunAt: NOW - DAY, begunBy: 'owner', dueAt: NOW + 6 * DAY },
+  { waitId: 'w1', kind: 'two-factor-off', begunAt: NOW - HOUR, begunBy: 'owner', dueAt: NOW + 23 * HOUR },
+  { waitId: 'w2', kind: 'factor-reset', begunAt: NOW - DAY, begunBy: 'owner', dueAt: NOW + 6 * DAY },
 ];
 
 const DELETIONS: Wait[] = [
@@ -137,9 +144,9 @@ const QR = { size: 33, bits: Array.from({ length: 33 * 33 }, (_, n) => (n * 7919
 
 /**
  * The vault in a state: `empty` (nothing saved), `failing` (the service does not answer), `slow` (nothing comes), `off` (two-factor
- * off), `waits` (delays run), `passkeys`, else all is well.
+ * off), `waits` (delays run), `passkeys`, `renewed` (after a new start), else all is well.
  */
-export function sample(state: string): Vault & Holds {
+export function sample(state: string): Vault {
   const answer = <T>(value: T): Promise<T> => {
     if (state === 'slow') return new Promise(() => undefined);
     return state === 'failing' ? Promise.reject(failing('server.busy')) : Promise.resolve(value);
@@ -216,9 +223,10 @@ export function sample(state: string): Vault & Holds {
       if ((await asks.mailedCode()) === null) throw failing('page.cancelled');
       return begin ? { kind: 'waiting', dueAt: NOW + 14 * DAY, secondFactor: false } : { kind: 'done', fingerprint: FINGERPRINT, mustAddFactor: true };
     },
+    bringOver: () => Promise.resolve({ saved: 2, waiting: 0, known: 1, unreadable: 1, left: 0 }),
     cancelWait: () => Promise.resolve(),
     cancelWaitWithCode: () => Promise.resolve(),
-    records: () => answer(state === 'empty' ? [] : state === 'many' ? MANY : KEYS),
+    records: () => answer(state === 'empty' ? [] : state === 'many' ? MANY : state === 'renewed' ? RENEWED : KEYS),
     reveal: (recordId, _reason, _confirm, afterwards) => {
       const saved = KEYS.find((one) => one.recordId === recordId);
       if (saved?.meta === undefined) return refuse('record.not_found');
@@ -237,7 +245,8 @@ export function sample(state: string): Vault & Holds {
         ),
       ),
     exportKeys: () => Promise.resolve({ name: 'keyhaven-keys.age', bytes: new Uint8Array(9000), keys: KEYS.length }),
-    devices: () => answer(state === 'empty' ? [] : DEVICES),
+    devices: () =>
+      answer(state === 'empty' ? [] : state === 'renewed' ? DEVICES.map((one, n) => ({ ...one, former: n === 1 })) : DEVICES),
     approveDevice: () => refuse('device.check_failed'),
     approveLink: () => Promise.resolve('device'),
     renameDevice: () => Promise.resolve(),

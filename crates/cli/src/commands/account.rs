@@ -28,6 +28,8 @@ pub(crate) enum AccountCommand {
     NewKit(super::new_kit::NewKitArgs),
     /// Replace second factors that are all lost, after a delay of seven days; two-factor authentication stays on
     ResetFactors(super::reset_factors::ResetFactorsArgs),
+    /// Give the account new keys when password and emergency kit are both lost, after a delay of 7 or 14 days
+    StartOver(super::start_over::StartOverArgs),
     /// Cancel a change of the account that was announced by mail
     Cancel(super::two_factor::CancelArgs),
     /// Whether the account asks for a second factor, and what is about to change
@@ -69,6 +71,9 @@ pub(crate) struct SignInArgs {
     /// E-mail address of the account; this computer remembers it
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// The account began again with new keys, and its fingerprint is the one on the new emergency kit
+    #[arg(long)]
+    accept_new_keys: bool,
     #[command(flatten)]
     person: PersonArgs,
     #[command(flatten)]
@@ -130,6 +135,7 @@ pub(crate) fn run(command: &AccountCommand, json: bool) -> Outcome {
         AccountCommand::Recover(arguments) => super::recover::run(arguments, json),
         AccountCommand::NewKit(arguments) => super::new_kit::run(arguments, json),
         AccountCommand::ResetFactors(arguments) => super::reset_factors::run(arguments, json),
+        AccountCommand::StartOver(arguments) => super::start_over::run(arguments, json),
         AccountCommand::Cancel(arguments) => super::two_factor::cancel(arguments, json),
         AccountCommand::TwoFactor(command) => super::two_factor::run(command, json),
         AccountCommand::Delete(arguments) => super::delete_account::run(arguments, json),
@@ -222,7 +228,8 @@ fn invite(arguments: &SignUpArgs) -> Outcome<Option<String>> {
 }
 
 fn sign_in(arguments: &SignInArgs, json: bool) -> Outcome {
-    let client = arguments.account.open()?;
+    let accept = arguments.accept_new_keys;
+    let client = arguments.account.open()?.accepting_new_keys(move |_| accept);
     let email = email_of(&client, arguments.email.as_ref())?;
     let mut person = arguments.person.person()?;
     let password = person.password()?;

@@ -281,7 +281,7 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
         "state": device.state, "saves": device.last_seq, "capability": device.capability,
         "enrolled": time(device.issued_at), "seen": device.seen_at.map(time), "revoked": device.revoked_at.map(time),
         "missing_saves": device.gaps, "open_orders": device.open_orders, "verified": device.verified,
-        "this_computer": device.this_computer,
+        "before_new_start": device.former, "this_computer": device.this_computer,
     })).collect::<Vec<_>>() });
     let text = match devices.as_slice() {
         [] => "No computer may save keys yet; `keyhaven device enrol` lets this one.\n".to_owned(),
@@ -300,6 +300,9 @@ fn line(device: &DeviceSummary) -> String {
     }
     if !device.verified {
         line.push_str("  WARNING: its certificate is not signed by your account");
+    }
+    if device.former && device.state == "active" {
+        line.push_str("  (enrolled before the account's new start: enrol it again, so that what it saves can be read)");
     }
     let seen = device.seen_at.map_or_else(|| "never".to_owned(), time);
     let may = if device.state != "active" {

@@ -1,5 +1,6 @@
 //! `keyhaven keys`: the saved recovery keys.
 
+mod bring_over;
 mod delete;
 mod export;
 mod import;
@@ -35,6 +36,8 @@ pub(crate) enum KeysCommand {
     Import(import::ImportArgs),
     /// Delete a saved key for good, after 30 days that are announced; the drive is not changed
     Delete(delete::DeleteArgs),
+    /// Read keys of before a new start with the emergency kit of that time, and save them under the present keys
+    BringOver(bring_over::BringOverArgs),
     /// Write all keys to a file encrypted with age; needs the password and fresh codes
     Export(export::ExportArgs),
 }
@@ -86,6 +89,7 @@ pub(crate) fn run(command: &KeysCommand, json: bool) -> Outcome {
         KeysCommand::Show(arguments) => show(arguments, json),
         KeysCommand::Deliver(arguments) => deliver(arguments, json),
         KeysCommand::Import(arguments) => import::run(arguments, json),
+        KeysCommand::BringOver(arguments) => bring_over::run(arguments, json),
         KeysCommand::Delete(arguments) => delete::run(arguments, json),
         KeysCommand::Export(arguments) => export::run(arguments, json),
     }
@@ -109,11 +113,18 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
     });
     let document = json!({ "keys": documents.collect::<Vec<_>>() });
     let mut text = String::new();
-    for record in &records {
+    let (former, present): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.former);
+    for record in present {
         text.push_str(&line(record));
         if let Some(at) = deletions.get(&record.record_id.to_string()) {
             text.push_str(&format!("  will be deleted {}, unless `keyhaven keys delete KEY_ID --undo`\n", time(*at)));
         }
+    }
+    if !former.is_empty() {
+        text.push_str(&format!(
+            "{} keys of before the account's new start: only the emergency kit of that time reads them.\n  keyhaven keys bring-over\n",
+            former.len()
+        ));
     }
     if records.is_empty() {
         text.push_str("No keys are saved yet.\n");
@@ -156,6 +167,7 @@ fn document(record: &RecordSummary) -> serde_json::Value {
         "state": record.state,
         "shown": record.revealed_at.map(time),
         "verified": record.verified,
+        "before_new_start": record.former,
         "found": record.finding.as_ref().map(|(finding, at, by)| {
             json!({ "as": finding.name(), "at": time(*at), "by": by })
         }),

@@ -39,6 +39,7 @@ mod sharing;
 #[cfg(any(feature = "mount", feature = "export"))]
 mod shown_tree;
 pub(crate) mod solve;
+mod start_over;
 pub(crate) mod suspend;
 pub(crate) mod tar;
 pub(crate) mod tree;

@@ -103,6 +103,7 @@ fn line(wait: &WaitView) -> String {
     let what = match wait.kind.as_str() {
         wait_kind::OFF => "The account stops asking for a second factor",
         wait_kind::RESET => "The second factors can be replaced by a new one",
+        wait_kind::NEW_KEYS => "The account can get new keys: its password and its kit are said to be lost",
         wait_kind::DELETE_RECORD => "A saved key is deleted",
         wait_kind::DELETE_ACCOUNT => "The account is deleted",
         _ => "Something changes",

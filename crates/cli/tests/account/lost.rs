@@ -153,3 +153,47 @@ fn lost_factors_wait_and_only_their_owner_can_finish() {
     command.env("KEYHAVEN_ACCOUNT_PASSWORD", PASSWORD).env("KEYHAVEN_MAILED_CODE", "000000");
     assert_eq!(laptop.finish(&mut command).code(1), "auth.email_code_invalid");
 }
+
+/// A code for a file that the program reads when it wants the code: written once it was mailed.
+fn mailed_into(fifo: &Path, notices: &Path, holds: &'static str) -> std::thread::JoinHandle<()> {
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let (fifo, notices) = (fifo.to_owned(), notices.to_owned());
+    std::thread::spawn(move || {
+        let code = code_in(&notice(&notices, holds));
+        std::fs::write(fifo, format!("{code}\n")).unwrap();
+    })
+}
+
+#[test]
+fn password_and_kit_are_lost_and_whoever_signs_in_ends_the_new_start() {
+    let service = Service::with_notices();
+    let mut owner = service.enrolled();
+    let stranger = service.computer();
+    let start = |fifo: &Path, more: &[&str]| {
+        let mut command = stranger.command(&["account", "start-over", "--email", EMAIL]);
+        command.args(more).arg("--mailed-code-file").arg(fifo);
+        command.env_remove("KEYHAVEN_ACCOUNT_PASSWORD");
+        stranger.finish(&mut command)
+    };
+    let holds = "the password and the emergency kit of your account are lost. If it was you";
+    let fifo = stranger.path("code.fifo");
+    let typist = mailed_into(&fifo, &service.notices(), holds);
+    let begun = start(&fifo, &["--factors-lost"]).report();
+    typist.join().unwrap();
+    assert!(begun["renewed"] == false && begun["finish_after"].is_string(), "{begun}");
+    let wrong = stranger.path("wrong.txt");
+    std::fs::write(&wrong, "000000\n").unwrap();
+    assert_eq!(start(&wrong, &["--factors-lost"]).code(1), "auth.email_code_invalid");
+    notice(&service.notices(), "New keys for your account were asked for");
+    let found = owner.computer.run(&["account", "two-factor", "status"]).report();
+    assert_eq!(found["waiting"][0]["kind"], "new-keys");
+    let code = owner.phone.fresh_code();
+    service.computer().with_code(&code, &["account", "sign-in", "--email", EMAIL]).report();
+    let found = owner.computer.run(&["account", "two-factor", "status"]).report();
+    assert_eq!(found["waiting"].as_array().unwrap().len(), 0);
+    // Nothing of before a new start is there to be brought over.
+    let kit = stranger.path("kit.txt");
+    std::fs::write(&kit, "AAAA\n").unwrap();
+    let refused = owner.computer.run(&["keys", "bring-over", "--kit-file", kit.to_str().unwrap()]);
+    assert!(refused.failure(1)["error"].as_str().unwrap().contains("no keys of before"), "{refused:?}");
+}

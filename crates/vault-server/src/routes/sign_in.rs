@@ -119,7 +119,7 @@ pub(super) async fn finish(
     let (passkey, passkey_state) = passkeys::challenge_for(&app, &app.store.passkeys(account.id).await?)?.unzip();
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
-        second_factor: presence::kinds(&app, account.id).await?,
+        second_factor: presence::kinds_with(&app, account.id, &factors).await?,
         challenge,
         passkey,
         session: None,

@@ -222,7 +222,10 @@ fn a_computer_that_knew_the_account_asks_before_it_believes_new_keys() {
     assert_eq!(refused.unwrap_err().code(), Some(Code::AuthNewKeys));
     assert_eq!(owner.client().known_account().unwrap().unwrap().2, old_fingerprint, "the pin has not moved");
     let seen = owner.client().state().folder().to_owned();
-    let accepting = Client::new(service.transport(), vault_client::State::new(seen)).accepting_new_keys(true);
+    let accepting = Client::new(service.transport(), vault_client::State::new(seen)).accepting_new_keys({
+        let expected = new_fingerprint.clone();
+        move |fingerprint| fingerprint == expected
+    });
     sign_in(&accepting, &owner.email, NEW, &owner.fresh_code()).unwrap();
     assert_eq!(accepting.known_account().unwrap().unwrap().2, new_fingerprint);
     assert!(accepting.audit_verify().unwrap().problems.is_empty());

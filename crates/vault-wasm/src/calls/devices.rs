@@ -46,6 +46,6 @@ fn document(device: &DeviceSummary) -> Value {
         "deviceId": device.device_id, "name": device.name, "enrolledName": device.enrolled_name,
         "capability": device.capability, "state": device.state, "lastSeq": device.last_seq, "issuedAt": device.issued_at,
         "seenAt": device.seen_at, "revokedAt": device.revoked_at, "gaps": device.gaps, "openOrders": device.open_orders,
-        "verified": device.verified,
+        "verified": device.verified, "former": device.former,
     })
 }

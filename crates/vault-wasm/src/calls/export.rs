@@ -66,8 +66,10 @@ impl<H: Host> Engine<H> {
         }
         let records = self.client.records().map_err(failed)?;
         let known = [KIND_RECOVERY_PASSWORD, KIND_EXTERNAL_KEY];
-        let records: Vec<&RecordSummary> =
-            records.iter().filter(|record| record.verified && known.contains(&record.kind.as_str())).collect();
+        let records: Vec<&RecordSummary> = records
+            .iter()
+            .filter(|record| record.verified && !record.former && known.contains(&record.kind.as_str()))
+            .collect();
         if records.is_empty() {
             return Err(failure::of_page("page.no_keys", "the account has no keys to export"));
         }

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vault_client::{Error, LostFactors, Recovery};
+use vault_client::{Error, LostFactors, NewStart, Outcome, Recovery, SignInFactor, SignedIn};
 use vault_protocol::problem::Code;
 
-use super::SecretText;
+use super::{Confirming, SecretText};
 use crate::engine::{Called, Engine, failed, read};
 use crate::host::Host;
 
@@ -15,6 +15,14 @@ struct Lost {
     email: String,
     kit_code: SecretText,
     password: SecretText,
+}
+
+#[derive(Deserialize)]
+struct AllLost {
+    email: String,
+    password: SecretText,
+    #[serde(default)]
+    factor: Option<SecretText>,
 }
 
 /// What is left.
@@ -58,5 +66,37 @@ impl<H: Host> Engine<H> {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    pub(super) fn start_over(&self, arguments: &str) -> Called {
+        let (lost, begin): (AllLost, bool) = read(arguments)?;
+        let second_factor = lost.factor.is_some();
+        let factor = lost.factor.map(|code| SignInFactor::of(code.0));
+        let new = NewStart { email: lost.email, password: lost.password.0, factor };
+        let mut mailed = || self.asks.mailed_code();
+        let mut keep = |kit: &_| self.asks.keep_kit(kit);
+        match self.client.start_over(new, begin, &mut mailed, &mut keep) {
+            Ok(SignedIn::Fully { fingerprint, must_add_factor, .. }) => {
+                Ok(json!({ "kind": "done", "fingerprint": fingerprint, "mustAddFactor": must_add_factor }))
+            }
+            Ok(SignedIn::MustEnrolFactor) => Ok(json!({ "kind": "done", "fingerprint": "", "mustAddFactor": true })),
+            // That the delay runs is what was wanted.
+            Err(Error::Problem(problem)) if problem.code == Code::RecoverWaiting.code() && problem.at.is_some() => {
+                Ok(json!({ "kind": "waiting", "dueAt": problem.at, "secondFactor": second_factor }))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    pub(super) fn bring_over(&self, arguments: &str) -> Called {
+        let (kit_code, confirm): (SecretText, Confirming) = read(arguments)?;
+        let given = confirm.given();
+        let brought = self.client.bring_over(&kit_code.0, given.confirm(&self.asks)).map_err(failed)?;
+        let is_saved = |outcome: &&Outcome| matches!(outcome, Outcome::Saved { .. });
+        let saved = brought.outcomes.iter().filter(is_saved).count();
+        Ok(json!({
+            "saved": saved, "waiting": brought.outcomes.len() - saved, "known": brought.known,
+            "unreadable": brought.unreadable.len(), "left": brought.left,
+        }))
     }
 }

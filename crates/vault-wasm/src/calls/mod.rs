@@ -104,6 +104,8 @@ impl<H: Host> Engine<H> {
             "auditExport" => self.audit_export(),
             "recoverPassword" => self.recover_password(arguments),
             "resetFactors" => self.reset_factors(arguments),
+            "startOver" => self.start_over(arguments),
+            "bringOver" => self.bring_over(arguments),
             _ => Err(failure::of_page("page.fault", "a call that this build does not know")),
         }
     }

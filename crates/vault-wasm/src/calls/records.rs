@@ -74,7 +74,7 @@ fn record_document(record: &RecordSummary) -> Value {
     json!({
         "recordId": record.record_id, "kind": record.kind, "meta": record.meta.as_ref().map(meta_document),
         "verified": record.verified, "author": record.author, "state": record.state, "receivedAt": record.received_at,
-        "revealedAt": record.revealed_at, "finding": finding,
+        "revealedAt": record.revealed_at, "finding": finding, "former": record.former,
     })
 }
 

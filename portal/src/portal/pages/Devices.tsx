@@ -107,6 +107,7 @@ function One(props: { readonly device: Device; readonly onRename?: () => void; r
         )}
       </div>
       {!device.verified && <Notice kind="bad">{t("devices.unverified")}</Notice>}
+      {device.former && isActive && <Notice kind="warn">{t("devices.former")}</Notice>}
       {gaps.length > 0 && (
         <Notice kind="warn">
           <p>{t("devices.gaps", { count: gaps.length })}</p>

@@ -14,7 +14,7 @@ export function Export(): JSX.Element {
   const [chosen, setChosen] = useState<Chosen>(NOT_CHOSEN);
   const [wrong, setWrong] = useState<{ password?: string; again?: string }>({});
   const [made, setMade] = useState<{ name: string; bytes: Uint8Array; keys: number } | null>(null);
-  const count = read.value?.length ?? 0;
+  const count = (read.value ?? []).filter((key) => !key.former).length;
   return (
     <>
       <PageHead title={t("export.title")} lead={t("export.lead")} back={{ href: to("security"), label: t("security.title") }} />

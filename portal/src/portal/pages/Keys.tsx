@@ -101,12 +101,13 @@ export function Keys(): JSX.Element {
   const all = running.value === null && running.failure === null ? null : read.value;
   const wanted = typed.trim();
   const found = useMemo(
-    () => (all === null ? [] : wanted === "" ? all : all.filter((key) => fits(key, wanted))),
+    () => (all === null ? [] : wanted === "" ? all.filter((key) => !key.former) : all.filter((key) => fits(key, wanted))),
     [all, wanted],
   );
   const match = useMemo(() => (wanted === "" ? null : theMatch(found, wanted)), [found, wanted]);
+  const former = useMemo(() => (all ?? []).filter((key) => key.former), [all]);
   // Nothing but the one key: the card says all of it.
-  const listed = match !== null && found.length === 1 ? [] : found;
+  const listed = (match !== null && found.length === 1 ? [] : found).filter((key) => !key.former);
   const unverified = listed.filter((key) => !key.verified);
   const groups = useMemo(() => group(listed.filter((key) => key.verified)), [listed]);
   return (
@@ -147,7 +148,7 @@ export function Keys(): JSX.Element {
               {wanted === "" ? "" : t("keys.found", { count: found.length })}
             </p>
             {match !== null && <Match best={match} />}
-            {found.length === 0 && (
+            {found.length === 0 && wanted !== "" && (
               <Empty icon="search" title={t("keys.not_found", { typed: wanted })}>
                 <p>{t("keys.not_found.lead")}</p>
                 <div class="buttons">
@@ -167,6 +168,17 @@ export function Keys(): JSX.Element {
                 <Past drives={computer.drives} open={wanted !== ""} />
               </section>
             ))}
+            {former.length > 0 && (
+              <section class="section">
+                <h2>{t("keys.former")}</h2>
+                <div class="stack">
+                  <Notice>{t("keys.former.lead", { count: former.length })}</Notice>
+                  <div class="buttons">
+                    <LinkButton href={to("bring-over")}>{t("keys.former.action")}</LinkButton>
+                  </div>
+                </div>
+              </section>
+            )}
             {unverified.length > 0 && (
               <section class="section">
                 <h2>{t("keys.unverified")}</h2>

@@ -89,13 +89,11 @@ export function LostAll(): JSX.Element {
         <ul>
           <li>{t("lost.all.1")}</li>
           <li>{t("lost.all.2")}</li>
-          <li>{t(vault().startOver === undefined ? "lost.all.3" : "lost.all.3.renew")}</li>
+          <li>{t("lost.all.3")}</li>
         </ul>
-        {vault().startOver !== undefined && (
-          <div class="buttons">
-            <LinkButton href={to("lost", "new-keys")}>{t("renew.title")}</LinkButton>
-          </div>
-        )}
+        <div class="buttons">
+          <LinkButton href={to("lost", "new-keys")}>{t("renew.title")}</LinkButton>
+        </div>
       </div>
     </>
   );

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { t } from "../../i18n";
-import { Button, CodeField, Field, focusWrong, Notice, PageHead, PasswordField, to, Trouble } from "../../ui";
+import { Button, CodeField, Field, focusFirst, focusWrong, Notice, PageHead, PasswordField, to, Trouble } from "../../ui";
 import { useAsk } from "../ask";
 import { isBackupCode } from "../Confirming";
 import { ended, enter, service, session, useRead, vault } from "../state";
@@ -18,6 +18,7 @@ export function SignIn(): JSX.Element {
   const [wrong, setWrong] = useState<{ email?: string; password?: string }>({});
   const [factor, askFactor] = useAsk<readonly string[], GivenFactor | null>(null);
   const [unlock, askPassword] = useAsk<string, string | null>(null);
+  const [newKeys, askNewKeys] = useAsk<string, boolean>(false);
   const [which, setWhich] = useState<"passkey" | "password" | null>(null);
   const [tries, setTries] = useState(0);
   const work = useWork();
@@ -30,7 +31,7 @@ export function SignIn(): JSX.Element {
 
   const byPasskey = async (): Promise<void> => {
     setWhich("passkey");
-    await work.run(async () => enter(await vault().signInWithPasskey({ password: askPassword })));
+    await work.run(async () => enter(await vault().signInWithPasskey({ password: askPassword, newKeys: askNewKeys })));
   };
   const byPassword = async (): Promise<void> => {
     const missing: typeof wrong = {};
@@ -44,11 +45,12 @@ export function SignIn(): JSX.Element {
     setWhich("password");
     await work.run(async () => {
       setTries((before) => before + 1);
-      enter(await vault().signIn(email.trim(), password, { factor: askFactor }));
+      enter(await vault().signIn(email.trim(), password, { factor: askFactor, newKeys: askNewKeys }));
     });
   };
 
   if (factor !== null) return <SecondFactor kinds={factor.about} onGiven={factor.answer} />;
+  if (newKeys !== null) return <NewKeys fingerprint={newKeys.about} onGiven={newKeys.answer} />;
   if (unlock !== null) return <UnlockTitles email={unlock.about} onGiven={unlock.answer} />;
   const passkeys = where.value?.passkeys ?? false;
   return (
@@ -250,6 +252,30 @@ function UnlockTitles(props: { readonly email: string; readonly onGiven: (passwo
           </Button>
         </div>
       </form>
+    </>
+  );
+}
+
+/** The account began again, or somebody shows other keys: only the new kit tells. */
+function NewKeys(props: { readonly fingerprint: string; readonly onGiven: (same: boolean) => void }): JSX.Element {
+  useEffect(() => focusFirst(document), []);
+  return (
+    <>
+      <PageHead title={t("new_keys.title")} />
+      <div class="stack">
+        <Notice kind="warn">
+          <p>{t("new_keys.lead")}</p>
+          <p>
+            <code>{props.fingerprint}</code>
+          </p>
+        </Notice>
+        <div class="buttons">
+          <Button onClick={() => props.onGiven(true)}>{t("new_keys.same")}</Button>
+          <Button kind="main" onClick={() => props.onGiven(false)}>
+            {t("new_keys.other")}
+          </Button>
+        </div>
+      </div>
     </>
   );
 }

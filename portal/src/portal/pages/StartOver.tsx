@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 
 import { dateTime, t } from "../../i18n";
-import { Button, Choices, Empty, Field, focusWrong, go, LinkButton, Notice, PageHead, to, Trouble } from "../../ui";
+import { Button, Choices, Field, focusWrong, go, LinkButton, Notice, PageHead, to, Trouble } from "../../ui";
 import { isBackupCode } from "../Confirming";
 import { type Chosen, NewPassword, NOT_CHOSEN, wrongWith } from "../NewPassword";
 import { enter, vault } from "../state";
@@ -23,14 +23,6 @@ export function StartOver(): JSX.Element {
   const work = useWork();
   const form = useRef<HTMLFormElement>(null);
   const back = { href: to("lost", "all"), label: t("lost.all") };
-  const startOver = vault().startOver;
-  if (startOver === undefined)
-    return (
-      <>
-        <PageHead title={t("renew.title")} back={back} />
-        <Empty icon="warn" title={t("renew.unknown")} />
-      </>
-    );
   if (waiting !== null)
     return (
       <>
@@ -62,7 +54,7 @@ export function StartOver(): JSX.Element {
     }
     void work.run(async () => {
       const lost = { email: email.trim(), password: chosen.password, factor: left === "code" ? typed : undefined };
-      const told = await startOver(lost, what === "begin", asks);
+      const told = await vault().startOver(lost, what === "begin", asks);
       setCode("");
       if (told.kind === "waiting") {
         setWaiting(told);

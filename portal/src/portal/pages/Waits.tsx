@@ -11,10 +11,12 @@ export function waitWords(wait: Wait): string {
   const at = dateTime(wait.dueAt);
   const record = keys.value.value?.find((key) => key.recordId === wait.target);
   switch (wait.kind) {
-    case "off":
+    case "two-factor-off":
       return t("waits.off", { at });
-    case "reset":
+    case "factor-reset":
       return t("waits.reset", { at });
+    case "new-keys":
+      return t("waits.new_keys", { at });
     case "delete-record":
       return record?.meta === undefined
         ? t("waits.delete_record", { at })

@@ -276,6 +276,14 @@ impl Round<'_> {
         if status.new_statement {
             self.log.warn("key_statement", &json!({}), "the account has new keys, signed by the ones known here");
         }
+        if let Some(fingerprint) = &status.new_start {
+            self.state.trouble = true;
+            let text = format!(
+                "the service says that the account began again with new keys ({fingerprint}); what is saved here is sealed to the \
+                 former ones. If that was you, enrol this computer again: `keyhaven device enrol`"
+            );
+            self.log.warn("new_start", &json!({ "fingerprint": fingerprint }), &text);
+        }
         if status.trail_jumped {
             self.state.trouble = true;
             let text = "the service says of your account's trail what it did not say before: news may have been left out; \

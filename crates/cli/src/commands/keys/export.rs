@@ -47,7 +47,15 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
     }
     let encryptor = encryptor(arguments)?;
     let client = arguments.account.open()?;
-    let records = client.records().map_err(|error| explain(&error))?;
+    let mut records = client.records().map_err(|error| explain(&error))?;
+    let all = records.len();
+    records.retain(|record| !record.former);
+    if records.len() < all {
+        output::note(&format!(
+            "{} keys of before the account's new start are not in it: bring them over first with `keyhaven keys bring-over`",
+            all - records.len()
+        ));
+    }
     let known = |record: &RecordSummary| [KIND_RECOVERY_PASSWORD, KIND_EXTERNAL_KEY].contains(&record.kind.as_str());
     let (good, bad): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.verified && known(record));
     if good.is_empty() {

@@ -53,7 +53,8 @@ pub(crate) struct ServiceArgs {
     /// Hours until an account asks for no second factor after its owner wanted that; never less than the default
     #[arg(long, global = true, value_name = "HOURS", env = "KEYHAVEN_OFF_HOURS", default_value = "24", value_parser = clap::value_parser!(u32).range(24..=2160), hide_short_help = true)]
     off_hours: u32,
-    /// Days until lost second factors can be replaced; never less than the default
+    /// Days until lost second factors can be replaced, and lost keys by new ones (twice as many where no factor is left); never less than
+    /// the default
     #[arg(long, global = true, value_name = "DAYS", env = "KEYHAVEN_RESET_DAYS", default_value = "7", value_parser = clap::value_parser!(u32).range(7..=90), hide_short_help = true)]
     reset_days: u32,
     /// Days until a record or an account is deleted after its owner wanted that; never less than the default
