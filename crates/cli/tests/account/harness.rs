@@ -148,7 +148,7 @@ impl Service {
     }
 
     pub(crate) fn computer(&self) -> Computer {
-        Computer { folder: tempfile::tempdir().unwrap(), origin: self.origin.clone(), said: RefCell::default() }
+        Computer::of(&self.origin)
     }
 
     /// Somebody with an account, two-factor on, signed in on a computer.
@@ -190,6 +190,11 @@ pub(crate) struct Computer {
 }
 
 impl Computer {
+    /// One that uses the service at this address.
+    pub(crate) fn of(origin: &str) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), origin: origin.to_owned(), said: RefCell::default() }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -18,3 +18,4 @@ mod secrecy;
 mod serve;
 mod settings;
 mod startup_key;
+mod up;

@@ -209,7 +209,7 @@ impl StopSignal {
     }
 }
 
-fn explain(error: &StartError) -> Failure {
+pub(super) fn explain(error: &StartError) -> Failure {
     let failure = Failure::could_not("the account service cannot run").because(error);
     match error {
         StartError::Keys { source: KeyFileError::Missing, .. } => {

@@ -1,4 +1,8 @@
-//! `keyhaven up`: the control panel for the drives of this computer, in the browser.
+//! `keyhaven up`: the control panel for the drives of this computer, in the browser; and the account service beside it, where that
+//! is wanted.
+
+#[cfg(feature = "serve")]
+mod beside;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +24,7 @@ use crate::{files, output};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: keyhaven up\n\n\
     The panel answers on this computer alone. Its link works once; running the command again while the panel runs gives another. \
-    Ctrl-C pauses what is being encrypted or decrypted, safely, locks what is unlocked, and ends. Drives that only root may \
+    --with-service runs the account service, too, for this computer alone. Ctrl-C pauses what is being encrypted or decrypted, safely, locks what is unlocked, and ends. Drives that only root may \
     read need the command to be run as root.")]
 pub(crate) struct UpArgs {
     /// Port of the panel; any free one without it
@@ -35,6 +39,9 @@ pub(crate) struct UpArgs {
     /// Where devices are
     #[arg(long, hide = true, value_name = "DIR", default_value = "/dev")]
     dev: PathBuf,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    beside: beside::BesideArgs,
     #[command(flatten)]
     account: AccountArgs,
 }
@@ -43,7 +50,7 @@ pub(crate) fn run(arguments: &UpArgs, json: bool) -> Outcome {
     let state = state_folder(arguments.account.state.as_deref())?;
     if let Some(link) = link_of_running(&state) {
         let opened = open(arguments, &state, &link);
-        tell(&link, opened.is_some(), json)?;
+        tell(&link, opened.is_some(), None, json)?;
         if opened.is_some() {
             // Until the browser has read the page that leads there.
             std::thread::sleep(std::time::Duration::from_secs(3));
@@ -63,35 +70,76 @@ pub(crate) fn run(arguments: &UpArgs, json: bool) -> Outcome {
     let runtime =
         Runtime::new().map_err(|error| Failure::could_not("cannot start the control panel").because(&error))?;
     runtime.block_on(async {
+        #[cfg(feature = "serve")]
+        let service = arguments.beside.open(&state).await?;
+        #[cfg(feature = "serve")]
+        let (origin, told) = (service.as_ref().map(|service| service.origin.clone()), service.as_ref().map(Told::of));
+        #[cfg(not(feature = "serve"))]
+        let (origin, told) = (None, None);
         let config = Config {
             state: state.clone(),
             port: arguments.port,
             server: arguments.account.server.clone(),
-            service: None,
+            service: origin,
             sys: arguments.sys.clone(),
             dev: arguments.dev.clone(),
         };
         let panel = Panel::open(config).await.map_err(|error| explain(&error))?;
         let link = panel.link();
         let opened = open(arguments, &state, &link);
-        tell(&link, opened.is_some(), json)?;
-        drop(link);
+        tell(&link, opened.is_some(), told.as_ref(), json)?;
+        drop((link, told));
+        // The service ends after the panel: what the panel does last may be a save.
+        #[cfg(feature = "serve")]
+        let (end_service, service) = match service {
+            Some(service) => {
+                let (end, ended) = oneshot::channel::<()>();
+                (Some(end), Some(tokio::spawn(service.serve(async { drop(ended.await) }))))
+            }
+            None => (None, None),
+        };
         let ended = panel.serve(async { drop(stopped.await) }).await;
         drop(opened);
+        #[cfg(feature = "serve")]
+        if let Some(service) = service {
+            drop(end_service);
+            service.await.unwrap_or_else(|_| Err(Failure::could_not("the account service broke off")))?;
+        }
         ended.map_err(|error| explain(&error))
     })
 }
 
-fn tell(link: &SecretString, opened: bool, json: bool) -> Outcome {
-    let document = json!({ "link": link.expose(), "opened": opened });
-    let mut text = Zeroizing::new(String::with_capacity(512));
+/// What is told about the service beside the panel.
+struct Told {
+    document: serde_json::Value,
+    text: Zeroizing<String>,
+}
+
+impl Told {
+    #[cfg(feature = "serve")]
+    fn of(service: &beside::Beside) -> Self {
+        let invite = service.invite.as_ref().map(|invite| invite.as_str());
+        let notices = service.notices.display().to_string();
+        let document = json!({ "origin": service.origin, "invite": invite, "notices": notices });
+        Self { document, text: service.text() }
+    }
+}
+
+fn tell(link: &SecretString, opened: bool, service: Option<&Told>, json: bool) -> Outcome {
+    let document =
+        json!({ "link": link.expose(), "opened": opened, "service": service.map(|told| told.document.clone()) });
+    let mut text = Zeroizing::new(String::with_capacity(2048));
     text.push_str(if opened {
         "The control panel opens in your browser. If it does not, open this link, which works once:\n\n  "
     } else {
         "Open the control panel with this link, which works once:\n\n  "
     });
     text.push_str(link.expose());
-    text.push_str("\n\nCtrl-C here ends it.\n");
+    text.push('\n');
+    if let Some(told) = service {
+        text.push_str(&told.text);
+    }
+    text.push_str("\nCtrl-C here ends it.\n");
     output::report(json, &document, &text)
 }
 
