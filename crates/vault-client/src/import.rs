@@ -128,7 +128,7 @@ impl<T: Transport> Client<T> {
             author_key: &owner.catalogue.author_key(),
             seq,
             created_at: self.now(),
-            supersedes: None,
+            supersedes: key.supersedes(),
             meta: key.meta(),
             index: owner.catalogue.index_key().entry(&key.meta().key_id),
         };

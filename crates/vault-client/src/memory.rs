@@ -17,7 +17,7 @@ struct Entries {
 }
 
 /// What may outlive the page: pins, what was seen, and what is sealed or public. Everything else is gone with it.
-const KEPT: [&str; 3] = ["profile.json", "log.json", "reveals.json"];
+const KEPT: [&str; 4] = ["profile.json", "log.json", "reveals.json", "former.json"];
 const KEPT_FOLDERS: [&str; 3] = ["receipts", "outbox", "evidence"];
 
 impl Memory {

@@ -13,6 +13,7 @@ use vault_protocol::statement::{fingerprint, statement_hash};
 use vault_protocol::{AccountId, Bytes, FixedBytes, routes, verify};
 
 use crate::password::acceptable;
+use crate::sign_in::new_keys;
 use crate::{Client, Error, Kit, SignInFactor, Transport};
 
 /// Somebody who lost the password.
@@ -73,9 +74,7 @@ impl<T: Transport> Client<T> {
         let statement =
             verify::key_statement(&proven.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
-        if known.is_some_and(|known| known.key_statement != proven.key_statement) {
-            return Err(Error::Inconsistent("key statement"));
-        }
+        known.map_or(Ok(()), |known| new_keys(&known, &proven.key_statement))?;
         let statement_hash = statement_hash(&proven.key_statement);
         let binding = Binding { account_id, generation: statement.generation, statement_hash };
         let (catalogue_slot, vault_slot) = halves(&proven.slot);

@@ -16,12 +16,15 @@ use vault_protocol::{FixedBytes, RecordId, Signed, routes, verify};
 use crate::client::Owner;
 use crate::password::acceptable;
 use crate::recover::halves;
-use crate::reveal::{Opening, open_with};
-use crate::sign_in::Opened;
+use crate::reveal::{Opening, RecordSummary, open_with};
+use crate::sign_in::{Opened, new_keys};
 use crate::state::Profile;
 use crate::{
     Client, Confirm, Error, Kit, MAX_EXPORT, Meta, Outcome, Secret, SignInFactor, SignedIn, ToSave, Transport,
 };
+
+/// Records of before a new start whose keys were found to be saved under the present keys as well.
+const KNOWN: &str = "former.json";
 
 /// Somebody who lost password and kit.
 pub struct NewStart {
@@ -48,6 +51,7 @@ pub struct BroughtOver {
 
 /// A key of before, to be saved under the present keys.
 struct Former {
+    record: RecordId,
     secret: Secret,
     meta: Meta,
 }
@@ -61,6 +65,9 @@ impl ToSave for Former {
     }
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+    fn supersedes(&self) -> Option<RecordId> {
+        Some(self.record)
     }
 }
 
@@ -128,9 +135,7 @@ impl<T: Transport> Client<T> {
         let before =
             verify::key_statement(&proven.key_statement, account_id).map_err(Error::unverified("the key statement"))?;
         let known = self.state.profile()?.filter(|known| known.account_id == account_id);
-        if known.is_some_and(|known| known.key_statement != proven.key_statement) {
-            return Err(Error::Inconsistent("key statement"));
-        }
+        known.map_or(Ok(()), |known| new_keys(&known, &proven.key_statement))?;
         let origin = self.transport.origin();
         let profile = acceptable(&proven.kdf_profiles)?;
         let registered = registration.finish(&proven.registration_response, &account_id, origin, profile)?;
@@ -182,7 +187,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Reads the keys of before a new start with the kit of that time, and saves them in the owner's name under the present
-    /// keys. The former records stay as they are.
+    /// keys. The former records stay, superseded.
     ///
     /// # Errors
     /// `recover.no_slot` for a kit that opens nothing; [`Error::Crypto`] for a code that was mistyped; [`Error`].
@@ -195,17 +200,13 @@ impl<T: Transport> Client<T> {
         let kit = KitCode::parse(kit_code.expose())?;
         let owner = self.owner()?;
         let mut report = BroughtOver::default();
-        let mut wanted: Vec<RecordId> = self
-            .records()?
-            .into_iter()
-            .filter(|record| record.former && record.state == "live")
-            .map(|record| record.record_id)
-            .collect();
+        let known_here: Vec<RecordId> = self.state.read(KNOWN)?.unwrap_or_default();
+        let is_wanted = |record: &RecordSummary| record.is_left_behind() && !known_here.contains(&record.record_id);
+        let mut wanted: Vec<RecordId> =
+            self.records()?.into_iter().filter(is_wanted).map(|record| record.record_id).collect();
         if wanted.is_empty() {
             return Ok(report);
         }
-        // What was brought over in an earlier run is known by its key identifier only once it is read, so the newest go first.
-        wanted.reverse();
         report.left = wanted.len().saturating_sub(MAX_EXPORT);
         wanted.truncate(MAX_EXPORT);
         let confirmed = self.step_up(Purpose::Export, &export_target(&wanted), confirm)?;
@@ -223,18 +224,23 @@ impl<T: Transport> Client<T> {
         let keys = self.former_keys(&owner, &kit, former)?;
         let authors = self.authors(&owner)?;
         let mut known = self.known_keys()?;
-        let mut to_save = Vec::new();
+        let (mut to_save, mut there) = (Vec::new(), known_here);
+        let before = there.len();
         for (record, revealed) in wanted.iter().zip(&exported.records) {
             match open_with(&owner, &authors, &keys, *record, revealed) {
-                Ok(opened) if known.has(&opened.meta.key_id) => report.known += 1,
+                Ok(opened) if known.has(&opened.meta.key_id) => there.push(*record),
                 Ok(opened) => {
                     known.note(&opened.meta.key_id);
-                    to_save.push(Former { secret: opened.secret, meta: opened.meta });
+                    to_save.push(Former { record: *record, secret: opened.secret, meta: opened.meta });
                 }
                 Err(_) => report.unreadable.push(*record),
             }
         }
+        report.known = there.len() - before;
         report.outcomes = self.import(&to_save, &known)?;
+        // Those that were saved step back by it; these would be asked for again each time.
+        let _lock = self.state.lock()?;
+        self.state.write(KNOWN, &there)?;
         Ok(report)
     }
 

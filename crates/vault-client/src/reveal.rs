@@ -49,6 +49,14 @@ pub struct RecordSummary {
     pub former: bool,
 }
 
+impl RecordSummary {
+    /// Whether it was left behind by a new start: nothing that the account reads took its place.
+    #[must_use]
+    pub fn is_left_behind(&self) -> bool {
+        self.former && self.state == "live"
+    }
+}
+
 /// A released key.
 pub struct RevealedKey {
     /// The 48 digits, check digits verified.

@@ -46,6 +46,10 @@ pub trait ToSave {
     fn secret(&self) -> SecretRef<'_>;
     /// Its titles.
     fn meta(&self) -> &Meta;
+    /// The record that it takes the place of.
+    fn supersedes(&self) -> Option<RecordId> {
+        None
+    }
 }
 
 impl ToSave for KeyToSave {
@@ -72,6 +76,9 @@ impl ToSave for Box<dyn ToSave> {
     }
     fn meta(&self) -> &Meta {
         (**self).meta()
+    }
+    fn supersedes(&self) -> Option<RecordId> {
+        (**self).supersedes()
     }
 }
 

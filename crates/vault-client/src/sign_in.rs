@@ -9,7 +9,7 @@ use vault_protocol::messages::{
     PASSKEY, ServerIdentity,
 };
 use vault_protocol::statement::{fingerprint, statement_hash};
-use vault_protocol::{AccountId, FixedBytes, backup_code, routes, verify};
+use vault_protocol::{AccountId, FixedBytes, Signed, backup_code, routes, verify};
 
 use crate::state::{Profile, SessionFile};
 use crate::{Authenticator, Client, Error, Transport};
@@ -257,6 +257,23 @@ fn open_by_password(started: &LoginStarted, export_key: &SecretVec, logged_in: &
     Ok(Opened { account_id, server: started.server.clone(), statement_hash, catalogue })
 }
 
+/// Whether a key statement is the one that is known.
+///
+/// # Errors
+/// [`Error::NewKeys`] for one of a later generation, [`Error::Inconsistent`] for any other.
+pub(crate) fn new_keys(known: &Profile, shown: &Signed) -> Result<(), Error> {
+    if known.key_statement == *shown {
+        return Ok(());
+    }
+    let generation = |signed| verify::key_statement(signed, known.account_id).map(|statement| statement.generation);
+    match (generation(&known.key_statement), generation(shown)) {
+        (Ok(before), Ok(now)) if now > before => {
+            Err(Error::NewKeys { fingerprint: fingerprint(&statement_hash(shown)) })
+        }
+        _ => Err(Error::Inconsistent("key statement")),
+    }
+}
+
 /// A service must not show other keys or an older history than before. Keys of a later generation are another account's for all
 /// that can be told here: the person has to say that they are theirs.
 fn check_pins(
@@ -265,19 +282,10 @@ fn check_pins(
     logged_in: &LoggedIn,
     accepts: &dyn Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    if known.key_statement != logged_in.key_statement {
-        let generation = |signed| verify::key_statement(signed, known.account_id).map(|statement| statement.generation);
-        let later = match (generation(&known.key_statement), generation(&logged_in.key_statement)) {
-            (Ok(before), Ok(now)) => now > before,
-            _ => false,
-        };
-        if !later {
-            return Err(Error::Inconsistent("key statement"));
-        }
-        let fingerprint = fingerprint(&statement_hash(&logged_in.key_statement));
-        if !accepts(&fingerprint) {
-            return Err(Error::NewKeys { fingerprint });
-        }
+    match new_keys(known, &logged_in.key_statement) {
+        Ok(()) => {}
+        Err(Error::NewKeys { fingerprint }) if accepts(&fingerprint) => {}
+        Err(error) => return Err(error),
     }
     if known.receipt_pk != server.receipt_pk || known.log_pk != server.log_pk {
         return Err(Error::Inconsistent("own keys"));

@@ -9,6 +9,7 @@
 //! receipts/RECORD.json  receipts, each verified before it was written
 //! log.json              newest checkpoint of the service's global log that was accepted
 //! reveals.json          releases of keys that this computer asked for and got
+//! former.json           records of before a new start that need not be brought over
 //! evidence/NAME.json    statements of a service that do not go together, former receipts
 //! ```
 //!

@@ -114,16 +114,16 @@ fn list(arguments: &ListArgs, json: bool) -> Outcome {
     let document = json!({ "keys": documents.collect::<Vec<_>>() });
     let mut text = String::new();
     let (former, present): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.former);
+    let left = former.iter().filter(|record| record.is_left_behind()).count();
     for record in present {
         text.push_str(&line(record));
         if let Some(at) = deletions.get(&record.record_id.to_string()) {
             text.push_str(&format!("  will be deleted {}, unless `keyhaven keys delete KEY_ID --undo`\n", time(*at)));
         }
     }
-    if !former.is_empty() {
+    if left > 0 {
         text.push_str(&format!(
-            "{} keys of before the account's new start: only the emergency kit of that time reads them.\n  keyhaven keys bring-over\n",
-            former.len()
+            "{left} keys of before the account's new start: only the emergency kit of that time reads them.\n  keyhaven keys bring-over\n"
         ));
     }
     if records.is_empty() {

@@ -21,15 +21,18 @@ impl Panel {
         let mut command = keyhaven();
         command.args(["up", "--no-open", "--json", "--with-service", "--service-port", &port.to_string()]);
         command.arg("--service-data").arg(computer.path("service")).env("KEYHAVEN_STATE", computer.path("state"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut panel = Self { child, told: Value::Null };
         let mut report = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        for line in BufReader::new(panel.child.stdout.take().unwrap()).lines() {
             report.push_str(&line.unwrap());
             if let Ok(told) = serde_json::from_str(&report) {
-                return Self { child, told };
+                panel.told = told;
+                break;
             }
         }
-        panic!("nothing was told: {report}")
+        assert!(!panel.told.is_null(), "nothing was told: {report}");
+        panel
     }
 
     fn end(mut self) {

@@ -109,7 +109,10 @@ pub(super) async fn prove(
     }
     let target = if factor == Factor::No { "" } else { WITH_FACTOR };
     if request.begin && !running.iter().any(|wait| wait.target == target) {
-        return Err(Failure::Waiting(begin(&app, &caller, &account, target, request.renew_id).await?));
+        let begun = begin(&app, &caller, &account, target, request.renew_id).await?;
+        // One that was begun without a factor may end sooner all the same.
+        let soonest = running.iter().map(|wait| wait.due_at).chain([begun]).min().unwrap_or(begun);
+        return Err(Failure::Waiting(soonest));
     }
     app.store.end_ceremony(request.renew_id, STARTED, app.now()).await?;
     // One that was begun with a factor is not finished without: who has lost it since begins another one.

@@ -198,12 +198,15 @@ fn with_a_second_factor_it_is_seven_days_and_the_kit_of_before_brings_the_keys_o
         assert!(revealed.password == *key);
     }
     let again = phone.client.bring_over(&owner.kit, &fresh()).unwrap();
-    assert_eq!((again.outcomes.len(), again.known), (0, 3));
+    assert_eq!((again.outcomes.len(), again.known, again.left), (0, 0, 0));
+    let records = phone.client.records().unwrap();
+    assert_eq!(records.iter().filter(|record| record.is_left_behind()).count(), 0);
+    assert_eq!(records.iter().filter(|record| record.former && record.state == "superseded").count(), 3);
     let report = phone.client.audit_verify().unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     let trail = phone.client.audit_trail().unwrap().entries;
-    assert_eq!(trail.iter().filter(|entry| entry.action == "renew_former_opened").count(), 2);
-    service.notices("The emergency kit of before was used", 2);
+    assert_eq!(trail.iter().filter(|entry| entry.action == "renew_former_opened").count(), 1);
+    service.notices("The emergency kit of before was used", 1);
 }
 
 #[test]

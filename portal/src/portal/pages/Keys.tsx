@@ -105,7 +105,7 @@ export function Keys(): JSX.Element {
     [all, wanted],
   );
   const match = useMemo(() => (wanted === "" ? null : theMatch(found, wanted)), [found, wanted]);
-  const former = useMemo(() => (all ?? []).filter((key) => key.former), [all]);
+  const former = useMemo(() => (all ?? []).filter((key) => key.former && key.state === "live"), [all]);
   // Nothing but the one key: the card says all of it.
   const listed = (match !== null && found.length === 1 ? [] : found).filter((key) => !key.former);
   const unverified = listed.filter((key) => !key.verified);

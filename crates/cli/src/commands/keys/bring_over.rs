@@ -26,7 +26,8 @@ pub(crate) struct BringOverArgs {
 
 pub(super) fn run(arguments: &BringOverArgs, json: bool) -> Outcome {
     let client = arguments.account.open()?;
-    let former = client.records().map_err(|error| explain(&error))?.iter().filter(|record| record.former).count();
+    let former =
+        client.records().map_err(|error| explain(&error))?.iter().filter(|record| record.is_left_behind()).count();
     if former == 0 {
         return Err(Failure::no("the account has no keys of before a new start")
             .hint("every key that it has can be shown: keyhaven keys list"));

@@ -48,12 +48,11 @@ pub(crate) fn run(arguments: &ExportArgs, json: bool) -> Outcome {
     let encryptor = encryptor(arguments)?;
     let client = arguments.account.open()?;
     let mut records = client.records().map_err(|error| explain(&error))?;
-    let all = records.len();
+    let left = records.iter().filter(|record| record.is_left_behind()).count();
     records.retain(|record| !record.former);
-    if records.len() < all {
+    if left > 0 {
         output::note(&format!(
-            "{} keys of before the account's new start are not in it: bring them over first with `keyhaven keys bring-over`",
-            all - records.len()
+            "{left} keys of before the account's new start are not in it: bring them over first with `keyhaven keys bring-over`"
         ));
     }
     let known = |record: &RecordSummary| [KIND_RECOVERY_PASSWORD, KIND_EXTERNAL_KEY].contains(&record.kind.as_str());
