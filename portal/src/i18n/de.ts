@@ -385,7 +385,7 @@ export const de = {
   "factors.added": "Der zweite Faktor ist hinzugefügt, und die Zwei-Faktor-Authentifizierung ist an.",
   "factors.added.title": "Zweiter Faktor hinzugefügt",
   "factors.added.next": "Wenn Sie etwas verloren haben, machen Sie jetzt neue Ersatzcodes, und entfernen Sie die Faktoren, die Sie nicht mehr haben.",
-  "factors.must": "Sie haben sich mit einem Ersatzcode angemeldet, oder Ihr Konto hat noch keinen zweiten Faktor. Fügen Sie jetzt einen hinzu; dann öffnet sich alles andere. Ihre Computer speichern inzwischen weiter.",
+  "factors.must": "Sie haben keinen zweiten Faktor zur Hand: Sie haben sich mit einem Ersatzcode angemeldet, oder es ist keiner mehr da. Fügen Sie jetzt einen hinzu; dann öffnet sich alles andere. Ihre Computer speichern inzwischen weiter.",
   "factors.must.reset": "Die Wartezeit ist vorbei. Fügen Sie Ihren neuen zweiten Faktor hinzu: damit gehen die verlorenen.",
   "factor.kind.passkey": "Passkey, meldet an",
   "factor.kind.passkey_vault": "Passkey, meldet an und öffnet den Tresor",

@@ -382,7 +382,7 @@ export const en = {
   "factors.added": "The second factor is added, and two-factor is on.",
   "factors.added.title": "Second factor added",
   "factors.added.next": "If you lost something, make new backup codes now, and remove the factors that you do not have any more.",
-  "factors.must": "You signed in with a backup code, or your account has no second factor yet. Add one now; then everything else opens. Your computers keep saving meanwhile.",
+  "factors.must": "You have no second factor at hand: you signed in with a backup code, or none is left. Add one now; then everything else opens. Your computers keep saving meanwhile.",
   "factors.must.reset": "The delay is over. Add your new second factor: with it the lost ones go.",
   "factor.kind.passkey": "Passkey, signs in",
   "factor.kind.passkey_vault": "Passkey, signs in and opens the vault",
