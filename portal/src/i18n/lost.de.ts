@@ -70,6 +70,7 @@ export const lost = {
 
   "renew.title": "Mit neuen Schlüsseln beginnen",
   "renew.lead": "Nach einer Wartezeit bekommt Ihr Konto ein neues Passwort, ein neues Notfallblatt und neue Schlüssel. Der zweite Faktor bleibt an.",
+  "renew.due": "Die Wartezeit ist schon vorbei. Wählen Sie Ihr neues Passwort, und geben Sie einen neuen Code ein.",
   "renew.kept": "Was gespeichert wurde, bleibt gespeichert, falls sich das Notfallblatt findet. Bis dahin lässt es sich nicht öffnen.",
   "renew.finish.hint": "Die Wartezeit ist vorbei, und ich mache die neuen Schlüssel",
   "renew.left": "Haben Sie einen zweiten Faktor?",

@@ -68,6 +68,7 @@ export const lost = {
 
   "renew.title": "Begin again with new keys",
   "renew.lead": "After a delay your account gets a new password, a new emergency kit and new keys. Two-factor stays on.",
+  "renew.due": "The delay is over already. Choose your new password, and type a new code.",
   "renew.kept": "What was saved stays stored, in case the kit turns up. It cannot be opened until then.",
   "renew.finish.hint": "The delay is over, and I make the new keys",
   "renew.left": "Do you have a second factor?",

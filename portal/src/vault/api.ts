@@ -74,6 +74,8 @@ export type WaitKind = "two-factor-off" | "factor-reset" | "new-keys" | "delete-
 /** What became of a wish for new keys. */
 export type StartedOver =
   | { readonly kind: "waiting"; readonly dueAt: Millis; readonly secondFactor: boolean }
+  /** It was to begin, and its delay is over already. */
+  | { readonly kind: "due" }
   | { readonly kind: "done"; readonly fingerprint: string; readonly mustAddFactor: boolean };
 
 /** What became of the keys of before a new start, in numbers. */
@@ -305,7 +307,10 @@ export interface Vault {
     begin: boolean,
     asks: KitAsks,
   ): Promise<Millis | null>;
-  /** Password and kit are gone: begins the delay before new keys, or comes back to make them. `factor` is a code, where one is left. */
+  /**
+   * Password and kit are gone: begins the delay before new keys, or comes back to make them. `factor` is a code, where one is left;
+   * `password` is the new one, and counts only for who comes back.
+   */
   startOver(
     lost: { readonly email: string; readonly password: string; readonly factor?: string | undefined },
     begin: boolean,

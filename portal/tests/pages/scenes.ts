@@ -221,6 +221,7 @@ const outside: Scene[] = [
       await hands.sees('renew.code.missing');
     },
   },
+  { name: 'lost-new-keys-finish', path: 'lost/new-keys', steps: (hands) => hands.tick('reset.finish') },
   { name: 'cancel', path: 'cancel' },
   { name: 'why', path: 'why' },
   { name: 'trust', path: 'trust' },

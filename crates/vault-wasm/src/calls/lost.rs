@@ -74,12 +74,14 @@ impl<H: Host> Engine<H> {
         let factor = lost.factor.map(|code| SignInFactor::of(code.0));
         let new = NewStart { email: lost.email, password: lost.password.0, factor };
         let mut mailed = || self.asks.mailed_code();
-        let mut keep = |kit: &_| self.asks.keep_kit(kit);
+        // Who begins has thought of no password yet.
+        let mut keep = |kit: &_| !begin && self.asks.keep_kit(kit);
         match self.client.start_over(new, begin, &mut mailed, &mut keep) {
             Ok(SignedIn::Fully { fingerprint, must_add_factor, .. }) => {
                 Ok(json!({ "kind": "done", "fingerprint": fingerprint, "mustAddFactor": must_add_factor }))
             }
             Ok(SignedIn::MustEnrolFactor) => Ok(json!({ "kind": "done", "fingerprint": "", "mustAddFactor": true })),
+            Err(Error::KitNotConfirmed) if begin => Ok(json!({ "kind": "due" })),
             // That the delay runs is what was wanted.
             Err(Error::Problem(problem)) if problem.code == Code::RecoverWaiting.code() && problem.at.is_some() => {
                 Ok(json!({ "kind": "waiting", "dueAt": problem.at, "secondFactor": second_factor }))

@@ -19,6 +19,7 @@ export function StartOver(): JSX.Element {
   const [chosen, setChosen] = useState<Chosen>(NOT_CHOSEN);
   const [wrong, setWrong] = useState<{ email?: string; code?: string; password?: string; again?: string }>({});
   const [waiting, setWaiting] = useState<{ readonly dueAt: number; readonly secondFactor: boolean } | null>(null);
+  const [due, setDue] = useState(false);
   const { asks, asking } = useKitAsks(email);
   const work = useWork();
   const form = useRef<HTMLFormElement>(null);
@@ -42,7 +43,7 @@ export function StartOver(): JSX.Element {
     );
   if (asking !== null) return asking;
   const submit = (): void => {
-    const missing: typeof wrong = wrongWith(chosen);
+    const missing: typeof wrong = what === "finish" ? wrongWith(chosen) : {};
     const mail = emailWrong(email);
     if (mail !== undefined) missing.email = mail;
     const typed = code.trim();
@@ -53,11 +54,16 @@ export function StartOver(): JSX.Element {
       return;
     }
     void work.run(async () => {
-      const lost = { email: email.trim(), password: chosen.password, factor: left === "code" ? typed : undefined };
+      const lost = { email: email.trim(), password: what === "finish" ? chosen.password : "", factor: left === "code" ? typed : undefined };
       const told = await vault().startOver(lost, what === "begin", asks);
       setCode("");
       if (told.kind === "waiting") {
         setWaiting(told);
+        return;
+      }
+      if (told.kind === "due") {
+        setWhat("finish");
+        setDue(true);
         return;
       }
       setChosen(NOT_CHOSEN);
@@ -77,7 +83,13 @@ export function StartOver(): JSX.Element {
           submit();
         }}
       >
-        <Notice>{t("renew.kept")}</Notice>
+        {due ? (
+          <Notice kind="good" live="status">
+            {t("renew.due")}
+          </Notice>
+        ) : (
+          <Notice>{t("renew.kept")}</Notice>
+        )}
         <Choices
           legend={t("reset.what")}
           value={what}
@@ -109,7 +121,7 @@ export function StartOver(): JSX.Element {
             maxLength={20}
           />
         )}
-        <NewPassword email={email} value={chosen} onInput={setChosen} wrong={wrong} />
+        {what === "finish" && <NewPassword email={email} value={chosen} onInput={setChosen} wrong={wrong} />}
         {work.failure !== null && <Trouble failure={work.failure} what={t("reset.failed")} />}
         <div class="buttons">
           <Button kind="main" type="submit" busy={work.busy}>
