@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
+use crate::state::Profile;
+
 /// What a state keeps, by name. Clones share it.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<Entries>>);
@@ -16,8 +18,10 @@ struct Entries {
     changed: BTreeMap<String, Option<Vec<u8>>>,
 }
 
+/// The pins of an account.
+const PROFILE: &str = "profile.json";
 /// What may outlive the page: pins, what was seen, and what is sealed or public. Everything else is gone with it.
-const KEPT: [&str; 4] = ["profile.json", "log.json", "reveals.json", "former.json"];
+const KEPT: [&str; 4] = [PROFILE, "log.json", "reveals.json", "former.json"];
 const KEPT_FOLDERS: [&str; 3] = ["receipts", "outbox", "evidence"];
 
 impl Memory {
@@ -33,6 +37,25 @@ impl Memory {
     #[must_use]
     pub fn changes(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         std::mem::take(&mut self.entries().changed)
+    }
+
+    /// Takes over what another page of the same person kept meanwhile, given whole. What changed here and was not handed out so far
+    /// stays; pins of another account are not taken, and of the same account's trail the head that is further on counts.
+    pub fn take_over(&self, kept: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let mut entries = self.entries();
+        let mut kept: BTreeMap<String, Vec<u8>> = kept.into_iter().filter(|(name, _)| may_be_kept(name)).collect();
+        if let Some(here) = entries.held.get(PROFILE)
+            && !kept.get(PROFILE).is_some_and(|there| continues(here, there))
+        {
+            kept.insert(PROFILE.to_owned(), here.to_vec());
+        }
+        let Entries { held, changed } = &mut *entries;
+        held.retain(|name, _| !may_be_kept(name) || changed.contains_key(name) || kept.contains_key(name));
+        for (name, bytes) in kept {
+            if !changed.contains_key(&name) {
+                held.insert(name, Zeroizing::new(bytes));
+            }
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -72,12 +95,22 @@ impl fmt::Debug for Memory {
     }
 }
 
+/// Whether these pins are of the same account and have seen no less.
+fn continues(here: &[u8], there: &[u8]) -> bool {
+    let read = |bytes| serde_json::from_slice::<Profile>(bytes).ok();
+    let (Some(here), Some(there)) = (read(here), read(there)) else { return false };
+    here.account_id == there.account_id && here.audit_head.seq <= there.audit_head.seq
+}
+
 fn may_be_kept(name: &str) -> bool {
     KEPT.contains(&name) || name.split_once('/').is_some_and(|(folder, _)| KEPT_FOLDERS.contains(&folder))
 }
 
 #[cfg(test)]
 mod tests {
+    use vault_protocol::messages::AuditHead;
+    use vault_protocol::{AccountId, Bytes, FixedBytes, PublicKey, Signed};
+
     use super::*;
     use crate::State;
 
@@ -104,5 +137,49 @@ mod tests {
         assert_eq!(later.read::<String>("receipts/b.json").unwrap().as_deref(), Some("two"));
         assert_eq!(later.read::<String>("session.json").unwrap(), None, "a session does not outlive its page");
         assert!(state.lock().is_ok());
+    }
+
+    fn pins(account: u8, seq: u64) -> Vec<u8> {
+        let key = PublicKey::Ed25519(FixedBytes([0; 32]));
+        let nothing = || Bytes(Vec::new());
+        let profile = Profile {
+            origin: "https://keys.example.org".to_owned(),
+            email: "ada@example.org".to_owned(),
+            account_id: AccountId::from_bytes([account; 16]),
+            key_statement: Signed {
+                kind: String::new(),
+                payload: nothing(),
+                key_id: FixedBytes([0; 8]),
+                signature: nothing(),
+            },
+            receipt_pk: key.clone(),
+            log_pk: key,
+            audit_head: AuditHead { seq, hash: FixedBytes([0; 32]) },
+        };
+        serde_json::to_vec(&profile).unwrap()
+    }
+
+    #[test]
+    fn what_another_page_saw_is_taken_over_and_nothing_is_forgotten_for_it() {
+        let kept = |pins: Vec<u8>, receipts: &[&str]| {
+            let receipts = receipts.iter().map(|name| (format!("receipts/{name}.json"), b"1".to_vec()));
+            receipts.chain([("profile.json".to_owned(), pins)]).collect::<Vec<_>>()
+        };
+        let seen = |memory: &Memory| memory.get("profile.json").map(|bytes| bytes.to_vec()).unwrap();
+        let memory = Memory::new(kept(pins(1, 5), &["a", "b"]));
+        memory.put("session.json", Zeroizing::new(b"token".to_vec()));
+        memory.take_over(kept(pins(1, 9), &["b", "c"]));
+        assert_eq!(seen(&memory), pins(1, 9));
+        assert_eq!(memory.names("receipts"), ["receipts/b.json", "receipts/c.json"], "one was removed there");
+        assert!(memory.get("session.json").is_some() && memory.changes().is_empty());
+        // A page that saw less, one of another account, one without pins.
+        for behind in [kept(pins(1, 7), &["b"]), kept(pins(2, 20), &["b"]), Vec::new()] {
+            memory.take_over(behind);
+            assert_eq!(seen(&memory), pins(1, 9));
+        }
+        // What changed here is not lost before it was handed out.
+        memory.put("receipts/d.json", Zeroizing::new(b"1".to_vec()));
+        memory.take_over(kept(pins(1, 9), &[]));
+        assert_eq!(memory.names("receipts"), ["receipts/d.json"]);
     }
 }

@@ -69,6 +69,12 @@ impl Vault {
         Self(Engine::new(Worker, origin, kept, clock, wait))
     }
 
+    /// See [`Engine::take_over`].
+    #[wasm_bindgen(js_name = takeOver)]
+    pub fn take_over(&self, kept: &str) {
+        self.0.take_over(kept);
+    }
+
     /// See [`Engine::call`]. Throws the failure's JSON.
     pub fn call(&mut self, name: &str, arguments: &str) -> Result<String, String> {
         self.0.call(name, arguments).map(|text| text.to_string())

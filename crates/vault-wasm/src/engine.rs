@@ -42,9 +42,7 @@ impl<H: Host> Engine<H> {
     /// A client of the service at `origin`, scheme and host and port. `kept`: what [`changes`](Self::changes) told before, as JSON:
     /// names with base64. What cannot be read in it is left out: the pins of this browser are then those of a new one.
     pub fn new(host: H, origin: &str, kept: &str, clock: fn() -> Millis, pause: fn(Duration)) -> Self {
-        let kept: BTreeMap<String, String> = serde_json::from_str(kept).unwrap_or_default();
-        let kept = kept.into_iter().filter_map(|(name, text)| Some((name, BASE64.decode(text.as_bytes()).ok()?)));
-        let memory = Memory::new(kept);
+        let memory = Memory::new(kept_of(kept));
         let asks = Asks(Arc::new(host));
         let transport = ByHost { host: Arc::clone(&asks.0), origin: origin.to_owned() };
         let (mail, pages) = (asks.clone(), asks.clone());
@@ -54,6 +52,11 @@ impl<H: Host> Engine<H> {
             .asking_for_mailed_codes(move || mail.mailed_code().map(secret::SecretString::new))
             .accepting_new_keys(move |fingerprint| pages.new_keys(fingerprint));
         Self { client, asks, found: BTreeMap::new(), next_handle: 1, memory, origin: origin.to_owned(), clock }
+    }
+
+    /// What another page of this browser kept meanwhile, in the form of [`new`](Self::new): told before the next call.
+    pub fn take_over(&self, kept: &str) {
+        self.memory.take_over(kept_of(kept));
     }
 
     /// Does what the page wants: `arguments` is a JSON array.
@@ -84,6 +87,11 @@ impl<H: Host> Engine<H> {
         }
         handle
     }
+}
+
+fn kept_of(kept: &str) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let kept: BTreeMap<String, String> = serde_json::from_str(kept).unwrap_or_default();
+    kept.into_iter().filter_map(|(name, text)| Some((name, BASE64.decode(text.as_bytes()).ok()?)))
 }
 
 /// Arguments of a call.

@@ -27,6 +27,8 @@ class Line {
   private ready = false;
   private broken: unknown = null;
   private turn = 0;
+  /** What another page kept, until the Worker is told. */
+  private newer: string | null = null;
 
   constructor(origin: string) {
     this.worker = new Worker(workerAddress(), { type: "module" });
@@ -36,6 +38,10 @@ class Line {
     this.worker.onerror = () => {
       this.fail({ code: "page.no_worker" });
     };
+    // Told of other pages' changes only.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key === KEPT && newValue !== null) this.newer = newValue;
+    });
     this.say({ kind: "start", origin, kept: kept(), mailbox: this.mailbox });
   }
 
@@ -60,7 +66,8 @@ class Line {
     if (waiting === undefined) return;
     this.open = waiting;
     this.turn += 1;
-    this.say({ kind: "call", id: this.turn, name: waiting.name, args: waiting.args });
+    this.say({ kind: "call", id: this.turn, name: waiting.name, args: waiting.args, kept: this.newer });
+    this.newer = null;
   }
 
   private async hear(message: FromWorker): Promise<void> {

@@ -14,7 +14,8 @@ export interface Mailbox {
 
 export type ToWorker =
   | { readonly kind: "start"; readonly origin: string; readonly kept: string; readonly mailbox: Mailbox }
-  | { readonly kind: "call"; readonly id: number; readonly name: string; readonly args: string };
+  /** `kept`: what another page of this browser kept since the call before. */
+  | { readonly kind: "call"; readonly id: number; readonly name: string; readonly args: string; readonly kept: string | null };
 
 export type FromWorker =
   | { readonly kind: "ready" }

@@ -71,6 +71,7 @@ scope.onmessage = async ({ data }) => {
   if (vault === null) return;
   let done: FromWorker;
   try {
+    if (data.kept !== null) vault.takeOver(data.kept);
     done = { kind: "done", id: data.id, result: vault.call(data.name, data.args), changes: vault.changes() };
   } catch (error) {
     if (typeof error !== "string") {
