@@ -116,7 +116,9 @@ pub(super) async fn finish(
     check_epoch(&account, state.epoch)?;
     let factors = app.store.factors(account.id).await?;
     let challenge = FixedBytes(tokens::challenge());
-    let (passkey, passkey_state) = passkeys::challenge_for(&app, &app.store.passkeys(account.id).await?)?.unzip();
+    let has_passkeys = factors.iter().any(|factor| factor.kind == PASSKEY);
+    let passkeys = if has_passkeys { app.store.passkeys(account.id).await? } else { Vec::new() };
+    let (passkey, passkey_state) = passkeys::challenge_for(&app, &passkeys)?.unzip();
     let mut proven = LoginPasswordProven {
         login_id: request.login_id,
         second_factor: presence::kinds_with(&app, account.id, &factors).await?,

@@ -1,10 +1,8 @@
 //! What sign-ins and step-ups change in `ceremonies`, `counters`, `factors`, `sessions`, `grants` and the trail.
 
-use async_trait::async_trait;
-use sqlx::Row;
-
-use super::{Connection, SqlStore, audit, ceremonies, counters, exactly_one, grants, in_transaction, sessions};
+use super::{Connection, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, sessions};
 use crate::{Ceremony, CeremonyId, Error, FactorId, Gives, LinkMaker, Millis, Place, Proven, Refusal, SignIns};
+use async_trait::async_trait;
 
 #[async_trait]
 impl SignIns for SqlStore {
@@ -86,18 +84,19 @@ impl SignIns for SqlStore {
     }
 }
 
-/// Takes a place where there is one.
+/// Takes a place where there is one: in one statement, since sign-ins pay for each.
 async fn take_if_free(tx: &mut Connection, place: &Place) -> Result<(), Error> {
-    let row = sqlx::query("SELECT n FROM counters WHERE bucket = $1 AND \"window\" = $2")
-        .bind(&place.bucket)
-        .bind(place.window)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let taken: i64 = row.map(|row| row.try_get("n")).transpose()?.unwrap_or(0);
-    if taken >= place.places {
-        return Err(Refusal::Limit { until: place.until }.into());
-    }
-    counters::take(tx, place).await
+    let taken = sqlx::query(
+        "INSERT INTO counters (bucket, \"window\", n) VALUES ($1, $2, 1)
+         ON CONFLICT (bucket, \"window\") DO UPDATE SET n = counters.n + 1 WHERE counters.n < $3",
+    )
+    .bind(&place.bucket)
+    .bind(place.window)
+    .bind(place.places)
+    .execute(tx)
+    .await?;
+    let is_free = place.places > 0 && taken.rows_affected() == 1;
+    if is_free { Ok(()) } else { Err(Refusal::Limit { until: place.until }.into()) }
 }
 
 /// Two authenticators may show the same digits: the other one's may be unused. Gives the one that was used.
