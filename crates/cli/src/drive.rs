@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-pub(crate) use drive_ops::drive::{Disk, Locked, Unlocked, explain, kinds, open, open_writable, told};
+#[cfg(any(feature = "mount", feature = "export"))]
+use drive_ops::drive::open_writable;
+pub(crate) use drive_ops::drive::{Disk, Locked, Unlocked, explain, kinds, open, told};
 use fve::UnlockOptions;
 
 use crate::failure::{Failure, Outcome};

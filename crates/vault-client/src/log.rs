@@ -55,7 +55,7 @@ struct LogFile {
 /// The newest checkpoint that was accepted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PinnedLog {
-    size: u64,
+    pub(crate) size: u64,
     root: FixedBytes<32>,
     pub(crate) note: String,
     checked_at: Millis,

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::log::PinnedLog;
 use crate::state::Profile;
 
 /// What a state keeps, by name. Clones share it.
@@ -20,8 +23,12 @@ struct Entries {
 
 /// The pins of an account.
 const PROFILE: &str = "profile.json";
+/// What was seen of the service's log.
+const LOG: &str = "log.json";
+/// Lists of what was seen, which only grow.
+const LISTS: [&str; 2] = ["reveals.json", "former.json"];
 /// What may outlive the page: pins, what was seen, and what is sealed or public. Everything else is gone with it.
-const KEPT: [&str; 4] = [PROFILE, "log.json", "reveals.json", "former.json"];
+const KEPT: [&str; 4] = [PROFILE, LOG, LISTS[0], LISTS[1]];
 const KEPT_FOLDERS: [&str; 3] = ["receipts", "outbox", "evidence"];
 
 impl Memory {
@@ -39,21 +46,22 @@ impl Memory {
         std::mem::take(&mut self.entries().changed)
     }
 
-    /// Takes over what another page of the same person kept meanwhile, given whole. What changed here and was not handed out so far
-    /// stays; pins of another account are not taken, and of the same account's trail the head that is further on counts.
+    /// Takes over what another page of the same person kept meanwhile. Nothing is forgotten for it: what changed here and was not
+    /// handed out so far stays, pins of another account are not taken, and where this page has seen more, that is handed out again.
     pub fn take_over(&self, kept: impl IntoIterator<Item = (String, Vec<u8>)>) {
         let mut entries = self.entries();
-        let mut kept: BTreeMap<String, Vec<u8>> = kept.into_iter().filter(|(name, _)| may_be_kept(name)).collect();
-        if let Some(here) = entries.held.get(PROFILE)
-            && !kept.get(PROFILE).is_some_and(|there| continues(here, there))
-        {
-            kept.insert(PROFILE.to_owned(), here.to_vec());
-        }
         let Entries { held, changed } = &mut *entries;
-        held.retain(|name, _| !may_be_kept(name) || changed.contains_key(name) || kept.contains_key(name));
-        for (name, bytes) in kept {
-            if !changed.contains_key(&name) {
-                held.insert(name, Zeroizing::new(bytes));
+        for (name, there) in kept.into_iter().filter(|(name, _)| may_be_kept(name)) {
+            if changed.contains_key(&name) {
+                continue;
+            }
+            match held.get(&name).map_or(Newer::There, |here| newer(&name, here, &there)) {
+                Newer::There => drop(held.insert(name, Zeroizing::new(there))),
+                Newer::Neither => {}
+                Newer::Here(whole) => {
+                    changed.insert(name.clone(), Some(whole.clone()));
+                    held.insert(name, Zeroizing::new(whole));
+                }
             }
         }
     }
@@ -95,11 +103,50 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// Whether these pins are of the same account and have seen no less.
-fn continues(here: &[u8], there: &[u8]) -> bool {
-    let read = |bytes| serde_json::from_slice::<Profile>(bytes).ok();
-    let (Some(here), Some(there)) = (read(here), read(there)) else { return false };
-    here.account_id == there.account_id && here.audit_head.seq <= there.audit_head.seq
+/// Which of two pages has seen more.
+enum Newer {
+    There,
+    /// They tell of different accounts.
+    Neither,
+    /// This one, or both something: what is to be kept.
+    Here(Vec<u8>),
+}
+
+fn newer(name: &str, here: &[u8], there: &[u8]) -> Newer {
+    let keep_if = |more: bool| if more { Newer::Here(here.to_vec()) } else { Newer::There };
+    match name {
+        PROFILE => match (read::<Profile>(here), read::<Profile>(there)) {
+            (Some(here), Some(there)) if here.account_id == there.account_id => {
+                keep_if(here.audit_head.seq > there.audit_head.seq)
+            }
+            (Some(_), _) => Newer::Neither,
+            (None, _) => Newer::There,
+        },
+        LOG => match (read::<PinnedLog>(here), read::<PinnedLog>(there)) {
+            (Some(here), Some(there)) => keep_if(here.size > there.size),
+            (here, _) => keep_if(here.is_some()),
+        },
+        _ if LISTS.contains(&name) => united(here, there),
+        _ => Newer::There,
+    }
+}
+
+/// Two lists that only grow.
+fn united(here: &[u8], there: &[u8]) -> Newer {
+    let (Some(here), Some(mut all)) = (read::<Vec<Value>>(here), read::<Vec<Value>>(there)) else {
+        return Newer::There;
+    };
+    let before = all.len();
+    for item in here {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    if all.len() == before { Newer::There } else { serde_json::to_vec(&all).map_or(Newer::There, Newer::Here) }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
 }
 
 fn may_be_kept(name: &str) -> bool {
@@ -165,21 +212,42 @@ mod tests {
             let receipts = receipts.iter().map(|name| (format!("receipts/{name}.json"), b"1".to_vec()));
             receipts.chain([("profile.json".to_owned(), pins)]).collect::<Vec<_>>()
         };
-        let seen = |memory: &Memory| memory.get("profile.json").map(|bytes| bytes.to_vec()).unwrap();
+        let seen = |memory: &Memory, name: &str| memory.get(name).map(|bytes| bytes.to_vec()).unwrap();
         let memory = Memory::new(kept(pins(1, 5), &["a", "b"]));
         memory.put("session.json", Zeroizing::new(b"token".to_vec()));
         memory.take_over(kept(pins(1, 9), &["b", "c"]));
-        assert_eq!(seen(&memory), pins(1, 9));
-        assert_eq!(memory.names("receipts"), ["receipts/b.json", "receipts/c.json"], "one was removed there");
+        assert_eq!(seen(&memory, PROFILE), pins(1, 9));
+        assert_eq!(memory.names("receipts").len(), 3);
         assert!(memory.get("session.json").is_some() && memory.changes().is_empty());
-        // A page that saw less, one of another account, one without pins.
-        for behind in [kept(pins(1, 7), &["b"]), kept(pins(2, 20), &["b"]), Vec::new()] {
-            memory.take_over(behind);
-            assert_eq!(seen(&memory), pins(1, 9));
+        // Pins of another account, or none, change nothing; of one that saw less, the more is handed out again.
+        for other in [kept(pins(2, 20), &[]), Vec::new(), vec![("session.json".to_owned(), b"theirs".to_vec())]] {
+            memory.take_over(other);
+            assert_eq!(seen(&memory, PROFILE), pins(1, 9));
+            assert!(memory.changes().is_empty());
         }
+        assert_eq!(seen(&memory, "session.json"), b"token");
+        memory.take_over(kept(pins(1, 7), &[]));
+        assert_eq!((seen(&memory, PROFILE), memory.changes()[PROFILE].clone()), (pins(1, 9), Some(pins(1, 9))));
         // What changed here is not lost before it was handed out.
-        memory.put("receipts/d.json", Zeroizing::new(b"1".to_vec()));
-        memory.take_over(kept(pins(1, 9), &[]));
-        assert_eq!(memory.names("receipts"), ["receipts/d.json"]);
+        memory.put(PROFILE, Zeroizing::new(pins(1, 10)));
+        memory.take_over(kept(pins(1, 12), &[]));
+        assert_eq!(memory.changes()[PROFILE], Some(pins(1, 10)));
+    }
+
+    #[test]
+    fn of_logs_the_larger_counts_and_of_lists_every_entry() {
+        let log = |size: u64| {
+            let root = FixedBytes([0; 32]);
+            serde_json::json!({ "size": size, "root": root, "note": "", "checked_at": 1 }).to_string().into_bytes()
+        };
+        let memory = Memory::new([(LOG.to_owned(), log(9)), ("reveals.json".to_owned(), b"[1,2]".to_vec())]);
+        let held = |name: &str| memory.get(name).map(|bytes| bytes.to_vec()).unwrap();
+        memory.take_over([(LOG.to_owned(), log(8)), ("reveals.json".to_owned(), b"[2,3]".to_vec())]);
+        assert_eq!((held(LOG), held("reveals.json")), (log(9), b"[2,3,1]".to_vec()));
+        let changes = memory.changes();
+        assert_eq!((&changes[LOG], &changes["reveals.json"]), (&Some(log(9)), &Some(b"[2,3,1]".to_vec())));
+        memory.take_over([(LOG.to_owned(), log(11)), ("reveals.json".to_owned(), b"[2,3,1]".to_vec())]);
+        assert_eq!(held(LOG), log(11));
+        assert!(memory.changes().is_empty(), "both pages come to rest");
     }
 }

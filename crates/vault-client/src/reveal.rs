@@ -44,7 +44,7 @@ pub struct RecordSummary {
     pub finding: Option<(Finding, Millis, String)>,
     /// Number of the save among its author's.
     pub seq: u64,
-    /// Whether it was saved before the account got its present keys: then only the emergency kit of that time opens it
+    /// Whether it was, by its author's signature, saved before the account got its present keys: then only the emergency kit of that time opens it
     /// ([`Client::bring_over`]).
     pub former: bool,
 }
@@ -393,7 +393,8 @@ pub(crate) fn summary(owner: &Owner, authors: &Authors, view: &RecordView) -> Re
         received_at: view.received_at,
         revealed_at: view.revealed_at,
         finding: finding(view, authors),
-        seq: save.map_or(0, |save| save.seq),
-        former: generation_of(&view.header).is_some_and(|generation| generation < owner.statement.generation),
+        seq: save.as_ref().map_or(0, |save| save.seq),
+        former: save.is_some()
+            && generation_of(&view.header).is_some_and(|generation| generation < owner.statement.generation),
     }
 }

@@ -195,6 +195,10 @@ const NOT_YOU: &str = "If this was not you, sign in now, look at `keyhaven audit
 const NOT_YOU_RECOVERED: &str = "If this was not you, neither your password nor your kit opens the account any more: tell\n\
     whoever runs this service, and replace the recovery keys of your drives.\n";
 
+/// The same after a new start. What was saved opened to nobody by it.
+const NOT_YOU_RENEWED: &str = "If this was not you, neither your password nor your kit opens the account any more, and what you saved before can\n\
+    still be read by nobody but the holder of your kit: keep it, and tell whoever runs this service.\n";
+
 /// A moment as people read it.
 fn utc(at: Millis) -> String {
     let minutes = at.div_euclid(60_000);
@@ -348,7 +352,7 @@ impl Event {
             }
             Self::RenewDue(delay) => {
                 let what = format!(
-                    "Your account can now be given a new password, a new kit and new keys: `keyhaven account start-over`.\n\
+                    "Your account can now be given a new password, a new kit and new keys:\n`keyhaven account start-over --finish`.\n\
                      Until {} ; then this is void.",
                     utc(delay.at)
                 );
@@ -494,8 +498,11 @@ impl Event {
                  `keyhaven audit verify`.",
             ),
         };
-        let not_you =
-            if matches!(self, Self::PasswordRecovered | Self::RenewDone) { NOT_YOU_RECOVERED } else { NOT_YOU };
+        let not_you = match self {
+            Self::PasswordRecovered => NOT_YOU_RECOVERED,
+            Self::RenewDone => NOT_YOU_RENEWED,
+            _ => NOT_YOU,
+        };
         (subject, Zeroizing::new(format!("{what}\n\n{not_you}Your computers keep saving recovery keys as before.\n")))
     }
 }

@@ -213,12 +213,12 @@ pub(crate) async fn factor_was_used(
     account: vault_store::AccountId,
     caller: &Caller,
 ) -> Result<(), Failure> {
-    refute(app, account, caller, "factor", |kind| kind == WaitKind::Reset).await
+    refute(app, account, caller, |kind| kind == WaitKind::Reset).await
 }
 
 /// Somebody signed in, or confirmed an act while signed in: neither the factors nor what opens the account are lost.
 pub(crate) async fn owner_is_here(app: &App, account: vault_store::AccountId, caller: &Caller) -> Result<(), Failure> {
-    refute(app, account, caller, "factor", is_come_back_for).await
+    refute(app, account, caller, is_come_back_for).await
 }
 
 /// Ends delays that say something is lost which was just used.
@@ -226,10 +226,10 @@ async fn refute(
     app: &App,
     account: vault_store::AccountId,
     caller: &Caller,
-    because: &'static str,
     of: fn(WaitKind) -> bool,
 ) -> Result<(), Failure> {
     for wait in app.store.waits(account).await?.iter().filter(|wait| of(wait.kind)) {
+        let because = if wait.kind == WaitKind::NewKeys { "sign-in" } else { "factor" };
         let act = Act::by_owner(account, caller, app.now(), audit::action::WAIT_CANCELLED).because(because);
         match cancel(app, wait, act).await {
             Ok(()) | Err(Failure::Said(Code::WaitOver)) => {}
@@ -277,7 +277,7 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
                 done => done,
             }
         }
-        WaitKind::Reset | WaitKind::NewKeys => come_back_for(app, wait).await?,
+        WaitKind::Reset | WaitKind::NewKeys => return come_back_for(app, wait).await,
         WaitKind::DeleteRecord => return deletion(app, wait, Deleted::Key).await,
         WaitKind::DeleteAccount => return deletion(app, wait, Deleted::Account).await,
         WaitKind::Off => Ok(()),
@@ -286,14 +286,14 @@ async fn look_at(app: &App, wait: &Wait) -> Result<(), Failure> {
 }
 
 /// What a delay wants now whose person has to come back: reminders, then the word that it is over, then its end.
-async fn come_back_for(app: &App, wait: &Wait) -> Result<Result<(), vault_store::Error>, Failure> {
+async fn come_back_for(app: &App, wait: &Wait) -> Result<(), Failure> {
     let now = app.now();
     let new_keys = wait.kind == WaitKind::NewKeys;
     if now < wait.due_at {
         let delay = app.delay(wait, wait.due_at);
         let event = if new_keys { Event::RenewRuns(delay) } else { Event::ResetRuns(delay) };
         let act = by_service(app, wait, audit::action::WAIT_REMINDED, &event).await?;
-        return Ok(app.store.attended(wait, wait.due_at.min(now + REMINDER), &|head| act.link(head)).await);
+        return ended(app.store.attended(wait, wait.due_at.min(now + REMINDER), &|head| act.link(head)).await);
     }
     // Nobody was told so far that it is over: the time to finish it begins now, however long the service was down.
     if wait.next_at <= wait.due_at {
@@ -305,7 +305,7 @@ async fn come_back_for(app: &App, wait: &Wait) -> Result<Result<(), vault_store:
             (audit::action::RESET_DUE, Event::ResetDue(delay))
         };
         let act = by_service(app, wait, action, &event).await?;
-        return Ok(app.store.attended(wait, until, &|head| act.link(head)).await);
+        return ended(app.store.attended(wait, until, &|head| act.link(head)).await);
     }
     let (action, event) = if new_keys {
         (audit::action::RENEW_LAPSED, Event::RenewLapsed)
@@ -313,7 +313,7 @@ async fn come_back_for(app: &App, wait: &Wait) -> Result<Result<(), vault_store:
         (audit::action::RESET_LAPSED, Event::ResetLapsed)
     };
     let act = by_service(app, wait, action, &event).await?;
-    Ok(app.store.lapse_wait(wait, now, &|head| act.link(head)).await)
+    ended(app.store.lapse_wait(wait, now, &|head| act.link(head)).await)
 }
 
 /// What the deletion of a record or an account wants now.

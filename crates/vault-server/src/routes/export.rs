@@ -56,11 +56,6 @@ pub(super) async fn export(
         let first = records.first() == Some(&id);
         act.clone().on(id).telling(notice.clone().filter(|_| first)).link(head)
     };
-    if former.is_some() {
-        let act = Act::by_owner(account, &caller, app.now(), audit::action::FORMER_OPENED)
-            .telling(app.notice_to(account, &Event::FormerOpened).await?);
-        app.store.append_audit(account, &|head| act.link(head)).await?;
-    }
     let released = app.store.release_all(records, stepped_up.grant(), &link).await;
     let released = match released {
         Ok(released) => released,
@@ -70,6 +65,12 @@ pub(super) async fn export(
             return Err(error.into());
         }
     };
+    // What the kit opens is handed out with the answer: nothing of it before the trail says so.
+    if former.is_some() {
+        let act = Act::by_owner(account, &caller, app.now(), audit::action::FORMER_OPENED)
+            .telling(app.notice_to(account, &Event::FormerOpened).await?);
+        app.store.append_audit(account, &|head| act.link(head)).await?;
+    }
     app.new_entries.notify_one();
     let records = released.into_iter().map(as_saved).collect::<Result<_, Fault>>()?;
     Ok(Json(Exported { records, former }))

@@ -201,6 +201,15 @@ fn a_changed_record_is_not_used() {
     }
     let client = lied_to(&service, &owner, "/v1/records", |answer| flip(&mut answer["records"][0]["meta"]));
     assert!(!client.records().unwrap()[0].verified);
+    // Nor is one passed off as left behind by a new start, where nobody would look at it again.
+    let before_all = |answer: &mut Value| {
+        let header: vault_protocol::Bytes = serde_json::from_value(answer["records"][0]["header"].take()).unwrap();
+        let mut parsed: Value = serde_json::from_slice(&header).unwrap();
+        parsed["generation"] = json!(0);
+        answer["records"][0]["header"] = json!(vault_protocol::Bytes(serde_json::to_vec(&parsed).unwrap()));
+    };
+    let passed_off = lied_to(&service, &owner, "/v1/records", before_all).records().unwrap();
+    assert!(!passed_off[0].verified && !passed_off[0].former);
     let report = client.audit_verify().unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     // A record that is not listed any more is missed.

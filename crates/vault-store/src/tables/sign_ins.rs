@@ -1,8 +1,9 @@
 //! What sign-ins and step-ups change in `ceremonies`, `counters`, `factors`, `sessions`, `grants` and the trail.
 
+use async_trait::async_trait;
+
 use super::{Connection, SqlStore, audit, ceremonies, exactly_one, grants, in_transaction, sessions};
 use crate::{Ceremony, CeremonyId, Error, FactorId, Gives, LinkMaker, Millis, Place, Proven, Refusal, SignIns};
-use async_trait::async_trait;
 
 #[async_trait]
 impl SignIns for SqlStore {

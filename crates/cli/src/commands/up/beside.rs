@@ -38,6 +38,10 @@ pub(super) struct Beside {
 }
 
 impl BesideArgs {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.with_service
+    }
+
     /// Opens it, where it is wanted.
     pub(super) async fn open(&self, state: &Path) -> Outcome<Option<Beside>> {
         if !self.with_service {

@@ -51,6 +51,10 @@ pub(crate) fn run(arguments: &UpArgs, json: bool) -> Outcome {
     if let Some(link) = link_of_running(&state) {
         let opened = open(arguments, &state, &link);
         tell(&link, opened.is_some(), None, json)?;
+        #[cfg(feature = "serve")]
+        if arguments.beside.is_wanted() {
+            output::note("the panel ran already, with or without the service as it was started: end it to start both");
+        }
         if opened.is_some() {
             // Until the browser has read the page that leads there.
             std::thread::sleep(std::time::Duration::from_secs(3));
