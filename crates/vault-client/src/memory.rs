@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::bundle::RememberedReveal;
 use crate::log::PinnedLog;
 use crate::state::Profile;
 
@@ -25,10 +25,10 @@ struct Entries {
 const PROFILE: &str = "profile.json";
 /// What was seen of the service's log.
 const LOG: &str = "log.json";
-/// Lists of what was seen, which only grow.
-const LISTS: [&str; 2] = ["reveals.json", "former.json"];
+/// Releases that were asked for: a list that only grows.
+const REVEALS: &str = "reveals.json";
 /// What may outlive the page: pins, what was seen, and what is sealed or public. Everything else is gone with it.
-const KEPT: [&str; 4] = [PROFILE, LOG, LISTS[0], LISTS[1]];
+const KEPT: [&str; 4] = [PROFILE, LOG, REVEALS, "former.json"];
 const KEPT_FOLDERS: [&str; 3] = ["receipts", "outbox", "evidence"];
 
 impl Memory {
@@ -126,20 +126,19 @@ fn newer(name: &str, here: &[u8], there: &[u8]) -> Newer {
             (Some(here), Some(there)) => keep_if(here.size > there.size),
             (here, _) => keep_if(here.is_some()),
         },
-        _ if LISTS.contains(&name) => united(here, there),
+        REVEALS => united(here, there),
         _ => Newer::There,
     }
 }
 
-/// Two lists that only grow.
+/// Releases that one page or the other remembers.
 fn united(here: &[u8], there: &[u8]) -> Newer {
-    let (Some(here), Some(mut all)) = (read::<Vec<Value>>(here), read::<Vec<Value>>(there)) else {
-        return Newer::There;
-    };
+    let (here, there) = (read::<Vec<RememberedReveal>>(here), read::<Vec<RememberedReveal>>(there));
+    let (here, mut all) = (here.unwrap_or_default(), there.unwrap_or_default());
     let before = all.len();
-    for item in here {
-        if !all.contains(&item) {
-            all.push(item);
+    for reveal in here {
+        if !all.contains(&reveal) {
+            all.push(reveal);
         }
     }
     if all.len() == before { Newer::There } else { serde_json::to_vec(&all).map_or(Newer::There, Newer::Here) }
@@ -156,7 +155,7 @@ fn may_be_kept(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use vault_protocol::messages::AuditHead;
-    use vault_protocol::{AccountId, Bytes, FixedBytes, PublicKey, Signed};
+    use vault_protocol::{AccountId, Bytes, FixedBytes, PublicKey, RecordId, Signed};
 
     use super::*;
     use crate::State;
@@ -235,18 +234,27 @@ mod tests {
     }
 
     #[test]
-    fn of_logs_the_larger_counts_and_of_lists_every_entry() {
+    fn of_logs_the_larger_counts_and_of_releases_every_one() {
         let log = |size: u64| {
             let root = FixedBytes([0; 32]);
             serde_json::json!({ "size": size, "root": root, "note": "", "checked_at": 1 }).to_string().into_bytes()
         };
-        let memory = Memory::new([(LOG.to_owned(), log(9)), ("reveals.json".to_owned(), b"[1,2]".to_vec())]);
+        let reveals = |times: &[i64]| {
+            let reveal = |at: &i64| RememberedReveal {
+                account_id: AccountId::from_bytes([1; 16]),
+                record_id: RecordId::from_bytes([1; 16]),
+                at: *at,
+                entry: None,
+            };
+            serde_json::to_vec(&times.iter().map(reveal).collect::<Vec<_>>()).unwrap()
+        };
+        let memory = Memory::new([(LOG.to_owned(), log(9)), (REVEALS.to_owned(), reveals(&[1, 2]))]);
         let held = |name: &str| memory.get(name).map(|bytes| bytes.to_vec()).unwrap();
-        memory.take_over([(LOG.to_owned(), log(8)), ("reveals.json".to_owned(), b"[2,3]".to_vec())]);
-        assert_eq!((held(LOG), held("reveals.json")), (log(9), b"[2,3,1]".to_vec()));
+        memory.take_over([(LOG.to_owned(), log(8)), (REVEALS.to_owned(), reveals(&[2, 3]))]);
+        assert_eq!((held(LOG), held(REVEALS)), (log(9), reveals(&[2, 3, 1])));
         let changes = memory.changes();
-        assert_eq!((&changes[LOG], &changes["reveals.json"]), (&Some(log(9)), &Some(b"[2,3,1]".to_vec())));
-        memory.take_over([(LOG.to_owned(), log(11)), ("reveals.json".to_owned(), b"[2,3,1]".to_vec())]);
+        assert_eq!((&changes[LOG], &changes[REVEALS]), (&Some(log(9)), &Some(reveals(&[2, 3, 1]))));
+        memory.take_over([(LOG.to_owned(), log(11)), (REVEALS.to_owned(), reveals(&[2, 3, 1]))]);
         assert_eq!(held(LOG), log(11));
         assert!(memory.changes().is_empty(), "both pages come to rest");
     }
